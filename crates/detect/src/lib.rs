@@ -1,0 +1,1 @@
+//! Notice it: events in, findings out, findings to incidents.

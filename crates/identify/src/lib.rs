@@ -1,0 +1,1 @@
+//! Know it: inventory and fingerprints.

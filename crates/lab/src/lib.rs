@@ -1,0 +1,1 @@
+//! A city in network namespaces and the attacks on it.

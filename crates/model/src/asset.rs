@@ -1,0 +1,157 @@
+//! Assets: what is protected.
+
+use crate::{AuthorityId, Mac, Timestamp};
+use serde::{Deserialize, Serialize};
+use std::{fmt, net::IpAddr};
+
+/// One of the four layers of a smart city.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Layer {
+    /// Things in the street.
+    #[default]
+    Device,
+    /// Brokers, servers, storage.
+    Cloud,
+    /// Data sets and their trade.
+    Marketplace,
+    /// What citizens and staff use.
+    Application,
+}
+
+/// What kind of thing an asset is, such as `camera`; the list with what it means is `rules/kinds.toml`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Kind(pub String);
+
+impl Kind {
+    /// Nobody knows yet.
+    #[must_use]
+    pub fn unknown() -> Self {
+        Self("unknown".into())
+    }
+
+    /// The kind's name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+/// How much the city depends on it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Criticality {
+    /// Not known: counts as protected.
+    #[default]
+    Unknown,
+    /// Can be cut off for a while without harm.
+    Ordinary,
+    /// Missed within the hour.
+    Important,
+    /// Never cut off without a person: traffic lights, alarm paths, life safety.
+    Protected,
+}
+
+impl Criticality {
+    /// Whether a response must never hit it without a person.
+    #[must_use]
+    pub const fn is_protected(self) -> bool {
+        matches!(self, Self::Unknown | Self::Protected)
+    }
+
+    /// The word used in every output.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Ordinary => "ordinary",
+            Self::Important => "important",
+            Self::Protected => "protected",
+        }
+    }
+}
+
+/// Where an asset is in its life.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AssetStatus {
+    /// Seen in traffic.
+    #[default]
+    Discovered,
+    /// Has an identity issued or recognised by us.
+    Enrolled,
+    /// Cut off for now.
+    Quarantined,
+    /// Its identity was taken away.
+    Revoked,
+    /// Gone.
+    Retired,
+}
+
+impl AssetStatus {
+    /// The word used in every output.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Discovered => "discovered",
+            Self::Enrolled => "enrolled",
+            Self::Quarantined => "quarantined",
+            Self::Revoked => "revoked",
+            Self::Retired => "retired",
+        }
+    }
+}
+
+/// Something protected, as far as it is known.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Asset {
+    /// Stable name: the hardware address where known, else the network address.
+    pub id: String,
+    /// Whose it is.
+    pub authority_id: AuthorityId,
+    /// Its layer.
+    pub layer: Layer,
+    /// What it seems to be.
+    pub kind: Kind,
+    /// How sure that is, 0 to 100.
+    pub confidence: u8,
+    /// Why: one short sentence per reason.
+    pub reasons: Vec<String>,
+    /// How much the city depends on it.
+    pub criticality: Criticality,
+    /// Where in its life.
+    pub status: AssetStatus,
+    /// A name, where one was seen.
+    pub name: Option<String>,
+    /// Maker by its hardware address.
+    pub vendor: Option<String>,
+    /// Hardware address.
+    pub mac: Option<Mac>,
+    /// Network addresses, last seen first.
+    pub addresses: Vec<IpAddr>,
+    /// What it is to the network: `router`, `resolver`, `dhcp`, `time`; empty for most.
+    pub functions: Vec<String>,
+    /// First seen.
+    pub first_seen: Timestamp,
+    /// Last seen.
+    pub last_seen: Timestamp,
+}
+
+impl Asset {
+    /// What to call it: a name comes before an address.
+    #[must_use]
+    pub fn label(&self) -> String {
+        match (&self.name, self.addresses.first()) {
+            (Some(name), _) => name.clone(),
+            (None, Some(address)) => address.to_string(),
+            (None, None) => self.id.clone(),
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Records to events: flow table, streams, protocol recognition, what was visible.

@@ -1,0 +1,1 @@
+//! Bytes to typed records: captures, packets, protocols, logs. Sans-IO.

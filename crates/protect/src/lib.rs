@@ -1,0 +1,1 @@
+//! Guard it: the licence to respond and the right to act.

@@ -1,0 +1,1 @@
+//! Tell it: timeline, documents, HTML.

@@ -1,0 +1,1 @@
+//! Capture, parse, detect and act at the edge.

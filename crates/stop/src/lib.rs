@@ -1,0 +1,1 @@
+//! Contain it: incident to plan, plan with permit to commands, undo.

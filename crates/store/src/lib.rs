@@ -1,0 +1,1 @@
+//! Incidents, assets and decisions at rest.
