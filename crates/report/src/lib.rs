@@ -1,1 +1,5 @@
 //! Tell it: timeline, documents, HTML.
+
+mod document;
+
+pub use document::{Document, Input, Skipped, Totals};

@@ -1,0 +1,92 @@
+//! The document that `bastide analyze --format json` writes: what was read, how much, and what was found.
+//!
+//! Guarantees: serialises exactly as `docs/analysis.schema.json` says (a test holds the two together) and reads back
+//! what it wrote. Moments are RFC 3339 in UTC with microseconds.
+
+use model::{Incident, Severity, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// What an analysis read and found.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Document {
+    /// The inputs, in the order they were named.
+    pub inputs: Vec<Input>,
+    /// Figures over all inputs.
+    pub totals: Totals,
+    /// The incidents, worst first.
+    pub incidents: Vec<Incident>,
+}
+
+/// One file or stream that was read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Input {
+    /// As it was named on the command line; `-` is standard input.
+    pub path: String,
+    /// What its content was recognised as (`pcap`, `pcapng`, `zeek-tsv`, `zeek-json`, `eve`, `cowrie`); unset where
+    /// nothing was recognised.
+    pub format: Option<String>,
+    /// Packets or lines that were understood.
+    pub records: u64,
+    /// Bytes read, after decompression.
+    pub bytes: u64,
+    /// Event time of the earliest record.
+    pub first: Option<Timestamp>,
+    /// Event time of the latest record.
+    pub last: Option<Timestamp>,
+    /// What was read and left aside, with the reason.
+    pub skipped: Vec<Skipped>,
+    /// Why reading stopped before the end, with the offset; unset where it did not.
+    pub error: Option<String>,
+}
+
+/// Records left aside for one reason.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Skipped {
+    /// Why.
+    pub reason: String,
+    /// How many.
+    pub count: u64,
+}
+
+/// Figures over all inputs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Totals {
+    /// Packets read from captures.
+    pub packets: u64,
+    /// Flows seen in packets and logs.
+    pub flows: u64,
+    /// Events made of them.
+    pub events: u64,
+    /// Findings of all detectors.
+    pub findings: u64,
+    /// Incidents that the findings were joined into.
+    pub incidents: u64,
+    /// How long the analysis took, in seconds.
+    pub seconds: f64,
+}
+
+impl Document {
+    /// The worst severity of any incident; none where there is no incident.
+    #[must_use]
+    pub fn worst(&self) -> Option<Severity> {
+        self.incidents.iter().map(|incident| incident.severity).max()
+    }
+
+    /// The span of event time that the inputs cover.
+    #[must_use]
+    pub fn span(&self) -> Option<(Timestamp, Timestamp)> {
+        let first = self.inputs.iter().filter_map(|input| input.first).min()?;
+        let last = self.inputs.iter().filter_map(|input| input.last).max()?;
+        Some((first, last.max(first)))
+    }
+
+    /// Whether anything was not read to its end.
+    #[must_use]
+    pub fn is_partial(&self) -> bool {
+        self.inputs.iter().any(|input| input.error.is_some())
+    }
+}
