@@ -1,0 +1,1 @@
+//! Log lines of other tools to typed records.
