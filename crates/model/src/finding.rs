@@ -84,6 +84,10 @@ pub struct Finding {
     pub record: RecordRef,
     /// The flows it speaks of.
     pub scopes: Vec<FlowScope>,
+    /// How many flows those are, as far as they were counted.
+    pub flows: u64,
+    /// The service or method, such as `telnet` or `syn`: findings of one method are told together.
+    pub method: String,
     /// Evidence only: cannot open an incident, can join one.
     pub supporting: bool,
 }

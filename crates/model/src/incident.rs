@@ -116,4 +116,7 @@ pub struct Incident {
     pub evidence: Vec<Evidence>,
     /// What to do.
     pub advice: Vec<String>,
+    /// Incidents that were told apart before and turned out to be this one.
+    #[serde(default)]
+    pub supersedes: Vec<IncidentId>,
 }

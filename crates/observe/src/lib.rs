@@ -1,1 +1,15 @@
-//! Records to events: flow table, streams, protocol recognition, what was visible.
+//! Records to events: the flow table, the sessions inside flows, and log lines.
+//!
+//! Guarantees: bounded memory whatever the traffic; event time only; an event never holds a tried password; a flow
+//! knows how much of it was visible, and nothing is concluded from silence where silence would not have been seen.
+
+pub mod logs;
+mod flow_table;
+mod fragment;
+mod observer;
+pub mod recording;
+pub mod session;
+mod sight;
+
+pub use flow_table::{FlowTable, Shed};
+pub use observer::{Config, Counters, Observer};

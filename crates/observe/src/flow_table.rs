@@ -1,0 +1,564 @@
+//! The flow table: packets in, increments of flows out.
+//!
+//! Guarantees: at most `max_flows` flows are held; under pressure the oldest unanswered ones are given up first and
+//! counted, so that a flood cannot push out the conversations beside it. Silence is concluded only where an answer
+//! would have been seen. All times are event time.
+
+use crate::session::{FlowContext, Segment, Session};
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
+use model::{Counts, Event, EventKind, FlowKey, FlowUpdate, Mac, Outcome, Phase, Protocol, RecordRef, Service, Timestamp, Visibility};
+use std::{collections::VecDeque, hash::BuildHasher};
+
+/// An answer that takes longer than this is none. Also how long an ended flow waits for stragglers.
+const ANSWER_MICROS: i64 = 3_000_000;
+/// Idle time after which an unanswered flow, an answered datagram flow and a TCP connection are over.
+const IDLE_MICROS: [i64; 3] = [60_000_000, 120_000_000, 3_600_000_000];
+/// A flow reports at least this often while it is active.
+const REPORT_MICROS: i64 = 1_000_000;
+const REPORT_PACKETS: u64 = 1_000;
+/// Sessions are the expensive part of a flow: at most this many at once.
+const MAX_SESSIONS: usize = 16_384;
+
+const FIN: u8 = 0x01;
+const SYN: u8 = 0x02;
+const RST: u8 = 0x04;
+const ACK: u8 = 0x10;
+
+/// What was given up for lack of room.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Shed {
+    /// Flows ended early.
+    pub flows: u64,
+    /// Flows whose payload was not looked into.
+    pub sessions: u64,
+}
+
+/// One packet as the flow table sees it.
+pub(crate) struct Seen<'a> {
+    pub(crate) record: RecordRef,
+    pub(crate) at: Timestamp,
+    /// Sender first.
+    pub(crate) key: FlowKey,
+    pub(crate) src_mac: Option<Mac>,
+    pub(crate) dst_mac: Option<Mac>,
+    pub(crate) flags: u8,
+    pub(crate) seq: u32,
+    pub(crate) ip_length: u32,
+    pub(crate) payload: &'a [u8],
+    pub(crate) payload_length: u32,
+    /// The sender answers to something: an echo reply.
+    pub(crate) is_reply: bool,
+    /// An answer to a new flow would pass here.
+    pub(crate) answer_visible: bool,
+}
+
+struct Flow {
+    id: u64,
+    key: FlowKey,
+    first: Timestamp,
+    last: Timestamp,
+    reported_at: Timestamp,
+    total: Counts,
+    reported: Counts,
+    opened_by: RecordRef,
+    src_mac: Option<Mac>,
+    dst_mac: Option<Mac>,
+    flags_out: u8,
+    flags_in: u8,
+    outcome: Outcome,
+    answer_visible: bool,
+    cut: bool,
+    /// Ended; waits for stragglers.
+    closing: bool,
+    session: Option<Box<Session>>,
+    session_over: bool,
+    service: Service,
+}
+
+/// Where a flow waits to be looked at again.
+#[derive(Clone, Copy)]
+struct Due {
+    at: Timestamp,
+    slot: u32,
+    id: u64,
+}
+
+/// All flows that are alive.
+pub struct FlowTable {
+    hasher: FixedState,
+    index: HashTable<u32>,
+    slots: Vec<Option<Flow>>,
+    free: Vec<u32>,
+    max_flows: usize,
+    next_id: u64,
+    sessions: usize,
+    now: Timestamp,
+    /// Waiting for an answer, or for stragglers.
+    waiting: VecDeque<Due>,
+    /// By class of idle time; a flow stands in exactly one of them.
+    idle: [VecDeque<Due>; 3],
+    shed: Shed,
+}
+
+impl FlowTable {
+    /// A table of at most `max_flows` flows (at least 16).
+    #[must_use]
+    pub fn new(max_flows: usize) -> Self {
+        Self {
+            hasher: FixedState::default(),
+            index: HashTable::new(),
+            slots: Vec::new(),
+            free: Vec::new(),
+            max_flows: max_flows.clamp(16, u32::MAX as usize),
+            next_id: 1,
+            sessions: 0,
+            now: Timestamp::default(),
+            waiting: VecDeque::new(),
+            idle: Default::default(),
+            shed: Shed::default(),
+        }
+    }
+
+    /// Flows opened so far.
+    #[must_use]
+    pub const fn opened(&self) -> u64 {
+        self.next_id - 1
+    }
+
+    /// Flows alive now.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    /// Whether no flow is alive.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.index.is_empty()
+    }
+
+    /// What was given up for lack of room.
+    #[must_use]
+    pub const fn shed(&self) -> Shed {
+        self.shed
+    }
+
+    /// Counts a packet to its flow, opening one where there is none.
+    pub(crate) fn packet(&mut self, seen: &Seen<'_>, emit: &mut impl FnMut(Event)) {
+        self.advance(seen.at, emit);
+        let hash = self.hash(&seen.key);
+        let found = self.find(hash, &seen.key);
+        let slot = match found {
+            Some((slot, outward)) if self.reopens(slot, outward, seen) => {
+                self.close(slot, self.now, emit);
+                None
+            }
+            other => other,
+        };
+        match slot {
+            Some((slot, outward)) => self.count(slot, outward, seen, emit),
+            None => self.open(hash, seen, emit),
+        }
+    }
+
+    /// An ICMP error tells that the flow's packet did not arrive. Whether the flow was known.
+    pub(crate) fn refuse(&mut self, key: &FlowKey, at: Timestamp, record: RecordRef, emit: &mut impl FnMut(Event)) -> bool {
+        let Some((slot, outward)) = self.find(self.hash(key), key) else { return false };
+        let Some(flow) = self.flow_mut(slot) else { return false };
+        if outward && matches!(flow.outcome, Outcome::Pending | Outcome::Silent | Outcome::Unknown) {
+            flow.outcome = Outcome::Refused;
+            Self::report(flow, Phase::Changed, at, record, emit);
+        }
+        true
+    }
+
+    /// Event time goes on: decides on silence and ends what is idle.
+    pub fn advance(&mut self, now: Timestamp, emit: &mut impl FnMut(Event)) {
+        // A clock that was set back by more than a minute starts anew; smaller steps are disorder between packets.
+        if now < self.now && self.now.micros_since(now) < 60_000_000 {
+            return;
+        }
+        self.now = now;
+        while let Some(&due) = self.waiting.front().filter(|due| due.at <= now) {
+            self.waiting.pop_front();
+            self.waited(due, emit);
+        }
+        for class in 0..self.idle.len() {
+            while let Some(due) = self.idle.get_mut(class).and_then(|queue| {
+                queue.front().is_some_and(|due| due.at <= now).then(|| queue.pop_front()).flatten()
+            }) {
+                self.idled(due, emit);
+            }
+        }
+    }
+
+    /// Ends all flows, in the order in which they were opened.
+    pub fn finish(&mut self, emit: &mut impl FnMut(Event)) {
+        let mut alive: Vec<(u64, u32)> =
+            self.slots.iter().enumerate().filter_map(|(slot, flow)| Some((flow.as_ref()?.id, slot as u32))).collect();
+        alive.sort_unstable();
+        for (_, slot) in alive {
+            let last = self.flow_mut(slot).map(|flow| flow.last).unwrap_or_default();
+            self.close(slot, last, emit);
+        }
+        self.waiting.clear();
+        self.idle.iter_mut().for_each(VecDeque::clear);
+    }
+
+    fn hash(&self, key: &FlowKey) -> u64 {
+        // Both directions hash alike.
+        let (a, b) = ((key.src, key.src_port), (key.dst, key.dst_port));
+        let ends = if a <= b { (a, b) } else { (b, a) };
+        self.hasher.hash_one((ends, key.protocol))
+    }
+
+    /// The flow of a packet, and whether the packet goes from its originator to its responder.
+    fn find(&self, hash: u64, key: &FlowKey) -> Option<(u32, bool)> {
+        let slot = *self.index.find(hash, |&slot| {
+            self.flow(slot).is_some_and(|flow| flow.key == *key || flow.key == reversed(key))
+        })?;
+        Some((slot, self.flow(slot)?.key == *key))
+    }
+
+    fn flow(&self, slot: u32) -> Option<&Flow> {
+        self.slots.get(slot as usize)?.as_ref()
+    }
+
+    fn flow_mut(&mut self, slot: u32) -> Option<&mut Flow> {
+        self.slots.get_mut(slot as usize)?.as_mut()
+    }
+
+    /// A SYN on a flow that had ended, or was established, begins another.
+    fn reopens(&self, slot: u32, outward: bool, seen: &Seen<'_>) -> bool {
+        if seen.key.protocol != Protocol::TCP || seen.flags & (SYN | ACK) != SYN {
+            return false;
+        }
+        self.flow(slot).is_some_and(|flow| {
+            flow.closing || !outward || (flow.outcome == Outcome::Established && flow.flags_out & ACK != 0)
+        })
+    }
+
+    fn open(&mut self, hash: u64, seen: &Seen<'_>, emit: &mut impl FnMut(Event)) {
+        if self.index.len() >= self.max_flows {
+            self.make_room(emit);
+        }
+        let outward = !opened_by_the_other(seen);
+        let (key, src_mac, dst_mac) = if outward {
+            (seen.key, seen.src_mac, seen.dst_mac)
+        } else {
+            (reversed(&seen.key), seen.dst_mac, seen.src_mac)
+        };
+        let id = self.next_id;
+        self.next_id += 1;
+        let flow = Flow {
+            id,
+            key,
+            first: seen.at,
+            last: seen.at,
+            reported_at: seen.at,
+            total: Counts::default(),
+            reported: Counts::default(),
+            opened_by: seen.record,
+            src_mac,
+            dst_mac,
+            flags_out: 0,
+            flags_in: 0,
+            outcome: Outcome::Pending,
+            answer_visible: seen.answer_visible,
+            cut: false,
+            closing: false,
+            session: None,
+            session_over: !matches!(key.protocol, Protocol::TCP | Protocol::UDP),
+            service: Service::Unknown,
+        };
+        let slot = match self.free.pop() {
+            Some(slot) => {
+                if let Some(place) = self.slots.get_mut(slot as usize) {
+                    *place = Some(flow);
+                }
+                slot
+            }
+            None => {
+                self.slots.push(Some(flow));
+                (self.slots.len() - 1) as u32
+            }
+        };
+        let (slots, hasher) = (&self.slots, &self.hasher);
+        let _ = self.index.insert_unique(hash, slot, |&slot| {
+            slots.get(slot as usize).and_then(Option::as_ref).map_or(0, |flow| {
+                let (a, b) = ((flow.key.src, flow.key.src_port), (flow.key.dst, flow.key.dst_port));
+                hasher.hash_one((if a <= b { (a, b) } else { (b, a) }, flow.key.protocol))
+            })
+        });
+        self.waiting.push_back(Due { at: seen.at.plus_micros(ANSWER_MICROS), slot, id });
+        if let Some(queue) = self.idle.first_mut() {
+            queue.push_back(Due { at: seen.at.plus_micros(IDLE_MICROS[0]), slot, id });
+        }
+        self.count(slot, outward, seen, emit);
+    }
+
+    /// Counts one packet to a flow, follows the conversation and reports what is notable.
+    fn count(&mut self, slot: u32, outward: bool, seen: &Seen<'_>, emit: &mut impl FnMut(Event)) {
+        let room = self.sessions < MAX_SESSIONS;
+        let Some(flow) = self.slots.get_mut(slot as usize).and_then(Option::as_mut) else { return };
+        let opening = flow.total == Counts::default();
+        let before = (flow.outcome, flow.total.payload_out > 0, flow.total.payload_in > 0, flow.service);
+        flow.add(outward, seen);
+        let was_closing = flow.closing;
+        flow.follow(outward, seen);
+        let phase = if opening {
+            Some(Phase::Opened)
+        } else if before.0 != flow.outcome || before.1 != (flow.total.payload_out > 0) || before.2 != (flow.total.payload_in > 0) {
+            Some(Phase::Changed)
+        } else if seen.at.micros_since(flow.reported_at) >= REPORT_MICROS || flow.unreported() >= REPORT_PACKETS {
+            Some(Phase::Progress)
+        } else {
+            None
+        };
+        if let Some(phase) = phase {
+            Self::report(flow, phase, seen.at, seen.record, emit);
+        }
+        if seen.payload_length > 0 && !flow.session_over {
+            let (opened, shed) = flow.listen(outward, seen, room, emit);
+            self.sessions = (self.sessions + usize::from(opened)).saturating_sub(usize::from(flow.session_over && flow.session.take().is_some()));
+            self.shed.sessions += u64::from(shed);
+        }
+        if before.3 != flow.service {
+            Self::report(flow, Phase::Changed, seen.at, seen.record, emit);
+        }
+        if flow.closing && !was_closing {
+            let due = Due { at: seen.at.plus_micros(ANSWER_MICROS), slot, id: flow.id };
+            self.waiting.push_back(due);
+        }
+    }
+
+    /// The time for an answer, or for stragglers, is over.
+    fn waited(&mut self, due: Due, emit: &mut impl FnMut(Event)) {
+        let Some(flow) = self.flow_mut(due.slot).filter(|flow| flow.id == due.id) else { return };
+        if flow.closing {
+            // The wait for an answer was queued before the end; only the wait for stragglers ends the flow.
+            if due.at.micros_since(flow.last) >= ANSWER_MICROS {
+                self.close(due.slot, due.at, emit);
+            } else {
+                let at = flow.last.plus_micros(ANSWER_MICROS);
+                self.waiting.push_back(Due { at, ..due });
+            }
+        } else if flow.outcome == Outcome::Pending {
+            flow.outcome = if flow.answer_visible { Outcome::Silent } else { Outcome::Unknown };
+            let record = flow.opened_by;
+            Self::report(flow, Phase::Changed, due.at, record, emit);
+        }
+    }
+
+    /// A flow may have been idle for long enough.
+    fn idled(&mut self, due: Due, emit: &mut impl FnMut(Event)) {
+        let Some(flow) = self.flow(due.slot).filter(|flow| flow.id == due.id) else { return };
+        let class = flow.idle_class();
+        let at = flow.last.plus_micros(IDLE_MICROS.get(class).copied().unwrap_or(0));
+        if at <= due.at.max(self.now) {
+            self.close(due.slot, at, emit);
+        } else if let Some(queue) = self.idle.get_mut(class) {
+            queue.push_back(Due { at, ..due });
+        }
+    }
+
+    fn make_room(&mut self, emit: &mut impl FnMut(Event)) {
+        for class in 0..self.idle.len() {
+            while let Some(due) = self.idle.get_mut(class).and_then(VecDeque::pop_front) {
+                let Some(flow) = self.flow(due.slot).filter(|flow| flow.id == due.id) else { continue };
+                let now_in = flow.idle_class();
+                if now_in > class {
+                    // Answered since it was queued: it stands with its like.
+                    let at = flow.last.plus_micros(IDLE_MICROS.get(now_in).copied().unwrap_or(0));
+                    if let Some(queue) = self.idle.get_mut(now_in) {
+                        queue.push_back(Due { at, ..due });
+                    }
+                    continue;
+                }
+                self.shed.flows += 1;
+                self.close(due.slot, self.now, emit);
+                return;
+            }
+        }
+    }
+
+    fn close(&mut self, slot: u32, at: Timestamp, emit: &mut impl FnMut(Event)) {
+        let Some(mut flow) = self.slots.get_mut(slot as usize).and_then(Option::take) else { return };
+        let hash = self.hash(&flow.key);
+        if let Ok(entry) = self.index.find_entry(hash, |&other| other == slot) {
+            entry.remove();
+        }
+        self.free.push(slot);
+        if let Some(mut session) = flow.session.take() {
+            self.sessions = self.sessions.saturating_sub(1);
+            let context = flow.context(flow.last, flow.opened_by);
+            session.close(&context, &mut |kind| emit(Event { at: context.at, record: context.record, kind }));
+            flow.service = session.service();
+        }
+        if flow.outcome == Outcome::Pending {
+            flow.outcome = if flow.answer_visible { Outcome::Silent } else { Outcome::Unknown };
+        }
+        let record = flow.opened_by;
+        Self::report(&mut flow, Phase::Closed, at, record, emit);
+    }
+
+    fn report(flow: &mut Flow, phase: Phase, at: Timestamp, record: RecordRef, emit: &mut impl FnMut(Event)) {
+        let update = FlowUpdate {
+            id: flow.id,
+            key: flow.key,
+            phase,
+            first: flow.first,
+            last: flow.last,
+            delta: minus(&flow.total, &flow.reported),
+            total: flow.total,
+            outcome: flow.outcome,
+            visibility: flow.visibility(),
+            service: flow.service,
+            src_mac: flow.src_mac,
+            dst_mac: flow.dst_mac,
+            flags_out: flow.flags_out,
+            flags_in: flow.flags_in,
+            opened_by: flow.opened_by,
+        };
+        flow.reported = flow.total;
+        flow.reported_at = at;
+        emit(Event { at, record, kind: EventKind::Flow(update) });
+    }
+}
+
+impl Flow {
+    fn add(&mut self, outward: bool, seen: &Seen<'_>) {
+        self.last = self.last.max(seen.at);
+        self.cut |= (seen.payload.len() as u64) < u64::from(seen.payload_length);
+        let (bytes, payload) = (u64::from(seen.ip_length), u64::from(seen.payload_length));
+        if outward {
+            self.total.packets_out += 1;
+            self.total.bytes_out += bytes;
+            self.total.payload_out += payload;
+            self.flags_out |= seen.flags;
+            self.total.syns += u64::from(self.key.protocol == Protocol::TCP && seen.flags & (SYN | ACK) == SYN);
+            self.src_mac = seen.src_mac.or(self.src_mac);
+            self.dst_mac = self.dst_mac.or(seen.dst_mac);
+        } else {
+            self.total.packets_in += 1;
+            self.total.bytes_in += bytes;
+            self.total.payload_in += payload;
+            self.flags_in |= seen.flags;
+            self.dst_mac = seen.src_mac.or(self.dst_mac);
+            self.src_mac = self.src_mac.or(seen.dst_mac);
+        }
+    }
+
+    /// What becomes of the attempt to talk.
+    fn follow(&mut self, outward: bool, seen: &Seen<'_>) {
+        if self.key.protocol != Protocol::TCP {
+            if self.total.packets_in > 0 && self.total.packets_out > 0 {
+                self.outcome = Outcome::Established;
+            }
+            return;
+        }
+        let unanswered = matches!(self.outcome, Outcome::Pending | Outcome::Silent | Outcome::Unknown);
+        if !outward {
+            if unanswered && self.total.packets_out > 0 {
+                self.outcome = match seen.flags & (SYN | RST | ACK) {
+                    flags if flags & RST != 0 => Outcome::Refused,
+                    flags if flags & SYN != 0 => Outcome::HalfOpen,
+                    _ if self.flags_out & SYN != 0 && self.flags_out & ACK == 0 => Outcome::Pending,
+                    _ => Outcome::Established,
+                };
+            }
+        } else if self.outcome == Outcome::HalfOpen && seen.flags & ACK != 0 && seen.flags & RST == 0 {
+            self.outcome = Outcome::Established;
+        } else if unanswered && self.total.packets_in > 0 && seen.flags & (ACK | RST) == ACK {
+            // Only the answers were seen at first; now the originator speaks too.
+            self.outcome = Outcome::Established;
+        }
+        if seen.flags & RST != 0 || (self.flags_out & FIN != 0 && self.flags_in & FIN != 0) {
+            self.closing = true;
+        }
+    }
+
+    /// Gives a payload to the flow's session. Whether a session was begun, and whether one was refused for lack of room.
+    fn listen(&mut self, outward: bool, seen: &Seen<'_>, room: bool, emit: &mut impl FnMut(Event)) -> (bool, bool) {
+        let fresh = self.session.is_none();
+        if fresh && !room {
+            self.session_over = true;
+            return (false, true);
+        }
+        let context = self.context(seen.at, seen.record);
+        let session = self.session.get_or_insert_with(|| Box::new(Session::new(self.key.protocol)));
+        let segment = Segment { outward, seq: seen.seq, payload: seen.payload, length: seen.payload_length };
+        session.segment(&context, segment, &mut |kind| emit(Event { at: seen.at, record: seen.record, kind }));
+        self.service = session.service();
+        self.session_over = session.is_finished();
+        (fresh, false)
+    }
+
+    fn context(&self, at: Timestamp, record: RecordRef) -> FlowContext {
+        FlowContext {
+            id: self.id,
+            key: self.key,
+            at,
+            record,
+            src_mac: self.src_mac,
+            dst_mac: self.dst_mac,
+            packets: self.total.packets_out + self.total.packets_in,
+        }
+    }
+
+    const fn unreported(&self) -> u64 {
+        self.total.packets_out + self.total.packets_in - self.reported.packets_out - self.reported.packets_in
+    }
+
+    fn idle_class(&self) -> usize {
+        match self.outcome {
+            Outcome::Established if self.key.protocol == Protocol::TCP && !self.closing => 2,
+            Outcome::Established => 1,
+            _ => 0,
+        }
+    }
+
+    const fn visibility(&self) -> Visibility {
+        let both = self.total.packets_in > 0 && self.total.packets_out > 0;
+        if !both && !self.answer_visible {
+            Visibility::OneWay
+        } else if self.cut {
+            Visibility::Truncated
+        } else {
+            Visibility::Both
+        }
+    }
+}
+
+/// Whether the first packet seen of a flow is an answer to something that was not seen.
+fn opened_by_the_other(seen: &Seen<'_>) -> bool {
+    if seen.key.protocol != Protocol::TCP {
+        return seen.is_reply;
+    }
+    match seen.flags & (SYN | ACK) {
+        flags if flags == SYN | ACK => true,
+        SYN => false,
+        // In the middle of a conversation the ports are all there is; a service's port is the lower kind.
+        _ => {
+            let (src, dst) = (seen.key.src_port, seen.key.dst_port);
+            (src < 1024 && dst >= 1024) || (src < 32_768 && dst >= 32_768)
+        }
+    }
+}
+
+const fn reversed(key: &FlowKey) -> FlowKey {
+    FlowKey { src: key.dst, dst: key.src, src_port: key.dst_port, dst_port: key.src_port, protocol: key.protocol }
+}
+
+const fn minus(total: &Counts, reported: &Counts) -> Counts {
+    Counts {
+        packets_out: total.packets_out - reported.packets_out,
+        packets_in: total.packets_in - reported.packets_in,
+        bytes_out: total.bytes_out - reported.bytes_out,
+        bytes_in: total.bytes_in - reported.bytes_in,
+        payload_out: total.payload_out - reported.payload_out,
+        payload_in: total.payload_in - reported.payload_in,
+        syns: total.syns - reported.syns,
+    }
+}
