@@ -1,0 +1,243 @@
+//! Assets seen, and how they are found again.
+
+use crate::{
+    Page, Paging, Repository, StoreError,
+    repository::{contains_pattern, count, from_json, to_json},
+};
+use model::{Asset, Timestamp};
+use serde::{Deserialize, Serialize};
+use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
+use std::net::IpAddr;
+
+/// The order of a list of assets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AssetSort {
+    /// Last seen first.
+    #[default]
+    Seen,
+    /// By name or address.
+    Name,
+    /// By kind, then name.
+    Kind,
+}
+
+impl AssetSort {
+    /// The word used in addresses.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Seen => "seen",
+            Self::Name => "name",
+            Self::Kind => "kind",
+        }
+    }
+}
+
+/// Which assets to list; what is unset matches anything.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AssetFilter {
+    /// Only of this kind.
+    pub kind: Option<String>,
+    /// Only of this criticality, by its word.
+    pub criticality: Option<String>,
+    /// Only in this status, by its word.
+    pub status: Option<String>,
+    /// Only with this text in name, addresses, vendor, kind.
+    pub text: Option<String>,
+    /// The order.
+    pub sort: AssetSort,
+}
+
+/// $1 authority, $2 kind, $3 criticality, $4 status, $5 text.
+macro_rules! matching {
+    () => {
+        " FROM asset WHERE authority_id = $1 \
+         AND ($2 IS NULL OR kind = $2) \
+         AND ($3 IS NULL OR criticality = $3) \
+         AND ($4 IS NULL OR status = $4) \
+         AND ($5 IS NULL OR search LIKE $5 ESCAPE '\\')"
+    };
+}
+
+impl Repository {
+    /// Keeps an asset: new, or what is now known of one. True where it was not known before.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then nothing of it is kept.
+    pub async fn keep_asset(&self, asset: &Asset) -> Result<bool, StoreError> {
+        let body = to_json("asset", &asset.id, asset)?;
+        let (whose, asset) = (self.whose(), asset.clone());
+        self.write(move |connection| Box::pin(async move { keep(connection, &whose, &asset, &body).await }))
+            .await
+    }
+
+    /// One asset by its id.
+    ///
+    /// # Errors
+    /// [`StoreError`] where it cannot be read.
+    pub async fn asset(&self, id: &str) -> Result<Option<Asset>, StoreError> {
+        let row = sqlx::query("SELECT id, body FROM asset WHERE authority_id = $1 AND id = $2")
+            .bind(self.whose())
+            .bind(id)
+            .fetch_optional(self.readers())
+            .await?;
+        row.as_ref().map(asset).transpose()
+    }
+
+    /// The asset last seen at an address.
+    ///
+    /// # Errors
+    /// [`StoreError`] where it cannot be read.
+    pub async fn asset_at(&self, address: IpAddr) -> Result<Option<Asset>, StoreError> {
+        let row = sqlx::query(
+            "SELECT asset.id, asset.body FROM asset_address JOIN asset \
+             ON asset.authority_id = asset_address.authority_id AND asset.id = asset_address.asset \
+             WHERE asset_address.authority_id = $1 AND asset_address.address = $2 \
+             ORDER BY asset_address.last_seen DESC LIMIT 1",
+        )
+        .bind(self.whose())
+        .bind(address.to_string())
+        .fetch_optional(self.readers())
+        .await?;
+        row.as_ref().map(asset).transpose()
+    }
+
+    /// The assets that match, one page of them.
+    ///
+    /// # Errors
+    /// [`StoreError`] where they cannot be read.
+    pub async fn assets(&self, filter: &AssetFilter, paging: Paging) -> Result<Page<Asset>, StoreError> {
+        let sql = match filter.sort {
+            AssetSort::Seen => {
+                concat!("SELECT id, body", matching!(), " ORDER BY last_seen DESC, id LIMIT $6 OFFSET $7")
+            }
+            AssetSort::Name => {
+                concat!("SELECT id, body", matching!(), " ORDER BY label, id LIMIT $6 OFFSET $7")
+            }
+            AssetSort::Kind => {
+                concat!("SELECT id, body", matching!(), " ORDER BY kind, label, id LIMIT $6 OFFSET $7")
+            }
+        };
+        let total = self
+            .bind_assets(concat!("SELECT COUNT(*)", matching!()), filter)
+            .fetch_one(self.readers())
+            .await?;
+        let rows = self
+            .bind_assets(sql, filter)
+            .bind(paging.limit())
+            .bind(paging.offset())
+            .fetch_all(self.readers())
+            .await?;
+        let items = rows.iter().map(asset).collect::<Result<_, _>>()?;
+        Ok(paging.page(items, count(&total)?))
+    }
+
+    /// How many assets there are of each kind, the most frequent first; at most 100 kinds.
+    ///
+    /// # Errors
+    /// [`StoreError`] where they cannot be counted.
+    pub async fn asset_kinds(&self) -> Result<Vec<(String, u64)>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT kind, COUNT(*) AS number FROM asset WHERE authority_id = $1 \
+             GROUP BY kind ORDER BY number DESC, kind LIMIT 100",
+        )
+        .bind(self.whose())
+        .fetch_all(self.readers())
+        .await?;
+        rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get::<i64, _>(1)?.unsigned_abs()))).collect()
+    }
+
+    fn bind_assets(
+        &self,
+        sql: &'static str,
+        filter: &AssetFilter,
+    ) -> sqlx::query::Query<'_, sqlx::Sqlite, sqlx::sqlite::SqliteArguments> {
+        sqlx::query(sql)
+            .bind(self.whose())
+            .bind(filter.kind.clone())
+            .bind(filter.criticality.clone())
+            .bind(filter.status.clone())
+            .bind(filter.text.as_deref().map(contains_pattern))
+    }
+}
+
+async fn keep(
+    connection: &mut SqliteConnection,
+    whose: &str,
+    asset: &Asset,
+    body: &str,
+) -> Result<bool, StoreError> {
+    let known = sqlx::query("SELECT 1 FROM asset WHERE authority_id = $1 AND id = $2")
+        .bind(whose)
+        .bind(&asset.id)
+        .fetch_optional(&mut *connection)
+        .await?
+        .is_some();
+    sqlx::query(
+        "INSERT INTO asset (authority_id, id, kind, criticality, status, label, first_seen, last_seen, search, body) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (authority_id, id) DO UPDATE SET kind = $3, \
+         criticality = $4, status = $5, label = $6, first_seen = $7, last_seen = $8, search = $9, body = $10",
+    )
+    .bind(whose)
+    .bind(&asset.id)
+    .bind(asset.kind.as_str())
+    .bind(asset.criticality.as_str())
+    .bind(asset.status.as_str())
+    .bind(asset.label())
+    .bind(asset.first_seen.micros())
+    .bind(asset.last_seen.micros())
+    .bind(searchable(asset))
+    .bind(body)
+    .execute(&mut *connection)
+    .await?;
+    write_addresses(connection, whose, asset).await?;
+    Ok(!known)
+}
+
+async fn write_addresses(
+    connection: &mut SqliteConnection,
+    whose: &str,
+    asset: &Asset,
+) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM asset_address WHERE authority_id = $1 AND asset = $2")
+        .bind(whose)
+        .bind(&asset.id)
+        .execute(&mut *connection)
+        .await?;
+    for address in &asset.addresses {
+        sqlx::query(
+            "INSERT INTO asset_address (authority_id, address, asset, last_seen) VALUES ($1, $2, $3, $4) \
+             ON CONFLICT (authority_id, address, asset) DO UPDATE SET last_seen = $4",
+        )
+        .bind(whose)
+        .bind(address.to_string())
+        .bind(&asset.id)
+        .bind(Timestamp::micros(asset.last_seen))
+        .execute(&mut *connection)
+        .await?;
+    }
+    Ok(())
+}
+
+fn searchable(asset: &Asset) -> String {
+    let mut text = format!(
+        "{} {} {} {}",
+        asset.id,
+        asset.kind,
+        asset.name.as_deref().unwrap_or_default(),
+        asset.vendor.as_deref().unwrap_or_default()
+    )
+    .to_lowercase();
+    for address in &asset.addresses {
+        text.push(' ');
+        text.push_str(&address.to_string());
+    }
+    text.chars().take(4_096).collect()
+}
+
+fn asset(row: &SqliteRow) -> Result<Asset, StoreError> {
+    let id: String = row.try_get(0)?;
+    let body: String = row.try_get(1)?;
+    from_json("asset", &id, &body)
+}

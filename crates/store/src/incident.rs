@@ -1,0 +1,577 @@
+//! Incidents, what became of them, and how they are found again.
+
+use crate::{
+    Page, Paging, Repository, StoreError,
+    exception::{ExceptionRecord, insert_exception},
+    outbox::insert_outgoing,
+    repository::{contains_pattern, count, from_json, to_json},
+};
+use model::{Exception, Incident, IncidentId, Severity, Tactic, Timestamp};
+use serde::{Deserialize, Serialize};
+use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
+use std::{net::IpAddr, str::FromStr};
+
+/// What a person has made of an incident.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum IncidentState {
+    /// Nobody has closed it.
+    #[default]
+    Open,
+    /// Closed: it was dealt with.
+    Resolved,
+    /// Closed: it was no attack.
+    FalseAlarm,
+}
+
+impl IncidentState {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Open, Self::Resolved, Self::FalseAlarm];
+
+    /// The word used in every output.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Resolved => "resolved",
+            Self::FalseAlarm => "false-alarm",
+        }
+    }
+}
+
+impl FromStr for IncidentState {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::ALL
+            .into_iter()
+            .find(|state| state.as_str() == text)
+            .ok_or_else(|| format!("expected one of open, resolved, false-alarm, found {text:?}"))
+    }
+}
+
+/// Who closed an incident, when and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Closed {
+    /// When.
+    pub at: Timestamp,
+    /// By whom.
+    pub by: String,
+    /// In their words.
+    pub reason: String,
+}
+
+/// An incident as it is kept.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct IncidentRecord {
+    /// The incident.
+    #[serde(flatten)]
+    pub incident: Incident,
+    /// What a person has made of it.
+    pub state: IncidentState,
+    /// When this server first heard of it (its own clock; `first` is event time).
+    pub opened: Timestamp,
+    /// When it last changed here.
+    pub changed: Timestamp,
+    /// Counts the changes, from 1.
+    pub revision: u64,
+    /// Set where it was closed.
+    pub closed: Option<Closed>,
+}
+
+/// What keeping an incident came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// Not known before.
+    New,
+    /// Known, and changed.
+    Changed {
+        /// It is worse than it was.
+        severity_rose: bool,
+        /// It had been closed and is open again.
+        reopened: bool,
+    },
+    /// Nothing new in it.
+    Unchanged,
+}
+
+impl Kept {
+    /// Whether somebody has to be told: a new incident, or one that got worse or came back.
+    #[must_use]
+    pub const fn is_news(self) -> bool {
+        matches!(
+            self,
+            Self::New | Self::Changed { severity_rose: true, .. } | Self::Changed { reopened: true, .. }
+        )
+    }
+}
+
+/// The order of a list of incidents.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum IncidentSort {
+    /// Latest event first.
+    #[default]
+    Newest,
+    /// Earliest event first.
+    Oldest,
+    /// Worst first, then latest.
+    Severity,
+}
+
+impl IncidentSort {
+    /// The word used in addresses.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Newest => "newest",
+            Self::Oldest => "oldest",
+            Self::Severity => "severity",
+        }
+    }
+}
+
+/// Which incidents to list; what is unset matches anything.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct IncidentFilter {
+    /// Only in this state.
+    pub state: Option<IncidentState>,
+    /// At least this bad.
+    pub severity: Option<Severity>,
+    /// Only with this stage.
+    pub stage: Option<Tactic>,
+    /// Only with this address among the assets.
+    pub address: Option<IpAddr>,
+    /// Only with this text in id, title, summary, addresses.
+    pub text: Option<String>,
+    /// Only with events at or after this moment.
+    pub from: Option<Timestamp>,
+    /// Only with events before this moment.
+    pub until: Option<Timestamp>,
+    /// The order.
+    pub sort: IncidentSort,
+}
+
+/// How many open incidents there are of each severity.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct SeverityCounts {
+    /// Of severity info.
+    pub info: u64,
+    /// Of severity low.
+    pub low: u64,
+    /// Of severity medium.
+    pub medium: u64,
+    /// Of severity high.
+    pub high: u64,
+    /// Of severity critical.
+    pub critical: u64,
+}
+
+impl SeverityCounts {
+    /// How many of one severity.
+    #[must_use]
+    pub const fn of(&self, severity: Severity) -> u64 {
+        match severity {
+            Severity::Info => self.info,
+            Severity::Low => self.low,
+            Severity::Medium => self.medium,
+            Severity::High => self.high,
+            Severity::Critical => self.critical,
+        }
+    }
+}
+
+/// Columns of a record, in the order that [`record`] reads.
+macro_rules! columns {
+    () => {
+        "id, state, opened, changed, revision, body, closed_at, closed_by, closed_reason"
+    };
+}
+
+/// The filter as SQL: $1 authority, $2 state, $3 severity, $4 stage, $5 address, $6 text, $7 from, $8 until.
+macro_rules! matching {
+    () => {
+        " FROM incident WHERE authority_id = $1 \
+         AND ($2 IS NULL OR state = $2) \
+         AND ($3 IS NULL OR severity >= $3) \
+         AND ($4 IS NULL OR stages LIKE $4) \
+         AND ($5 IS NULL OR id IN (SELECT incident FROM incident_address WHERE authority_id = $1 AND address = $5)) \
+         AND ($6 IS NULL OR search LIKE $6 ESCAPE '\\') \
+         AND ($7 IS NULL OR last >= $7) \
+         AND ($8 IS NULL OR first < $8)"
+    };
+}
+
+impl Repository {
+    /// Keeps an incident: new, or the next state of one that is known. Where it is news ([`Kept::is_news`]), a message
+    /// for each of `channels` is put into the outbox in the same transaction.
+    ///
+    /// What is older than what is kept (fewer findings and no later event) changes nothing. A closed incident opens
+    /// again where it got worse than it was when it was closed, or, where it had been resolved, when it goes on.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then nothing of it is kept.
+    pub async fn keep_incident(
+        &self,
+        incident: &Incident,
+        channels: &[&'static str],
+        now: Timestamp,
+    ) -> Result<Kept, StoreError> {
+        let body = to_json("incident", incident.id.as_str(), incident)?;
+        let (whose, incident, channels) = (self.whose(), incident.clone(), channels.to_vec());
+        self.write(move |connection| {
+            Box::pin(async move { keep(connection, &whose, &incident, &body, &channels, now).await })
+        })
+        .await
+    }
+
+    /// One incident.
+    ///
+    /// # Errors
+    /// [`StoreError`] where it cannot be read.
+    pub async fn incident(&self, id: &IncidentId) -> Result<Option<IncidentRecord>, StoreError> {
+        let row =
+            sqlx::query(concat!("SELECT ", columns!(), " FROM incident WHERE authority_id = $1 AND id = $2"))
+                .bind(self.whose())
+                .bind(id.as_str())
+                .fetch_optional(self.readers())
+                .await?;
+        row.as_ref().map(record).transpose()
+    }
+
+    /// The incidents that match, one page of them.
+    ///
+    /// # Errors
+    /// [`StoreError`] where they cannot be read.
+    pub async fn incidents(
+        &self,
+        filter: &IncidentFilter,
+        paging: Paging,
+    ) -> Result<Page<IncidentRecord>, StoreError> {
+        let sql = match filter.sort {
+            IncidentSort::Newest => {
+                concat!("SELECT ", columns!(), matching!(), " ORDER BY last DESC, id LIMIT $9 OFFSET $10")
+            }
+            IncidentSort::Oldest => {
+                concat!("SELECT ", columns!(), matching!(), " ORDER BY first, id LIMIT $9 OFFSET $10")
+            }
+            IncidentSort::Severity => concat!(
+                "SELECT ",
+                columns!(),
+                matching!(),
+                " ORDER BY severity DESC, last DESC, id LIMIT $9 OFFSET $10"
+            ),
+        };
+        let total = self
+            .bind_filter(concat!("SELECT COUNT(*)", matching!()), filter)
+            .fetch_one(self.readers())
+            .await?;
+        let rows = self
+            .bind_filter(sql, filter)
+            .bind(paging.limit())
+            .bind(paging.offset())
+            .fetch_all(self.readers())
+            .await?;
+        let items = rows.iter().map(record).collect::<Result<_, _>>()?;
+        Ok(paging.page(items, count(&total)?))
+    }
+
+    /// How many incidents are open, by severity.
+    ///
+    /// # Errors
+    /// [`StoreError`] where they cannot be counted.
+    pub async fn open_incidents(&self) -> Result<SeverityCounts, StoreError> {
+        let rows = sqlx::query(
+            "SELECT severity, COUNT(*) FROM incident WHERE authority_id = $1 AND state = 'open' GROUP BY severity",
+        )
+        .bind(self.whose())
+        .fetch_all(self.readers())
+        .await?;
+        let mut counts = SeverityCounts::default();
+        for row in &rows {
+            let (severity, number): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
+            let slot = match severity {
+                0 => &mut counts.info,
+                1 => &mut counts.low,
+                2 => &mut counts.medium,
+                3 => &mut counts.high,
+                _ => &mut counts.critical,
+            };
+            *slot = number.unsigned_abs();
+        }
+        Ok(counts)
+    }
+
+    /// Closes an incident; as a false alarm with the exceptions that keep it from coming back. False where there is no
+    /// such incident.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then it stays open and no exception is kept.
+    pub async fn close_incident(
+        &self,
+        id: &IncidentId,
+        state: IncidentState,
+        closed: &Closed,
+        exceptions: &[Exception],
+    ) -> Result<bool, StoreError> {
+        let records: Vec<_> =
+            exceptions.iter().map(|exception| ExceptionRecord::new(exception.clone(), closed.at)).collect();
+        let (whose, id, closed) = (self.whose(), id.to_string(), closed.clone());
+        self.write(move |connection| {
+            Box::pin(async move {
+                let changed = sqlx::query(
+                    "UPDATE incident SET state = $3, closed_at = $4, closed_by = $5, closed_reason = $6, \
+                     closed_severity = severity, changed = $4, revision = revision + 1 \
+                     WHERE authority_id = $1 AND id = $2",
+                )
+                .bind(&whose)
+                .bind(&id)
+                .bind(state.as_str())
+                .bind(closed.at.micros())
+                .bind(&closed.by)
+                .bind(&closed.reason)
+                .execute(&mut *connection)
+                .await?
+                .rows_affected();
+                if changed == 0 {
+                    return Ok(false);
+                }
+                for record in &records {
+                    insert_exception(connection, &whose, record).await?;
+                }
+                Ok(true)
+            })
+        })
+        .await
+    }
+
+    /// Opens a closed incident again. False where there is none that is closed.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then it stays as it was.
+    pub async fn reopen_incident(&self, id: &IncidentId, now: Timestamp) -> Result<bool, StoreError> {
+        let (whose, id) = (self.whose(), id.to_string());
+        self.write(move |connection| {
+            Box::pin(async move {
+                let changed = sqlx::query(
+                    "UPDATE incident SET state = 'open', closed_at = NULL, closed_by = NULL, closed_reason = NULL, \
+                     closed_severity = NULL, changed = $3, revision = revision + 1 \
+                     WHERE authority_id = $1 AND id = $2 AND state <> 'open'",
+                )
+                .bind(&whose)
+                .bind(&id)
+                .bind(now.micros())
+                .execute(connection)
+                .await?
+                .rows_affected();
+                Ok(changed > 0)
+            })
+        })
+        .await
+    }
+
+    fn bind_filter(
+        &self,
+        sql: &'static str,
+        filter: &IncidentFilter,
+    ) -> sqlx::query::Query<'_, sqlx::Sqlite, sqlx::sqlite::SqliteArguments> {
+        sqlx::query(sql)
+            .bind(self.whose())
+            .bind(filter.state.map(IncidentState::as_str))
+            .bind(filter.severity.map(|severity| severity as i64))
+            .bind(filter.stage.map(|stage| format!("% {stage} %")))
+            .bind(filter.address.map(|address| address.to_string()))
+            .bind(filter.text.as_deref().map(contains_pattern))
+            .bind(filter.from.map(Timestamp::micros))
+            .bind(filter.until.map(Timestamp::micros))
+    }
+}
+
+/// What is kept of an incident before its next state is written.
+struct Before {
+    state: IncidentState,
+    severity: i64,
+    findings: u64,
+    last: i64,
+    closed_severity: Option<i64>,
+    body: String,
+}
+
+async fn keep(
+    connection: &mut SqliteConnection,
+    whose: &str,
+    incident: &Incident,
+    body: &str,
+    channels: &[&'static str],
+    now: Timestamp,
+) -> Result<Kept, StoreError> {
+    let kept = match before(connection, whose, &incident.id).await? {
+        None => Kept::New,
+        Some(before) => {
+            let older = incident.findings < before.findings && incident.last.micros() <= before.last;
+            if older || before.body == body {
+                return Ok(Kept::Unchanged);
+            }
+            let severity = incident.severity as i64;
+            let worse_than_closed = before.closed_severity.is_some_and(|closed| severity > closed);
+            let reopened = match before.state {
+                IncidentState::Open => false,
+                IncidentState::FalseAlarm => worse_than_closed,
+                IncidentState::Resolved => worse_than_closed || incident.last.micros() > before.last,
+            };
+            Kept::Changed { severity_rose: severity > before.severity, reopened }
+        }
+    };
+    write_incident(
+        connection,
+        whose,
+        incident,
+        body,
+        matches!(kept, Kept::Changed { reopened: true, .. }),
+        now,
+    )
+    .await?;
+    write_addresses(connection, whose, incident).await?;
+    if kept.is_news() {
+        for channel in channels {
+            insert_outgoing(connection, whose, channel, body, now).await?;
+        }
+    }
+    Ok(kept)
+}
+
+async fn before(
+    connection: &mut SqliteConnection,
+    whose: &str,
+    id: &IncidentId,
+) -> Result<Option<Before>, StoreError> {
+    let Some(row) = sqlx::query(
+        "SELECT state, severity, last, closed_severity, body FROM incident WHERE authority_id = $1 AND id = $2",
+    )
+    .bind(whose)
+    .bind(id.as_str())
+    .fetch_optional(connection)
+    .await?
+    else {
+        return Ok(None);
+    };
+    /// The one field of the body that is compared.
+    #[derive(Deserialize)]
+    struct Findings {
+        findings: u64,
+    }
+    let body: String = row.try_get(4)?;
+    let findings = from_json::<Findings>("incident", id.as_str(), &body).map_or(0, |body| body.findings);
+    let state: String = row.try_get(0)?;
+    Ok(Some(Before {
+        state: state.parse().unwrap_or_default(),
+        severity: row.try_get(1)?,
+        findings,
+        last: row.try_get(2)?,
+        closed_severity: row.try_get(3)?,
+        body,
+    }))
+}
+
+async fn write_incident(
+    connection: &mut SqliteConnection,
+    whose: &str,
+    incident: &Incident,
+    body: &str,
+    reopen: bool,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    // Spaces around each stage, so that a pattern finds whole names only.
+    let stages = incident.stages.iter().fold(String::from(" "), |text, stage| text + stage.as_str() + " ");
+    sqlx::query(
+        "INSERT INTO incident (authority_id, id, state, severity, confidence, stages, first, last, opened, changed, \
+         revision, search, body) VALUES ($1, $2, 'open', $3, $4, $5, $6, $7, $8, $8, 1, $9, $10) \
+         ON CONFLICT (authority_id, id) DO UPDATE SET severity = $3, confidence = $4, stages = $5, first = $6, \
+         last = $7, changed = $8, revision = incident.revision + 1, search = $9, body = $10",
+    )
+    .bind(whose)
+    .bind(incident.id.as_str())
+    .bind(incident.severity as i64)
+    .bind(i64::from(incident.confidence))
+    .bind(stages)
+    .bind(incident.first.micros())
+    .bind(incident.last.micros())
+    .bind(now.micros())
+    .bind(searchable(incident))
+    .bind(body)
+    .execute(&mut *connection)
+    .await?;
+    if reopen {
+        sqlx::query(
+            "UPDATE incident SET state = 'open', closed_at = NULL, closed_by = NULL, closed_reason = NULL, \
+             closed_severity = NULL WHERE authority_id = $1 AND id = $2",
+        )
+        .bind(whose)
+        .bind(incident.id.as_str())
+        .execute(connection)
+        .await?;
+    }
+    Ok(())
+}
+
+async fn write_addresses(
+    connection: &mut SqliteConnection,
+    whose: &str,
+    incident: &Incident,
+) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM incident_address WHERE authority_id = $1 AND incident = $2")
+        .bind(whose)
+        .bind(incident.id.as_str())
+        .execute(&mut *connection)
+        .await?;
+    for asset in &incident.assets {
+        sqlx::query(
+            "INSERT INTO incident_address (authority_id, address, incident, role) VALUES ($1, $2, $3, $4) \
+             ON CONFLICT (authority_id, address, incident) DO NOTHING",
+        )
+        .bind(whose)
+        .bind(asset.address.to_string())
+        .bind(incident.id.as_str())
+        .bind(asset.role.as_str())
+        .execute(&mut *connection)
+        .await?;
+    }
+    Ok(())
+}
+
+/// What a search looks through: lower case, bounded.
+fn searchable(incident: &Incident) -> String {
+    let mut text = format!("{} {} {}", incident.id, incident.title, incident.summary).to_lowercase();
+    for asset in &incident.assets {
+        text.push(' ');
+        text.push_str(&asset.address.to_string());
+        if let Some(mac) = asset.mac {
+            text.push(' ');
+            text.push_str(&mac.to_string());
+        }
+    }
+    text.chars().take(16_384).collect()
+}
+
+fn record(row: &SqliteRow) -> Result<IncidentRecord, StoreError> {
+    let id: String = row.try_get(0)?;
+    let state: String = row.try_get(1)?;
+    let body: String = row.try_get(5)?;
+    let closed_at: Option<i64> = row.try_get(6)?;
+    let closed = match closed_at {
+        None => None,
+        Some(at) => Some(Closed {
+            at: Timestamp::from_micros(at),
+            by: row.try_get::<Option<String>, _>(7)?.unwrap_or_default(),
+            reason: row.try_get::<Option<String>, _>(8)?.unwrap_or_default(),
+        }),
+    };
+    Ok(IncidentRecord {
+        incident: from_json("incident", &id, &body)?,
+        state: state.parse().map_err(|reason| StoreError::Unreadable { table: "incident", id, reason })?,
+        opened: Timestamp::from_micros(row.try_get(2)?),
+        changed: Timestamp::from_micros(row.try_get(3)?),
+        revision: row.try_get::<i64, _>(4)?.unsigned_abs(),
+        closed,
+    })
+}

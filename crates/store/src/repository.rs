@@ -1,0 +1,237 @@
+//! The repository: what is kept for one authority.
+//!
+//! Guarantees: every statement names the authority, so one authority never sees another's records; what a method has
+//! acknowledged is on disk; nothing here reads a clock: the caller says when it is.
+
+use crate::{
+    StoreError,
+    writer::{Borrowing, Writer},
+};
+use model::AuthorityId;
+use serde::{Serialize, de::DeserializeOwned};
+use sqlx::{Row as _, SqliteConnection, SqlitePool};
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, atomic::Ordering},
+};
+
+/// The largest record that is kept, in bytes of JSON.
+pub const MOST_BYTES: usize = 1 << 20;
+
+/// What is kept for one authority. Cheap to clone.
+#[derive(Clone)]
+pub struct Repository {
+    pub(crate) authority: AuthorityId,
+    pub(crate) inner: Arc<Inner>,
+}
+
+/// What all authorities share.
+pub(crate) struct Inner {
+    pub(crate) path: PathBuf,
+    pub(crate) readers: SqlitePool,
+    pub(crate) writer: Writer,
+}
+
+/// How the store is doing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Health {
+    /// Reads are answered and the last write was kept.
+    pub ok: bool,
+    /// What is wrong, for an operator.
+    pub problem: Option<String>,
+    /// Writes that wait.
+    pub waiting: u64,
+    /// Writes acknowledged since the start.
+    pub writes: u64,
+    /// Transactions (one sync each) since the start.
+    pub commits: u64,
+    /// Bytes of the database with its log.
+    pub bytes: u64,
+}
+
+/// One page of a list.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Page<T> {
+    /// The rows of this page.
+    pub items: Vec<T>,
+    /// How many there are on all pages.
+    pub total: u64,
+    /// This page, from 1.
+    pub page: u32,
+    /// Rows on a full page.
+    pub per_page: u32,
+}
+
+impl<T> Page<T> {
+    /// How many pages there are; at least one.
+    #[must_use]
+    pub fn pages(&self) -> u32 {
+        u32::try_from(self.total.div_ceil(u64::from(self.per_page.max(1)))).unwrap_or(u32::MAX).max(1)
+    }
+}
+
+/// Which page of a list, and how long a page is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Paging {
+    page: u32,
+    per_page: u32,
+}
+
+impl Paging {
+    /// The longest page.
+    pub const MOST: u32 = 500;
+
+    /// Page `page` (from 1) of `per_page` rows (1 to [`Self::MOST`]); what lies outside is moved inside.
+    #[must_use]
+    pub fn new(page: u32, per_page: u32) -> Self {
+        Self { page: page.clamp(1, 1_000_000), per_page: per_page.clamp(1, Self::MOST) }
+    }
+
+    pub(crate) fn limit(self) -> i64 {
+        i64::from(self.per_page)
+    }
+
+    pub(crate) fn offset(self) -> i64 {
+        i64::from(self.page - 1) * i64::from(self.per_page)
+    }
+
+    pub(crate) fn page<T>(self, items: Vec<T>, total: i64) -> Page<T> {
+        Page { items, total: total.unsigned_abs(), page: self.page, per_page: self.per_page }
+    }
+}
+
+impl Default for Paging {
+    fn default() -> Self {
+        Self::new(1, 50)
+    }
+}
+
+impl Repository {
+    pub(crate) const fn from_parts(authority: AuthorityId, inner: Arc<Inner>) -> Self {
+        Self { authority, inner }
+    }
+
+    /// The same store, for another authority.
+    #[must_use]
+    pub fn of(&self, authority: AuthorityId) -> Self {
+        Self { authority, inner: Arc::clone(&self.inner) }
+    }
+
+    /// Whose records these are.
+    #[must_use]
+    pub const fn authority(&self) -> &AuthorityId {
+        &self.authority
+    }
+
+    /// Where the database is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.inner.path
+    }
+
+    /// Finishes the writes that wait and closes the file. Later calls answer [`StoreError::Closed`].
+    pub async fn close(&self) {
+        self.inner.writer.close().await;
+        self.inner.readers.close().await;
+    }
+
+    /// How the store is doing; asks the database.
+    pub async fn health(&self) -> Health {
+        let answer = sqlx::query("SELECT COUNT(*) FROM setting WHERE authority_id = $1")
+            .bind(self.authority.0.as_str())
+            .fetch_one(self.readers())
+            .await;
+        let writer = self.inner.writer.health();
+        let failing = writer.failing.load(Ordering::Relaxed);
+        let problem = match (&answer, failing) {
+            (Err(error), _) => Some(format!("reading fails: {error}")),
+            (Ok(_), true) => Some("the last writes were not kept; see the log".to_owned()),
+            (Ok(_), false) => None,
+        };
+        Health {
+            ok: problem.is_none(),
+            problem,
+            waiting: self.inner.writer.depth() as u64,
+            writes: writer.writes.load(Ordering::Relaxed),
+            commits: writer.commits.load(Ordering::Relaxed),
+            bytes: self.bytes_on_disk(),
+        }
+    }
+
+    /// Bytes of the database with its log.
+    #[must_use]
+    pub fn bytes_on_disk(&self) -> u64 {
+        let log = {
+            let mut name = self.inner.path.clone().into_os_string();
+            name.push("-wal");
+            PathBuf::from(name)
+        };
+        [self.inner.path.as_path(), log.as_path()]
+            .iter()
+            .filter_map(|path| std::fs::metadata(path).ok())
+            .map(|file| file.len())
+            .sum()
+    }
+
+    pub(crate) fn readers(&self) -> &SqlitePool {
+        &self.inner.readers
+    }
+
+    pub(crate) async fn write<T, F>(&self, write: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: for<'c> FnOnce(&'c mut SqliteConnection) -> Borrowing<'c, Result<T, StoreError>> + Send + 'static,
+    {
+        self.inner.writer.write(write).await
+    }
+
+    /// The authority's name, owned, to be moved into a write.
+    pub(crate) fn whose(&self) -> String {
+        self.authority.0.clone()
+    }
+}
+
+/// A record as JSON, refused where it is larger than the store takes.
+pub(crate) fn to_json<T: Serialize>(table: &'static str, id: &str, record: &T) -> Result<String, StoreError> {
+    let json = serde_json::to_string(record).map_err(|error| StoreError::Unreadable {
+        table,
+        id: id.to_owned(),
+        reason: error.to_string(),
+    })?;
+    if json.len() > MOST_BYTES {
+        return Err(StoreError::TooLarge { table, id: id.to_owned(), size: json.len(), most: MOST_BYTES });
+    }
+    Ok(json)
+}
+
+/// A record from JSON.
+pub(crate) fn from_json<T: DeserializeOwned>(
+    table: &'static str,
+    id: &str,
+    json: &str,
+) -> Result<T, StoreError> {
+    serde_json::from_str(json).map_err(|error| StoreError::Unreadable {
+        table,
+        id: id.to_owned(),
+        reason: error.to_string(),
+    })
+}
+
+/// A `LIKE` pattern that finds `text` anywhere; `\` is the escape.
+pub(crate) fn contains_pattern(text: &str) -> String {
+    let mut pattern = String::with_capacity(text.len() + 2);
+    pattern.push('%');
+    for letter in text.to_lowercase().chars().take(200) {
+        if matches!(letter, '%' | '_' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(letter);
+    }
+    pattern.push('%');
+    pattern
+}
+
+/// A count in the first column.
+pub(crate) fn count(row: &sqlx::sqlite::SqliteRow) -> Result<i64, StoreError> {
+    Ok(row.try_get(0)?)
+}

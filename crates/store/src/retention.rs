@@ -1,0 +1,185 @@
+//! Retention: records go by age, and before the disk fills.
+//!
+//! Guarantees: what is open and bad stays longest. By age, a record goes when nothing about it has changed for the time
+//! given. Over the cap, incidents go in this order until the size fits: closed ones, then open ones of low severity,
+//! then the rest; the oldest first within each. What went is counted.
+
+use crate::{Repository, StoreError};
+use model::Timestamp;
+use serde::Serialize;
+use sqlx::{Executor as _, Row as _, SqliteConnection};
+
+/// How long records stay and how much disk they may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Incidents with their plans and receipts, in days since they last changed.
+    pub incident_days: u32,
+    /// Assets, in days since they were last seen.
+    pub asset_days: u32,
+    /// Journal, deeds and exceptions that are over, in days.
+    pub journal_days: u32,
+    /// Counters, in days.
+    pub counter_days: u32,
+    /// The most bytes that the database may take.
+    pub most_bytes: u64,
+}
+
+/// What a sweep removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Swept {
+    /// Incidents too old.
+    pub incidents_by_age: u64,
+    /// Incidents that did not fit.
+    pub incidents_by_size: u64,
+    /// Assets.
+    pub assets: u64,
+    /// Everything else.
+    pub other: u64,
+}
+
+const DAY: i64 = 86_400;
+/// How many incidents go before the size is looked at again.
+const STEP: i64 = 200;
+
+impl Repository {
+    /// Removes what is too old at `now`, then what does not fit.
+    ///
+    /// # Errors
+    /// [`StoreError`]; what was removed before it stays removed.
+    pub async fn sweep(&self, retention: &Retention, now: Timestamp) -> Result<Swept, StoreError> {
+        let mut swept = self.sweep_by_age(retention, now).await?;
+        // Bounded: a database of nothing but assets and journal cannot shrink further here.
+        for _ in 0..10_000 {
+            if self.used_bytes().await? <= retention.most_bytes {
+                break;
+            }
+            let gone = self.drop_incidents(None).await?;
+            if gone == 0 {
+                tracing::warn!(
+                    most = retention.most_bytes,
+                    "the database is over its cap and holds no incident that could go"
+                );
+                break;
+            }
+            swept.incidents_by_size += gone;
+        }
+        self.give_back_pages().await?;
+        if swept.incidents_by_size > 0 {
+            self.add_to_counters(now, &[("incidents dropped for space", swept.incidents_by_size)]).await?;
+        }
+        Ok(swept)
+    }
+
+    async fn sweep_by_age(&self, retention: &Retention, now: Timestamp) -> Result<Swept, StoreError> {
+        let before = |days: u32| now.plus_secs(-DAY.saturating_mul(i64::from(days))).micros();
+        let mut swept = Swept::default();
+        loop {
+            let gone = self.drop_incidents(Some(before(retention.incident_days))).await?;
+            swept.incidents_by_age += gone;
+            if gone < STEP.unsigned_abs() {
+                break;
+            }
+        }
+        let whose = self.whose();
+        let (assets, journal, counters) =
+            (before(retention.asset_days), before(retention.journal_days), before(retention.counter_days));
+        let now = now.micros();
+        let (assets, other) = self
+            .write(move |connection| {
+                Box::pin(async move {
+                    let gone = delete(connection, "DELETE FROM asset WHERE authority_id = $1 AND last_seen < $2", &whose, assets).await?;
+                    delete(connection, "DELETE FROM asset_address WHERE authority_id = $1 AND $2 = $2 AND asset NOT IN (SELECT id FROM asset WHERE authority_id = $1)", &whose, 0).await?;
+                    let mut other = 0;
+                    for (sql, limit) in [
+                        ("DELETE FROM journal WHERE authority_id = $1 AND at < $2", journal),
+                        ("DELETE FROM deed WHERE authority_id = $1 AND at < $2", journal),
+                        ("DELETE FROM exception WHERE authority_id = $1 AND until < $2", journal),
+                        ("DELETE FROM counter WHERE authority_id = $1 AND hour < $2 / 3600000000", counters),
+                        ("DELETE FROM session WHERE authority_id = $1 AND expires < $2", now),
+                        ("DELETE FROM sign_in_link WHERE authority_id = $1 AND expires < $2", now),
+                        ("DELETE FROM token WHERE authority_id = $1 AND expires < $2", now),
+                    ] {
+                        other += delete(connection, sql, &whose, limit).await?;
+                    }
+                    Ok((gone, other))
+                })
+            })
+            .await?;
+        swept.assets = assets;
+        swept.other = other;
+        Ok(swept)
+    }
+
+    /// Drops up to [`STEP`] incidents with all that hangs on them: those unchanged since `before`, or, where unset, those
+    /// that are missed least.
+    async fn drop_incidents(&self, before: Option<i64>) -> Result<u64, StoreError> {
+        let whose = self.whose();
+        self.write(move |connection| {
+            Box::pin(async move {
+                let rows = sqlx::query(
+                    "SELECT id FROM incident WHERE authority_id = $1 AND ($2 IS NULL OR changed < $2) \
+                     ORDER BY CASE WHEN state <> 'open' THEN 0 WHEN severity <= 1 THEN 1 ELSE 2 END, changed, id LIMIT $3",
+                )
+                .bind(&whose)
+                .bind(before)
+                .bind(STEP)
+                .fetch_all(&mut *connection)
+                .await?;
+                for row in &rows {
+                    let id: String = row.try_get(0)?;
+                    drop_incident(connection, &whose, &id).await?;
+                }
+                Ok(rows.len() as u64)
+            })
+        })
+        .await
+    }
+
+    /// Bytes of pages that hold something.
+    async fn used_bytes(&self) -> Result<u64, StoreError> {
+        let mut numbers = [0_i64; 3];
+        for (sql, number) in
+            ["PRAGMA page_count", "PRAGMA freelist_count", "PRAGMA page_size"].into_iter().zip(&mut numbers)
+        {
+            *number = sqlx::query(sql).fetch_one(self.readers()).await?.try_get(0)?;
+        }
+        let [pages, free, size] = numbers;
+        Ok(pages.saturating_sub(free).saturating_mul(size).unsigned_abs())
+    }
+
+    async fn give_back_pages(&self) -> Result<(), StoreError> {
+        // Not within a transaction of the writer: the pragma works on what is free when it runs, which is enough.
+        self.write(|connection| {
+            Box::pin(async move {
+                connection.execute("PRAGMA incremental_vacuum(2000)").await?;
+                Ok(())
+            })
+        })
+        .await
+    }
+}
+
+async fn delete(
+    connection: &mut SqliteConnection,
+    sql: &'static str,
+    whose: &str,
+    limit: i64,
+) -> Result<u64, StoreError> {
+    Ok(sqlx::query(sql).bind(whose).bind(limit).execute(connection).await?.rows_affected())
+}
+
+async fn drop_incident(connection: &mut SqliteConnection, whose: &str, id: &str) -> Result<(), StoreError> {
+    for sql in [
+        "DELETE FROM receipt WHERE authority_id = $1 AND command IN (SELECT command.id FROM command JOIN plan \
+         ON plan.authority_id = command.authority_id AND plan.id = command.plan \
+         WHERE plan.authority_id = $1 AND plan.incident = $2)",
+        "DELETE FROM command WHERE authority_id = $1 AND plan IN \
+         (SELECT id FROM plan WHERE authority_id = $1 AND incident = $2)",
+        "DELETE FROM plan WHERE authority_id = $1 AND incident = $2",
+        "DELETE FROM incident_address WHERE authority_id = $1 AND incident = $2",
+        "DELETE FROM incident WHERE authority_id = $1 AND id = $2",
+    ] {
+        sqlx::query(sql).bind(whose).bind(id).execute(&mut *connection).await?;
+    }
+    Ok(())
+}
