@@ -125,6 +125,7 @@ pub(crate) fn takeover() -> Incident {
             "Change its password before it is connected again and close telnet.".into(),
             "Ask 203.0.113.80's provider to take the controller down.".into(),
         ],
+        supersedes: vec![id("the scan alone")],
     }
 }
 
@@ -153,6 +154,7 @@ pub(crate) fn guessing() -> Incident {
             10.0,
         )],
         advice: vec!["Let SSH in from known networks only.".into()],
+        supersedes: Vec::new(),
     }
 }
 
