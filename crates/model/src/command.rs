@@ -58,7 +58,7 @@ pub enum Target {
     },
     /// What goes from one to another by one protocol and port.
     Flow {
-        /// From.
+        /// From; anybody where unspecified (`0.0.0.0`, `::`).
         src: IpAddr,
         /// To.
         dst: IpAddr,
@@ -67,6 +67,22 @@ pub enum Target {
         /// Destination port; any where unset.
         port: Option<u16>,
     },
+}
+
+impl Target {
+    /// Who counts as one target, whatever is learned of it later: the hardware address where bound, else the least
+    /// address; for flows the one that they go to.
+    #[must_use]
+    pub fn subject(&self) -> String {
+        match self {
+            Self::Device { mac: Some(mac), .. } => mac.to_string(),
+            Self::Device { addresses, mac: None } => {
+                addresses.iter().min().map_or_else(|| "nobody".into(), ToString::to_string)
+            }
+            Self::Remote { address } => address.to_string(),
+            Self::Flow { dst, .. } => format!("towards {dst}"),
+        }
+    }
 }
 
 /// Somebody whom a command would hit.

@@ -5,6 +5,7 @@
 //! fails is started again, after a growing pause, and says so in [`Stats`].
 
 mod notice;
+pub mod respond;
 
 pub use notice::{FollowStats, InterfaceState, InterfaceStats, Notice, Order, Stats};
 

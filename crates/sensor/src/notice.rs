@@ -15,6 +15,8 @@ pub enum Notice {
     Plan(Box<Plan>),
     /// A command was applied, took effect, ran out, or was taken back.
     Receipt(Receipt),
+    /// A step of responding was written into the journal.
+    Journal(Box<stop::journal::Entry>),
     /// Once a second.
     Stats(Box<Stats>),
 }
