@@ -134,7 +134,8 @@ struct Line {
     why: String,
     value: String,
     threshold: String,
-    record: String,
+    file: String,
+    record: u64,
 }
 
 struct Done {
@@ -397,7 +398,8 @@ impl Line {
             why: clip(&evidence.why),
             value: words::figure(evidence.value),
             threshold: words::figure(evidence.threshold),
-            record: format!("{}:{}", crate::clipped(&evidence.file, 200), evidence.record),
+            file: crate::clipped(&evidence.file, 200),
+            record: evidence.record,
         }
     }
 }

@@ -6,6 +6,7 @@
 // The escaper is named by its full path in `askama.toml`, also for the templates of this crate.
 extern crate self as report;
 
+mod command_words;
 mod context;
 mod document;
 mod early_warning;
@@ -18,6 +19,7 @@ mod timeline;
 mod visible;
 pub mod words;
 
+pub use command_words::{Names, called, command_label, effect_means, effect_word, plan_label, target_label};
 pub use context::{Act, Context, Gap};
 pub use document::{Document, Input, Skipped, Totals};
 pub use early_warning::{EarlyWarning, Row, early_warning};

@@ -11,6 +11,8 @@ use crate::{
 use model::{Incident, IncidentAsset, Role};
 
 const WIDTH: f64 = 960.0;
+/// Room for the stroke of the outer frames.
+const EDGE: f64 = 1.5;
 const BETWEEN: f64 = 132.0;
 const WIDEST: f64 = 232.0;
 const ROW: f64 = 22.0;
@@ -43,7 +45,7 @@ pub fn incident_picture(name: &str, incident: &Incident, context: &Context) -> O
         return None;
     }
     let across = columns.len() as f64;
-    let frame_width = ((WIDTH - BETWEEN * (across - 1.0)) / across).min(WIDEST);
+    let frame_width = ((WIDTH - 2.0 * EDGE - BETWEEN * (across - 1.0)) / across).min(WIDEST);
     let height = place(&mut columns, frame_width);
     let mut pen = Pen::new(WIDTH);
     for pair in columns.windows(2) {
@@ -111,12 +113,12 @@ fn place(columns: &mut [Vec<Frame>], frame_width: f64) -> f64 {
         |column: &[Frame]| column.iter().map(tall).sum::<f64>() + gap * column.len().saturating_sub(1) as f64;
     let height = columns.iter().map(|column| height_of(column)).fold(0.0, f64::max);
     let across = columns.len() as f64;
-    let room = if across > 1.0 { (WIDTH - frame_width * across) / (across - 1.0) } else { 0.0 };
+    let room = if across > 1.0 { (WIDTH - 2.0 * EDGE - frame_width * across) / (across - 1.0) } else { 0.0 };
     for (index, column) in columns.iter_mut().enumerate() {
         let mut top = 2.0 + (height - height_of(column)) / 2.0;
         for frame in column {
             frame.height = tall(frame);
-            frame.at = (index as f64 * (frame_width + room.min(220.0)), top);
+            frame.at = (EDGE + index as f64 * (frame_width + room.min(220.0)), top);
             top += frame.height + gap;
         }
     }

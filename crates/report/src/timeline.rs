@@ -197,8 +197,7 @@ impl Timeline {
             pen.text("tick-label", (x, bottom + 19.0), Anchor::Start, &words::clock(self.first), None);
             pen.text("tick-label", (x, bottom + 35.0), Anchor::Start, &words::day(self.first), None);
         }
-        let unit = format!("time, UTC ({} shown)", words::span(self.last.micros_since(self.first)));
-        pen.text("axis-label", (self.gutter - 10.0, bottom + 19.0), Anchor::End, &clipped(&unit, 44), None);
+        pen.text("axis-label", (self.gutter - 10.0, bottom + 19.0), Anchor::End, "time, UTC", None);
     }
 
     fn lane(&self, pen: &mut Pen, top: f64, lane: &Lane) {
@@ -214,6 +213,15 @@ impl Timeline {
             if lane.marks.is_empty() {
                 self.beside_bar(pen, middle, left, right, &words::span(to.micros_since(from)));
             }
+        }
+        if lane.bar.is_none() && lane.marks.is_empty() {
+            pen.text(
+                "gap-label",
+                (self.gutter + 10.0, middle + 4.0),
+                Anchor::Start,
+                "no record of its own",
+                Some(&lane.tip),
+            );
         }
         let mut free = self.gutter;
         for cluster in self.clusters(&lane.marks) {

@@ -115,7 +115,7 @@ fn every_page_is_clean_and_says_what_the_issue_asks() {
         "Who did what to whom?",
         "What shows it?",
         "What to do",
-        "street.pcap:1600",
+        "street.pcap<wbr>:1600",
         "DRAFT",
         "Suspected of being caused by unlawful or malicious acts?",
         "cross-border",
