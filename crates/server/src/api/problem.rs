@@ -1,0 +1,122 @@
+//! Errors as RFC 9457 problem details: what a client may know, and what was expected.
+
+use axum::{
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use std::borrow::Cow;
+use store::StoreError;
+
+/// What went wrong, for a client to read. What an operator needs is in the log.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct Problem {
+    /// Always `about:blank`: the status says it.
+    #[serde(rename = "type")]
+    kind: &'static str,
+    /// The status in words.
+    title: Cow<'static, str>,
+    /// The status.
+    status: u16,
+    /// What is wrong with this request.
+    detail: String,
+    /// What would have been right.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expected: Option<String>,
+    /// Where to look for more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    see: Option<String>,
+}
+
+impl Problem {
+    /// A problem with a status and a sentence.
+    #[must_use]
+    pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+        Self {
+            kind: "about:blank",
+            title: status.canonical_reason().unwrap_or("Error").into(),
+            status: status.as_u16(),
+            detail: detail.into(),
+            expected: None,
+            see: None,
+        }
+    }
+
+    /// Says what would have been right.
+    #[must_use]
+    pub fn expected(mut self, expected: impl Into<String>) -> Self {
+        self.expected = Some(expected.into());
+        self
+    }
+
+    /// Says where to look for more.
+    #[must_use]
+    pub fn see(mut self, see: impl Into<String>) -> Self {
+        self.see = Some(see.into());
+        self
+    }
+
+    /// There is no such thing.
+    #[must_use]
+    pub fn not_found(what: &str, id: &str) -> Self {
+        let id: String = id.chars().take(64).collect();
+        Self::new(StatusCode::NOT_FOUND, format!("there is no {what} {id:?}"))
+    }
+
+    /// A parameter is wrong.
+    #[must_use]
+    pub fn parameter(name: &str, expected: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, format!("the parameter `{name}` is wrong")).expected(expected)
+    }
+
+    /// The status.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// The sentence.
+    #[must_use]
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// What would have been right.
+    #[must_use]
+    pub fn what_was_expected(&self) -> Option<&str> {
+        self.expected.as_deref()
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        tracing::error!(%error, source = ?std::error::Error::source(&error), "the store did not answer a request");
+        match error {
+            StoreError::TooLarge { table, size, most, .. } => {
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the {table} has {size} bytes"))
+                    .expected(format!("at most {most} bytes"))
+            }
+            StoreError::Overloaded { .. } => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the database is too slow at the moment; try again",
+            ),
+            StoreError::Closed => Self::new(StatusCode::SERVICE_UNAVAILABLE, "the server is stopping"),
+            StoreError::Database(_) | StoreError::Unreadable { .. } => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the database does not answer; the server's log says why",
+            ),
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = self.status();
+        let body = serde_json::to_vec(&self).unwrap_or_default();
+        let mut response = (status, body).into_response();
+        response
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        response
+    }
+}

@@ -1,0 +1,75 @@
+//! Secrets that open doors: 256 random bits, shown once, kept as SHA-256.
+
+use aws_lc_rs::{digest, rand};
+
+/// A fresh secret in base64url without padding: 43 letters.
+///
+/// # Errors
+/// Where the machine has no randomness; nothing may be opened then.
+pub(crate) fn fresh() -> Result<String, NoRandomness> {
+    let mut bytes = [0_u8; 32];
+    rand::fill(&mut bytes).map_err(|_| NoRandomness)?;
+    Ok(base64url(&bytes))
+}
+
+/// The machine gave no randomness.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the machine gives no randomness")]
+pub struct NoRandomness;
+
+/// What is kept of a secret. Comparing hashes of 256 random bits leaks nothing by its time.
+#[must_use]
+pub(crate) fn hash(secret: &str) -> String {
+    hex(digest::digest(&digest::SHA256, secret.as_bytes()).as_ref())
+}
+
+/// Whether the text could be a secret of ours at all.
+#[must_use]
+pub(crate) fn is_well_formed(secret: &str) -> bool {
+    secret.len() == 43 && secret.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+}
+
+/// Lower-case hexadecimal.
+#[must_use]
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn base64url(bytes: &[u8]) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for chunk in bytes.chunks(3) {
+        let group =
+            chunk.iter().fold(0_u32, |group, byte| group << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
+        for place in 0..=chunk.len() {
+            let index = (group >> (18 - 6 * place)) & 63;
+            text.push(LETTERS.get(index as usize).copied().map_or('A', char::from));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn writes_base64url() {
+        for (bytes, text) in
+            [("", ""), ("f", "Zg"), ("fo", "Zm8"), ("foo", "Zm9v"), ("foob", "Zm9vYg"), ("\u{3ff}?", "z78_")]
+        {
+            assert_eq!(base64url(bytes.as_bytes()), text, "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn fresh_secrets_are_well_formed_and_differ() {
+        let (one, other) = (fresh().unwrap(), fresh().unwrap());
+        assert!(is_well_formed(&one) && is_well_formed(&other));
+        assert_ne!(one, other);
+        assert_ne!(hash(&one), hash(&other));
+        for bad in ["", "short", &format!("{one}A"), &one.replacen(|_: char| true, "=", 1)] {
+            assert!(!is_well_formed(bad), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! What every request handler can reach.
+
+use crate::auth::Attempts;
+use crate::guard::Doors;
+use crate::live::{BACKLOG, Change, Order, OrderError, Orders, SensorStatus};
+use model::Timestamp;
+use serde::Serialize;
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
+use store::Repository;
+use tokio::sync::{broadcast, watch};
+
+/// What every request handler can reach. Cheap to clone.
+#[derive(Clone)]
+pub struct AppState(Arc<Shared>);
+
+struct Shared {
+    repository: Repository,
+    changes: broadcast::Sender<Change>,
+    orders: Option<Orders>,
+    sensor: Mutex<SensorStatus>,
+    node: Node,
+    doors: Doors,
+    attempts: Attempts,
+    started: Instant,
+    stopping: watch::Sender<bool>,
+}
+
+/// This node, as it was started.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// Bastide's version.
+    pub version: String,
+    /// Where the console lives, such as `https://localhost:8443`.
+    pub url: String,
+    /// Where everything is kept.
+    pub data_dir: PathBuf,
+    /// Interfaces and files that are watched; empty for a console over existing data.
+    pub watched: Vec<String>,
+    /// `off`, `ask` or `auto` where nothing else is said for the kind.
+    pub response_mode: String,
+    /// How long records stay and how much disk they may take.
+    pub retention: store::Retention,
+    /// Where new incidents are told, such as `webhook`.
+    pub channels: Vec<&'static str>,
+    /// All settings with their meaning and where each came from; secrets are masked.
+    pub settings: Vec<Setting>,
+}
+
+/// One setting as it is in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Setting {
+    /// Its table and key, such as `server.listen`.
+    pub key: String,
+    /// Its value as TOML; `(secret)` for what must not be shown.
+    pub value: String,
+    /// `default`, `file`, `environment` or `flag`, with the name where there is one.
+    pub source: String,
+    /// What it does.
+    pub meaning: String,
+}
+
+impl AppState {
+    /// Everything together. `orders` is unset where no sensor runs.
+    #[must_use]
+    pub fn new(repository: Repository, node: Node, doors: Doors, orders: Option<Orders>) -> Self {
+        let (changes, _) = broadcast::channel(BACKLOG);
+        let sensor =
+            Mutex::new(SensorStatus { response_mode: node.response_mode.clone(), ..SensorStatus::default() });
+        let stopping = watch::Sender::new(false);
+        let started = Instant::now();
+        Self(Arc::new(Shared {
+            repository,
+            changes,
+            orders,
+            sensor,
+            node,
+            doors,
+            attempts: Attempts::default(),
+            started,
+            stopping,
+        }))
+    }
+
+    /// What is kept.
+    #[must_use]
+    pub fn repository(&self) -> &Repository {
+        &self.0.repository
+    }
+
+    /// This node, as it was started.
+    #[must_use]
+    pub fn node(&self) -> &Node {
+        &self.0.node
+    }
+
+    /// The moment that it is now.
+    #[must_use]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the server is where time comes in: sessions and records need a clock"
+    )]
+    pub fn now(&self) -> Timestamp {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+    }
+
+    /// Seconds since the start.
+    #[must_use]
+    pub fn uptime_secs(&self) -> u64 {
+        self.0.started.elapsed().as_secs()
+    }
+
+    /// Whether a sensor runs here that takes orders.
+    #[must_use]
+    pub fn has_sensor(&self) -> bool {
+        self.0.orders.is_some()
+    }
+
+    /// What the sensor last said of itself.
+    #[must_use]
+    pub fn sensor(&self) -> SensorStatus {
+        self.locked_sensor().clone()
+    }
+
+    /// Takes an order to the sensor; does not wait for what comes of it.
+    ///
+    /// # Errors
+    /// [`OrderError`] where there is no sensor or it takes no orders.
+    pub fn order(&self, order: Order) -> Result<(), OrderError> {
+        self.0.orders.as_ref().map_or(Err(OrderError::NoSensor), |orders| orders(order))
+    }
+
+    /// The changes from now on.
+    #[must_use]
+    pub fn changes(&self) -> broadcast::Receiver<Change> {
+        self.0.changes.subscribe()
+    }
+
+    /// Tells everybody who looks.
+    pub fn announce(&self, change: Change) {
+        // Nobody looking is fine.
+        let _ = self.0.changes.send(change);
+    }
+
+    /// Resolves when the server is stopping; long answers end then.
+    pub async fn stopping(&self) {
+        let mut stopping = self.0.stopping.subscribe();
+        let _ = stopping.wait_for(|stopping| *stopping).await;
+    }
+
+    /// Begins the stop.
+    pub fn stop(&self) {
+        self.0.stopping.send_replace(true);
+    }
+
+    pub(crate) fn doors(&self) -> &Doors {
+        &self.0.doors
+    }
+
+    pub(crate) fn attempts(&self) -> &Attempts {
+        &self.0.attempts
+    }
+
+    pub(crate) fn set_sensor(&self, status: SensorStatus) {
+        *self.locked_sensor() = status;
+    }
+
+    fn locked_sensor(&self) -> MutexGuard<'_, SensorStatus> {
+        // A figure half written by a thread that died is replaced within a second.
+        self.0.sensor.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
