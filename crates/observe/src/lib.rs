@@ -3,9 +3,9 @@
 //! Guarantees: bounded memory whatever the traffic; event time only; an event never holds a tried password; a flow
 //! knows how much of it was visible, and nothing is concluded from silence where silence would not have been seen.
 
-pub mod logs;
 mod flow_table;
 mod fragment;
+pub mod logs;
 mod observer;
 pub mod recording;
 pub mod session;
@@ -13,3 +13,4 @@ mod sight;
 
 pub use flow_table::{FlowTable, Shed};
 pub use observer::{Config, Counters, Observer};
+pub use parse::LinkType;
