@@ -10,6 +10,7 @@ pub mod respond;
 pub use notice::{FollowStats, InterfaceState, InterfaceStats, Notice, Order, Stats};
 
 use model::NetSet;
+use protect::ResponseConfig;
 use std::{
     path::PathBuf,
     sync::mpsc::{Receiver, SyncSender},
@@ -28,6 +29,8 @@ pub struct SensorConfig {
     pub home: NetSet,
     /// What is never parsed.
     pub exclude: NetSet,
+    /// How it may respond.
+    pub response: ResponseConfig,
     /// Where offsets, journal and commands in force are kept.
     pub state_dir: PathBuf,
     /// Bytes of each interface's ring.
@@ -48,6 +51,7 @@ impl Default for SensorConfig {
             follow_from_start: false,
             home: NetSet::private(),
             exclude: NetSet::default(),
+            response: ResponseConfig::default(),
             state_dir: PathBuf::from("sensor"),
             ring_bytes: 8 << 20,
             promiscuous: true,

@@ -2,6 +2,7 @@
 
 use model::{Asset, CommandId, Exception, Incident, Plan, PlanId, Receipt, Timestamp};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Something that the sensor tells. Each is a whole state of its subject: a later one replaces an earlier one.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -23,7 +24,7 @@ pub enum Notice {
 
 /// Something that a person asks of the sensor. `who` goes into the journal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "order")]
+#[serde(rename_all = "kebab-case", tag = "order", content = "data")]
 pub enum Order {
     /// Carry a plan out.
     Approve {
@@ -62,50 +63,56 @@ pub enum Order {
         who: String,
     },
     /// The exceptions now in force, in place of those before.
-    Exceptions {
-        /// All of them.
-        exceptions: Vec<Exception>,
-    },
+    Exceptions(Vec<Exception>),
 }
 
 /// What the sensor did so far. Counters only grow while it runs.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Stats {
     /// When this was counted.
     pub at: Timestamp,
     /// Since when the sensor runs.
     pub since: Timestamp,
-    /// Packets analysed, on all interfaces.
+    /// Packets analysed, on all interfaces, copies left out.
     pub packets: u64,
     /// Their bytes on the wire.
     pub bytes: u64,
-    /// Packets that the kernel dropped because the ring was full.
+    /// Packets that the kernel dropped because a ring was full.
     pub dropped: u64,
     /// Copies of packets already seen on another interface.
     pub duplicates: u64,
+    /// Packets of excluded networks, never looked into.
+    pub excluded: u64,
+    /// Packets that could not be read, by reason.
+    pub skipped: BTreeMap<String, u64>,
     /// Log lines read.
     pub lines: u64,
     /// Log lines that could not be understood.
     pub bad_lines: u64,
     /// Events made of packets and lines.
     pub events: u64,
-    /// Notices that had to be given up because nobody took them.
-    pub shed_notices: u64,
-    /// Notices that wait to be taken.
-    pub waiting_notices: u64,
     /// Flows now in the flow table.
     pub flows: u64,
     /// Findings stated.
     pub findings: u64,
-    /// Incidents known.
+    /// Incidents seen since the start.
     pub incidents: u64,
+    /// Assets known.
+    pub assets: u64,
+    /// What was given up for lack of room, by where: tables, queues, notices.
+    pub shed: BTreeMap<String, u64>,
+    /// What waits in a queue, by queue.
+    pub queued: BTreeMap<String, u64>,
+    /// How far behind the wall clock the analysis is, in milliseconds; 0 where nothing waits.
+    pub behind_millis: u64,
     /// The last packet seen.
     pub last_packet: Option<Timestamp>,
     /// Each interface.
     pub interfaces: Vec<InterfaceStats>,
     /// Each file that is followed.
     pub follows: Vec<FollowStats>,
-    /// How often a part of the sensor failed and was started again, by part.
+    /// How often a part of the sensor failed and was started again.
     pub restarts: u64,
     /// The last such failure.
     pub last_fault: Option<String>,
