@@ -178,7 +178,8 @@ impl NetSet {
     /// RFC 1918, RFC 4193 and link-local networks: what is ours unless somebody says otherwise.
     #[must_use]
     pub fn private() -> Self {
-        let nets = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "fc00::/7", "fe80::/10"];
+        let nets =
+            ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "fc00::/7", "fe80::/10"];
         Self(nets.iter().filter_map(|net| net.parse().ok()).collect())
     }
 
@@ -207,7 +208,11 @@ mod tests {
     #[test]
     fn networks_hold_their_own() {
         let check = |net: &str, address: &str, expected: bool| {
-            assert_eq!(net.parse::<Net>().unwrap().contains(address.parse().unwrap()), expected, "{net} {address}");
+            assert_eq!(
+                net.parse::<Net>().unwrap().contains(address.parse().unwrap()),
+                expected,
+                "{net} {address}"
+            );
         };
         check("192.168.1.77/16", "192.168.200.1", true);
         check("192.168.0.0/16", "192.169.0.1", false);

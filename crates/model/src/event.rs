@@ -352,3 +352,17 @@ pub struct Honeypot {
     /// What the visitor did.
     pub act: HoneypotAct,
 }
+
+impl Message {
+    /// The digest of a message's payload (FNV-1a), so that a detector can name a message without having seen it.
+    #[must_use]
+    pub const fn digest_of(payload: &[u8]) -> u64 {
+        let mut digest = 0xcbf2_9ce4_8422_2325_u64;
+        let mut rest = payload;
+        while let Some((&byte, tail)) = rest.split_first() {
+            digest = (digest ^ byte as u64).wrapping_mul(0x0000_0100_0000_01b3);
+            rest = tail;
+        }
+        digest
+    }
+}

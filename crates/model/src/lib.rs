@@ -20,8 +20,8 @@ pub use asset::{Asset, AssetStatus, Criticality, Kind, Layer};
 pub use attack::{Tactic, Technique};
 pub use command::{Action, Command, Effect, Hit, Plan, PlanStatus, Receipt, Target, Withheld};
 pub use event::{
-    Alert, AppRequest, Arp, ArpOperation, Dhcp, DhcpOperation, Dns, Event, EventKind, Hint, HintKind, Honeypot,
-    HoneypotAct, Login, LoginOutcome, Message, RecordRef, Transfer, TransferKind,
+    Alert, AppRequest, Arp, ArpOperation, Dhcp, DhcpOperation, Dns, Event, EventKind, Hint, HintKind,
+    Honeypot, HoneypotAct, Login, LoginOutcome, Message, RecordRef, Transfer, TransferKind,
 };
 pub use finding::{Exception, Finding, FlowScope, Party, Proof};
 pub use flow::{Counts, FlowKey, FlowUpdate, Outcome, Phase, Protocol, Service, Visibility};

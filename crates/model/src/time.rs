@@ -85,7 +85,8 @@ impl Timestamp {
             Ok(moment) => moment,
             Err(_) => {
                 // "2020-02-16T16:45:46.912858+0000": the offset lacks its colon.
-                let split = text.len().checked_sub(2).filter(|&at| text.is_char_boundary(at)).ok_or_else(error)?;
+                let split =
+                    text.len().checked_sub(2).filter(|&at| text.is_char_boundary(at)).ok_or_else(error)?;
                 let (head, minutes) = text.split_at(split);
                 read(&format!("{head}:{minutes}")).map_err(|_| error())?
             }
@@ -94,7 +95,8 @@ impl Timestamp {
     }
 
     fn date_time(self) -> OffsetDateTime {
-        OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+        OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000)
+            .unwrap_or(OffsetDateTime::UNIX_EPOCH)
     }
 }
 
