@@ -1,2 +1,117 @@
-//! Project chores.
-fn main() {}
+//! `cargo xtask`: what the project does with itself.
+
+#![allow(clippy::print_stdout, reason = "a program that prints")]
+
+use anyhow::{Context as _, Result, ensure};
+use clap::{Parser, Subcommand};
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, ExitCode},
+};
+use xtask::{
+    evaluate::{self, Analyzer},
+    scene,
+};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "What the project does with itself")]
+struct Cli {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Writes a capture of a scene, and what is true about it
+    Scene {
+        /// The scene; `all` for every one
+        #[arg(required_unless_present = "list")]
+        name: Option<String>,
+        /// Lists the scenes
+        #[arg(long)]
+        list: bool,
+        /// Draws addresses, ports, timing and rates
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// Where NAME-SEED.pcap and NAME-SEED.truth.json go
+        #[arg(long, default_value = "scenes")]
+        out: PathBuf,
+        /// Always a plain pcap, instead of a form drawn from the seed
+        #[arg(long)]
+        plain: bool,
+    },
+    /// How well detection does, on the captures beside the repository and on scenes
+    Evaluate {
+        /// Seeds of each scene
+        #[arg(long, default_value_t = 3)]
+        seeds: u64,
+        /// The first of them
+        #[arg(long, default_value_t = 1)]
+        first_seed: u64,
+        /// Only scenes whose name contains this, and no captures
+        #[arg(long, default_value = "")]
+        only: String,
+        /// The captures of ../shared/data
+        #[arg(long)]
+        data: Option<PathBuf>,
+        /// The program; built where not given
+        #[arg(long)]
+        bastide: Option<PathBuf>,
+        /// One JSON document instead of tables
+        #[arg(long)]
+        json: bool,
+        /// Keeps captures and truths of scenes with faults here
+        #[arg(long)]
+        keep: Option<PathBuf>,
+    },
+}
+
+fn main() -> Result<ExitCode> {
+    match Cli::parse().chore {
+        Chore::Scene { name, list, seed, out, plain } => {
+            if list {
+                for scene in scene::all() {
+                    println!("{:24} {}", scene.name, scene.about);
+                }
+                return Ok(ExitCode::SUCCESS);
+            }
+            let name = name.unwrap_or_default();
+            let chosen: Vec<_> =
+                if name == "all" { scene::all().collect() } else { vec![scene::find(&name)?] };
+            for scene in chosen {
+                let world = scene::play(scene, seed);
+                let (form, snap) =
+                    if plain { (xtask::traffic::Form::Pcap, 65_535) } else { scene::dress(&world, seed) };
+                let (capture, _) = scene::save(&world, &out, &format!("{}-{seed}", scene.name), form, snap)?;
+                println!("{} ({} packets, {form:?})", capture.display(), world.tape.len());
+            }
+        }
+        Chore::Evaluate { seeds, first_seed, only, data, bastide, json, keep } => {
+            let binary = bastide.map_or_else(build, Ok)?;
+            let data = data.unwrap_or_else(|| root().join("../shared/data"));
+            let analyzer = Analyzer { binary };
+            let options = evaluate::Options { analyzer, data, seeds, first_seed, only, json, keep };
+            if !evaluate::run(&options)? {
+                return Ok(ExitCode::FAILURE);
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(PathBuf::new, Path::to_path_buf)
+}
+
+/// Builds the program beside this one, in the same profile, and says where it is.
+fn build() -> Result<PathBuf> {
+    let here = std::env::current_exe()?;
+    let dir = here.parent().context("this program has no place")?;
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.current_dir(root()).args(["build", "--quiet", "--package", "bastide"]);
+    if dir.ends_with("release") {
+        cargo.arg("--release");
+    }
+    ensure!(cargo.status()?.success(), "bastide could not be built");
+    Ok(dir.join("bastide"))
+}

@@ -1,0 +1,1 @@
+//! Mixes for the benchmark.

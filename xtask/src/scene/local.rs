@@ -1,0 +1,147 @@
+//! Attacks on the local network itself: ARP and DHCP.
+
+use super::Scene;
+use crate::{
+    traffic::{self, DhcpMessage, Host},
+    world::{HOUR, MINUTE, SECOND, World},
+};
+use std::net::{IpAddr, Ipv4Addr};
+
+pub(super) const SCENES: &[Scene] = &[
+    Scene {
+        name: "arp-spoof",
+        about: "a device tells its neighbours that it is the gateway, and the gateway that it is them",
+        play: arp_spoof,
+    },
+    Scene {
+        name: "dhcp-rogue",
+        about: "a second DHCP server hands out itself as the gateway and resolver",
+        play: dhcp_rogue,
+    },
+    Scene {
+        name: "dhcp-starvation",
+        about: "a device asks for every address under invented names",
+        play: dhcp_starvation,
+    },
+];
+
+fn street(world: &mut World, count: usize, length: i64) -> Vec<Host> {
+    let others = world.devices(count);
+    let (from, until) = (world.start, world.start + length);
+    let gateway = world.gateway;
+    for other in &others {
+        let at = world.start + world.secs(0.0, 20.0);
+        world.lease(at, other, &gateway, "device");
+        world.everyday(other, from, until);
+    }
+    world.truth.innocent.extend(others.iter().map(|host| host.ip));
+    world.truth.innocent.insert(gateway.ip);
+    others
+}
+
+fn arp_spoof(world: &mut World) {
+    let others = street(world, 6, HOUR);
+    let bot = world.device();
+    let gateway = world.gateway;
+    world.arp(world.start + SECOND, &bot, &gateway);
+    for other in &others {
+        world.arp(world.start + 2 * SECOND, &gateway, other);
+    }
+    let victim = others.first().copied().unwrap_or(bot);
+    let mut at = world.start + world.secs(600.0, 900.0);
+    let until = at + world.secs(300.0, 1_500.0);
+    let everybody = world.rng.chance(0.3);
+    let every = world.secs(1.0, 10.0);
+    world.truth.attack_at(at);
+    while at < until {
+        // "The gateway's address is at my hardware address", and the other way round.
+        let to = if everybody { [0xff; 6] } else { victim.mac };
+        world.tape.put(at, &traffic::arp(2, (bot.mac, gateway.v4()), (victim.mac, victim.v4()), to));
+        world.tape.put(
+            at + 300,
+            &traffic::arp(2, (bot.mac, victim.v4()), (gateway.mac, gateway.v4()), gateway.mac),
+        );
+        at += every;
+    }
+    world.truth.attack_at(at);
+    world.truth.infected.insert(bot.ip);
+    world.truth.victims.insert(victim.ip);
+    world.truth.stages = vec!["credential-access|collection|lateral-movement".into()];
+}
+
+fn dhcp_rogue(world: &mut World) {
+    let others = street(world, 5, HOUR);
+    let bot = world.device();
+    let gateway = world.gateway;
+    world.arp(world.start + SECOND, &bot, &gateway);
+    let everybody = Host { mac: [0xff; 6], ip: Ipv4Addr::BROADCAST.into(), ttl: 64 };
+    let mut at = world.start + world.secs(600.0, 1_200.0);
+    world.truth.attack_at(at);
+    for other in others.iter().cycle().take(8) {
+        let xid = world.rng.bits() as u32;
+        let nobody = Host { ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED), ..*other };
+        for (step, (server, kind)) in
+            [(None, 1_u8), (Some(bot), 2), (Some(gateway), 2), (None, 3), (Some(bot), 5)]
+                .into_iter()
+                .enumerate()
+        {
+            let from = server.unwrap_or(bot);
+            let message = DhcpMessage {
+                kind,
+                xid,
+                client: other.mac,
+                address: other.v4(),
+                server: if kind == 1 { Ipv4Addr::UNSPECIFIED } else { from.v4() },
+                router: from.v4(),
+                resolver: from.v4(),
+                name: "device".into(),
+            };
+            let when = at + step as i64 * 3_000;
+            match server {
+                Some(server) => world.tape.udp(when, &server, &everybody, (67, 68), &traffic::dhcp(&message)),
+                None => world.tape.udp(when, &nobody, &everybody, (68, 67), &traffic::dhcp(&message)),
+            }
+        }
+        at += world.secs(20.0, 90.0);
+    }
+    world.truth.attack_at(at);
+    world.truth.infected.insert(bot.ip);
+    world.truth.stages = vec!["credential-access|collection|lateral-movement".into()];
+}
+
+fn dhcp_starvation(world: &mut World) {
+    street(world, 5, 30 * MINUTE);
+    let bot = world.device();
+    let gateway = world.gateway;
+    world.arp(world.start + SECOND, &bot, &gateway);
+    let own_frames = world.rng.chance(0.5);
+    let everybody = Host { mac: [0xff; 6], ip: Ipv4Addr::BROADCAST.into(), ttl: 64 };
+    let mut at = world.start + world.secs(300.0, 600.0);
+    world.truth.attack_at(at);
+    for _ in 0..world.rng.between(250, 3_000) {
+        let mut client = [0; 6];
+        client.copy_from_slice(&world.rng.bytes(6));
+        client[0] &= 0xfe;
+        let message = DhcpMessage {
+            kind: 1,
+            xid: world.rng.bits() as u32,
+            client,
+            address: Ipv4Addr::UNSPECIFIED,
+            server: Ipv4Addr::UNSPECIFIED,
+            router: gateway.v4(),
+            resolver: gateway.v4(),
+            name: String::new(),
+        };
+        // Some tools invent the frame's source as well.
+        let mac = if own_frames { bot.mac } else { client };
+        let nobody = Host { mac, ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED), ttl: 64 };
+        world.tape.udp(at, &nobody, &everybody, (68, 67), &traffic::dhcp(&message));
+        at += world.secs(0.002, 0.06);
+    }
+    world.truth.attack_at(at);
+    if own_frames {
+        world.truth.infected.insert(bot.ip);
+    }
+    world.truth.victims.insert(gateway.ip);
+    world.truth.stages = vec!["impact".into()];
+}
