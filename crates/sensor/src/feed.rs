@@ -35,7 +35,10 @@ pub(crate) struct Batch {
 
 impl Batch {
     fn is_empty(&self) -> bool {
-        self.assets.is_empty() && self.flows.is_empty() && self.sightings.is_empty() && self.incidents.is_empty()
+        self.assets.is_empty()
+            && self.flows.is_empty()
+            && self.sightings.is_empty()
+            && self.incidents.is_empty()
     }
 }
 
@@ -134,28 +137,16 @@ impl Feed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use model::{IncidentId, Severity};
     use std::sync::mpsc::sync_channel;
 
     fn incident(id: u8, confidence: u8) -> Incident {
-        Incident {
-            id: IncidentId::from_content(model::ContentHasher::new().part([id])),
-            title: String::new(),
-            severity: Severity::High,
-            confidence,
-            stages: Vec::new(),
-            techniques: Vec::new(),
-            first: Timestamp::default(),
-            last: Timestamp::default(),
-            assets: Vec::new(),
-            assets_omitted: 0,
-            findings: 1,
-            flows: 1,
-            summary: String::new(),
-            joined: Vec::new(),
-            evidence: Vec::new(),
-            advice: Vec::new(),
-        }
+        let at = "2026-01-31T12:00:00Z";
+        serde_json::from_value(serde_json::json!({
+            "id": format!("inc-{id:016x}"), "title": "", "severity": "high", "confidence": confidence,
+            "stages": [], "techniques": [], "first": at, "last": at, "assets": [], "assets_omitted": 0,
+            "findings": 1, "flows": 1, "summary": "", "joined": [], "evidence": [], "advice": [],
+        }))
+        .unwrap()
     }
 
     #[test]

@@ -301,3 +301,165 @@ fn end_of_last_line(file: &File, length: u64) -> io::Result<u64> {
     }
     Ok(end)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::position::Positions;
+    use std::{fs::OpenOptions, io::Write, os::unix::fs::symlink};
+
+    fn line(number: u32) -> String {
+        let second = number % 60;
+        format!(
+            r#"{{"timestamp":"2026-01-31T12:00:{second:02}.000000+0000","event_type":"alert","src_ip":"192.0.2.1","src_port":{number},"dest_ip":"10.0.0.2","dest_port":22,"proto":"TCP","alert":{{"action":"allowed","gid":1,"signature_id":1,"rev":1,"signature":"TEST","category":"","severity":2}}}}"#
+        )
+    }
+
+    fn lines(numbers: impl IntoIterator<Item = u32>) -> String {
+        numbers.into_iter().map(|number| line(number) + "\n").collect()
+    }
+
+    fn append(path: &Path, text: &str) {
+        let mut file = OpenOptions::new().append(true).create(true).open(path).unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+    }
+
+    /// The lines told, by the source port that `line` puts into them, with their number in the file.
+    fn told(follower: &mut Follower) -> Vec<(u16, u64)> {
+        let mut told = Vec::new();
+        for _ in 0..100 {
+            let more = follower.poll(4096, &mut |event| {
+                if let model::EventKind::Alert(alert) = event.kind {
+                    told.push((alert.key.src_port, event.record.record));
+                }
+            });
+            if !more {
+                break;
+            }
+        }
+        told
+    }
+
+    #[test]
+    fn rotation_truncation_and_partial_lines_lose_and_repeat_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("eve.json");
+        let mut follower = Follower::new(&path, 3, false, None);
+        assert_eq!(told(&mut follower), []);
+        assert_eq!(follower.stats().problem.as_deref(), Some("not there yet"));
+
+        append(&path, &lines([1, 2]));
+        assert_eq!(told(&mut follower), [], "what was there before is not told");
+        append(&path, &lines([3]));
+        let fourth = line(4);
+        let (head, tail) = fourth.split_at(40);
+        append(&path, head);
+        assert_eq!(told(&mut follower), [(3, 3)]);
+        append(&path, &format!("{tail}\r\n"));
+        assert_eq!(told(&mut follower), [(4, 4)]);
+
+        // Renamed; the writer goes on for a moment and leaves its last line without an end.
+        fs::rename(&path, dir.path().join("eve.json.1")).unwrap();
+        append(&dir.path().join("eve.json.1"), &(lines([5]) + &line(6)));
+        append(&path, &lines([7]));
+        assert_eq!(told(&mut follower), [(5, 5), (6, 6), (7, 1)]);
+
+        // Truncated.
+        OpenOptions::new().write(true).truncate(true).open(&path).unwrap();
+        assert_eq!(told(&mut follower), []);
+        append(&path, &lines(8..=200));
+        assert_eq!(told(&mut follower), (8..=200).zip(1..).collect::<Vec<_>>());
+
+        // Gone, and back.
+        fs::remove_file(&path).unwrap();
+        assert_eq!(told(&mut follower), []);
+        assert_eq!(follower.stats().problem.as_deref(), Some("not there yet"));
+        append(&path, &lines([201]));
+        assert_eq!(told(&mut follower), [(201, 1)]);
+        assert_eq!((follower.stats().lines, follower.stats().bad_lines), (199, 0));
+    }
+
+    #[test]
+    fn a_restart_goes_on_where_it_stopped() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("eve.json");
+        let restart = |follower: &Follower| {
+            let mut positions = Positions::load(dir.path());
+            positions.set(&path, follower.position().unwrap());
+            positions.save().unwrap();
+            Follower::new(&path, 0, false, Positions::load(dir.path()).of(&path))
+        };
+        append(&path, &(lines(1..=50) + &line(51)));
+        let mut follower = Follower::new(&path, 0, true, None);
+        assert_eq!(told(&mut follower).len(), 50, "from the beginning where asked for");
+        let mut follower = restart(&follower);
+        append(&path, &format!("\n{}", lines([52])));
+        assert_eq!(told(&mut follower), [(51, 51), (52, 52)]);
+
+        // Passed over what is known only in part when the restart came.
+        let mut follower = restart(&follower);
+        follower.poll(1, &mut |_| panic!("known"));
+        let mut follower = restart(&follower);
+        append(&path, &lines([53]));
+        assert_eq!(told(&mut follower), [(53, 53)]);
+
+        // Rotated while nobody looked: what is in the new file came since.
+        let rotated = restart(&follower);
+        fs::rename(&path, dir.path().join("old")).unwrap();
+        append(&path, &lines([54]));
+        let mut follower = rotated;
+        assert_eq!(told(&mut follower), [(54, 1)]);
+
+        // Truncated and grown past the old place while nobody looked.
+        let truncated = restart(&follower);
+        OpenOptions::new().write(true).truncate(true).open(&path).unwrap();
+        append(&path, &lines(60..70));
+        let mut follower = truncated;
+        assert_eq!(told(&mut follower).len(), 10);
+    }
+
+    #[test]
+    fn a_zeek_log_is_understood_when_following_begins_at_its_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("conn.log");
+        let header = "#separator \\x09\n#set_separator\t,\n#empty_field\t(empty)\n#unset_field\t-\n#path\tconn\n\
+            #fields\tts\tuid\tid.orig_h\tid.orig_p\tid.resp_h\tid.resp_p\tproto\tconn_state\n\
+            #types\ttime\tstring\taddr\tport\taddr\tport\tenum\tstring\n";
+        let row = |port: u16| format!("1769860800.0\tC{port}\t192.0.2.1\t{port}\t10.0.0.2\t22\ttcp\tS0\n");
+        append(&path, &format!("{header}{}", row(1)));
+        let mut follower = Follower::new(&path, 0, false, None);
+        let mut seen = Vec::new();
+        let mut poll = |follower: &mut Follower| {
+            while follower.poll(4096, &mut |event| {
+                if let model::EventKind::Flow(flow) = event.kind {
+                    seen.push((flow.key.src_port, event.record.record));
+                }
+            }) {}
+        };
+        poll(&mut follower);
+        append(&path, &row(2));
+        poll(&mut follower);
+        assert_eq!(seen, [(2, 9)]);
+        assert_eq!(follower.stats().format.as_deref(), Some("zeek-tsv"));
+    }
+
+    #[test]
+    fn what_is_no_log_is_refused_and_endless_lines_are_bounded() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("eve.json");
+        symlink("/dev/zero", &path).unwrap();
+        let mut follower = Follower::new(&path, 0, true, None);
+        assert_eq!(told(&mut follower), []);
+        assert_eq!(follower.stats().problem.as_deref(), Some("expected a file"));
+
+        fs::remove_file(&path).unwrap();
+        append(&path, &"x".repeat(3 * LONGEST_LINE));
+        while follower.poll(1 << 20, &mut |_| panic!("no event")) {}
+        assert!(follower.open.as_ref().unwrap().partial.capacity() <= 2 * LONGEST_LINE);
+        append(&path, &format!("\nneither this\n{}", lines([9])));
+        assert_eq!(told(&mut follower), [(9, 3)]);
+        let stats = follower.stats();
+        assert_eq!((stats.lines, stats.bad_lines), (3, 2));
+        assert!(stats.problem.unwrap().contains("line 2"), "says which line and what was expected");
+    }
+}

@@ -34,7 +34,8 @@ pub(crate) fn ip(link: u16, frame: &[u8]) -> Option<(u8, &[u8])> {
 
 fn versioned(packet: &[u8], expected: Option<u8>) -> Option<(u8, &[u8])> {
     let version = packet.first()? >> 4;
-    (matches!(version, 4 | 6) && expected.is_none_or(|expected| expected == version)).then_some((version, packet))
+    (matches!(version, 4 | 6) && expected.is_none_or(|expected| expected == version))
+        .then_some((version, packet))
 }
 
 /// The headers of a frame that holds IP.
