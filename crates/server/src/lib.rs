@@ -9,22 +9,33 @@ pub mod api;
 pub mod auth;
 mod console;
 pub mod guard;
+mod health;
+pub mod intake;
+pub mod listen;
 pub mod live;
+mod metrics;
 mod secret;
 mod state;
+pub mod tls;
 
 pub use guard::Doors;
 pub use live::{Change, InputStatus, Order, OrderError, Orders, SensorStatus};
 pub use state::{AppState, Node, Setting};
 
-use axum::{Router, middleware, routing};
+use axum::{Router, extract::DefaultBodyLimit, middleware, routing};
+
+/// The largest body of a request, in bytes.
+pub const BODY: usize = 64 << 10;
 
 /// Everything that is served, behind its doors.
 pub fn router(state: AppState) -> Router {
     Router::new()
         .route("/sign-in", routing::get(auth::sign_in))
         .route("/sign-out", routing::post(auth::sign_out))
+        .merge(api::router())
         .merge(console::router())
+        .fallback(api::not_found)
+        .layer(DefaultBodyLimit::max(BODY))
         .layer(middleware::from_fn_with_state(state.clone(), guard::doors))
         .layer(middleware::from_fn(guard::outer))
         .with_state(state)

@@ -1,0 +1,84 @@
+//! What a request carries, read with errors that say what was expected.
+
+use super::Problem;
+use axum::{
+    Json,
+    extract::{FromRequest, FromRequestParts, Path, Query, Request, rejection::JsonRejection},
+    http::{StatusCode, request::Parts},
+};
+use serde::de::DeserializeOwned;
+use std::{fmt::Display, str::FromStr};
+
+/// The query, with unknown and wrong parameters refused by name.
+pub(crate) struct Parameters<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Parameters<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        match Query::<T>::try_from_uri(&parts.uri) {
+            Ok(Query(parameters)) => Ok(Self(parameters)),
+            Err(rejection) => {
+                Err(Problem::new(StatusCode::BAD_REQUEST, "a parameter of the address is wrong")
+                    .expected(innermost(&rejection))
+                    .see("/api/v1/openapi.json"))
+            }
+        }
+    }
+}
+
+/// An id in the path.
+pub(crate) struct Id<T>(pub(crate) T);
+
+impl<S: Send + Sync, T> FromRequestParts<S> for Id<T>
+where
+    T: FromStr,
+    T::Err: Display,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Path(text) = Path::<String>::from_request_parts(parts, state)
+            .await
+            .map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "the address has no id that can be read"))?;
+        text.parse().map(Self).map_err(|error: T::Err| {
+            Problem::new(StatusCode::BAD_REQUEST, "the id in the address is wrong")
+                .expected(error.to_string())
+        })
+    }
+}
+
+/// A JSON body, with unknown and wrong fields refused by name.
+pub(crate) struct Body<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        match Json::<T>::from_request(request, state).await {
+            Ok(Json(body)) => Ok(Self(body)),
+            Err(rejection) => {
+                let detail = match &rejection {
+                    JsonRejection::MissingJsonContentType(_) => {
+                        "the body must be JSON (`Content-Type: application/json`)"
+                    }
+                    JsonRejection::JsonSyntaxError(_) => "the body is not JSON",
+                    JsonRejection::JsonDataError(_) => "a field of the body is wrong",
+                    _ => "the body cannot be read",
+                };
+                Err(Problem::new(rejection.status(), detail)
+                    .expected(innermost(&rejection))
+                    .see("/api/v1/openapi.json"))
+            }
+        }
+    }
+}
+
+/// The error that says most: the last in the chain of causes.
+fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string().chars().take(500).collect()
+}

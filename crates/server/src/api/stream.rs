@@ -1,0 +1,88 @@
+//! The stream of changes, as server-sent events.
+//!
+//! Guarantees: at most [`STREAMS`] at once; a reader that falls behind gets `resync` and reads again; a stream ends with
+//! the session that opened it, and when the server stops.
+
+use super::Problem;
+use crate::{
+    AppState,
+    auth::{self, User},
+    live::Change,
+};
+use axum::{
+    extract::State,
+    http::{HeaderMap, StatusCode},
+    response::{
+        IntoResponse, Response,
+        sse::{Event, KeepAlive, Sse},
+    },
+};
+use futures_util::stream;
+use std::{
+    convert::Infallible,
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast};
+
+/// Streams at once.
+const STREAMS: usize = 128;
+/// How often the session is looked at again.
+const RECHECK: Duration = Duration::from_secs(30);
+
+static ROOM: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(STREAMS)));
+
+struct Reader {
+    state: AppState,
+    changes: broadcast::Receiver<Change>,
+    headers: HeaderMap,
+    _place: OwnedSemaphorePermit,
+}
+
+/// Changes as they happen: `incident`, `plan`, `receipt`, `asset`, `exceptions`, `stats`, `resync`.
+#[utoipa::path(
+    get, path = "/api/v1/stream", tag = "node",
+    responses(
+        (status = 200, description = "Server-sent events; the data of each is JSON", content_type = "text/event-stream", body = String),
+        (status = 503, description = "Too many streams", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn stream(State(state): State<AppState>, _user: User, headers: HeaderMap) -> Response {
+    let Ok(place) = Arc::clone(&ROOM).try_acquire_owned() else {
+        return Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too many streams are open")
+            .expected(format!("at most {STREAMS} at once"))
+            .into_response();
+    };
+    let reader = Reader { changes: state.changes(), state, headers, _place: place };
+    let events = stream::unfold(reader, |mut reader| async move {
+        let event = next(&mut reader).await?;
+        Some((Ok::<_, Infallible>(event), reader))
+    });
+    let mut response =
+        Sse::new(events).keep_alive(KeepAlive::new().interval(Duration::from_secs(15))).into_response();
+    response.headers_mut().insert("x-accel-buffering", axum::http::HeaderValue::from_static("no"));
+    response
+}
+
+async fn next(reader: &mut Reader) -> Option<Event> {
+    loop {
+        let change = tokio::select! {
+            () = reader.state.stopping() => return None,
+            () = tokio::time::sleep(RECHECK) => {
+                match auth::identify(&reader.state, &reader.headers).await {
+                    Ok(Some(_)) => continue,
+                    _ => return None,
+                }
+            }
+            change = reader.changes.recv() => match change {
+                Ok(change) => change,
+                Err(broadcast::error::RecvError::Lagged(_)) => Change::Resync,
+                Err(broadcast::error::RecvError::Closed) => return None,
+            },
+        };
+        match Event::default().event(change.name()).json_data(&change) {
+            Ok(event) => return Some(event),
+            Err(error) => tracing::error!(%error, "a change could not be written"),
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! What a sensor reports, on its way into the store and to whoever looks.
+//!
+//! Guarantees: nobody is told of a record before it is durable; a record that cannot be kept now is tried again while the
+//! sensor waits, so that nothing is lost while the disk is full or slow; reports of one subject stay in their order.
+
+use crate::{
+    AppState,
+    live::{Change, SensorStatus},
+};
+use futures_util::future::join_all;
+use model::{Asset, Incident, Plan, Receipt};
+use std::time::Duration;
+use store::{JournalRow, Kept, StoreError};
+
+/// Something that a sensor reports.
+#[derive(Clone, Debug)]
+pub enum Report {
+    /// An incident is new or changed.
+    Incident(Box<Incident>),
+    /// An asset is new or changed.
+    Asset(Box<Asset>),
+    /// A plan is new or changed.
+    Plan(Box<Plan>),
+    /// A command came to something.
+    Receipt(Receipt),
+    /// A step of responding.
+    Journal(JournalRow),
+    /// The sensor's figures, and what was counted since the last ones.
+    Stats {
+        /// The figures.
+        status: Box<SensorStatus>,
+        /// Amounts to add to the counters by the hour.
+        counted: Vec<(&'static str, u64)>,
+    },
+}
+
+/// How many reports are written together.
+pub const BATCH: usize = 128;
+/// How often a record is tried again before the intake says so and goes on without it.
+const TRIES: u32 = 30;
+
+/// Takes reports in, in their order, and returns once all are durable.
+pub async fn take(state: &AppState, reports: Vec<Report>) {
+    // The writer keeps the order in which writes are handed to it, and join_all hands them over in order.
+    let outcomes = join_all(reports.iter().map(|report| keep(state, report))).await;
+    for (report, outcome) in reports.iter().zip(outcomes) {
+        let outcome = match outcome {
+            Err(error) if is_passing(&error) => again(state, report, error).await,
+            outcome => outcome,
+        };
+        match outcome {
+            Ok(Some(change)) => state.announce(change),
+            Ok(None) => {}
+            Err(error) => tracing::error!(%error, "a report was not kept"),
+        }
+    }
+}
+
+/// Tries again, ever slower. Meanwhile the sensor's queue fills; it sheds and counts.
+async fn again(
+    state: &AppState,
+    report: &Report,
+    mut error: StoreError,
+) -> Result<Option<Change>, StoreError> {
+    for attempt in 1..=TRIES {
+        tokio::select! {
+            () = state.stopping() => return Err(error),
+            () = tokio::time::sleep(Duration::from_millis(100 * u64::from(attempt.min(50)))) => {}
+        }
+        match keep(state, report).await {
+            Err(next) if is_passing(&next) => error = next,
+            outcome => return outcome,
+        }
+    }
+    Err(error)
+}
+
+const fn is_passing(error: &StoreError) -> bool {
+    matches!(error, StoreError::Database(_) | StoreError::Overloaded { .. })
+}
+
+async fn keep(state: &AppState, report: &Report) -> Result<Option<Change>, StoreError> {
+    let repository = state.repository();
+    match report {
+        Report::Incident(incident) => {
+            let kept = repository.keep_incident(incident, &state.node().channels, state.now()).await?;
+            if kept == Kept::Unchanged {
+                return Ok(None);
+            }
+            let known = repository.incident(&incident.id).await?;
+            Ok(known.map(|record| Change::Incident {
+                id: record.incident.id,
+                title: record.incident.title,
+                severity: record.incident.severity,
+                state: record.state,
+                new: kept == Kept::New,
+            }))
+        }
+        Report::Asset(asset) => {
+            let new = repository.keep_asset(asset).await?;
+            Ok(Some(Change::Asset { id: asset.id.clone(), label: asset.label(), new }))
+        }
+        Report::Plan(plan) => {
+            repository.keep_plan(plan, state.now()).await?;
+            Ok(Some(Change::Plan {
+                id: plan.id.clone(),
+                incident: plan.incident.clone(),
+                status: plan.status,
+            }))
+        }
+        Report::Receipt(receipt) => {
+            repository.keep_receipt(receipt).await?;
+            let incident = repository.command(&receipt.command).await?.map(|command| command.incident);
+            Ok(Some(Change::Receipt { command: receipt.command.clone(), incident, receipt: receipt.clone() }))
+        }
+        Report::Journal(row) => repository.keep_journal(row).await.map(|()| None),
+        Report::Stats { status, counted } => {
+            state.set_sensor((**status).clone());
+            repository.add_to_counters(state.now(), counted).await?;
+            Ok(Some(Change::Stats(status.clone())))
+        }
+    }
+}
