@@ -22,7 +22,7 @@ pub enum Proof {
 pub struct Party {
     /// The address.
     pub address: IpAddr,
-    /// The hardware address, where bound.
+    /// The hardware address that its packets carried or that is bound to it, unless a forwarder's.
     pub mac: Option<Mac>,
     /// What it did or suffered.
     pub role: Role,
@@ -70,6 +70,8 @@ pub struct Finding {
     pub first: Timestamp,
     /// The end so far.
     pub last: Timestamp,
+    /// When it was decided.
+    pub decided: Timestamp,
     /// Who is in it.
     pub parties: Vec<Party>,
     /// How many more parties there were than are listed.

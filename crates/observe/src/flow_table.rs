@@ -7,7 +7,10 @@
 use crate::session::{FlowContext, Segment, Session};
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
-use model::{Counts, Event, EventKind, FlowKey, FlowUpdate, Mac, Outcome, Phase, Protocol, RecordRef, Service, Timestamp, Visibility};
+use model::{
+    Counts, Event, EventKind, FlowKey, FlowUpdate, Mac, Outcome, Phase, Protocol, RecordRef, Service,
+    Timestamp, Visibility,
+};
 use std::{collections::VecDeque, hash::BuildHasher};
 
 /// An answer that takes longer than this is none. Also how long an ended flow waits for stragglers.
@@ -163,7 +166,13 @@ impl FlowTable {
     }
 
     /// An ICMP error tells that the flow's packet did not arrive. Whether the flow was known.
-    pub(crate) fn refuse(&mut self, key: &FlowKey, at: Timestamp, record: RecordRef, emit: &mut impl FnMut(Event)) -> bool {
+    pub(crate) fn refuse(
+        &mut self,
+        key: &FlowKey,
+        at: Timestamp,
+        record: RecordRef,
+        emit: &mut impl FnMut(Event),
+    ) -> bool {
         let Some((slot, outward)) = self.find(self.hash(key), key) else { return false };
         let Some(flow) = self.flow_mut(slot) else { return false };
         if outward && matches!(flow.outcome, Outcome::Pending | Outcome::Silent | Outcome::Unknown) {
@@ -195,8 +204,12 @@ impl FlowTable {
 
     /// Ends all flows, in the order in which they were opened.
     pub fn finish(&mut self, emit: &mut impl FnMut(Event)) {
-        let mut alive: Vec<(u64, u32)> =
-            self.slots.iter().enumerate().filter_map(|(slot, flow)| Some((flow.as_ref()?.id, slot as u32))).collect();
+        let mut alive: Vec<(u64, u32)> = self
+            .slots
+            .iter()
+            .enumerate()
+            .filter_map(|(slot, flow)| Some((flow.as_ref()?.id, slot as u32)))
+            .collect();
         alive.sort_unstable();
         for (_, slot) in alive {
             let last = self.flow_mut(slot).map(|flow| flow.last).unwrap_or_default();
@@ -309,9 +322,14 @@ impl FlowTable {
         flow.follow(outward, seen);
         let phase = if opening {
             Some(Phase::Opened)
-        } else if before.0 != flow.outcome || before.1 != (flow.total.payload_out > 0) || before.2 != (flow.total.payload_in > 0) {
+        } else if before.0 != flow.outcome
+            || before.1 != (flow.total.payload_out > 0)
+            || before.2 != (flow.total.payload_in > 0)
+        {
             Some(Phase::Changed)
-        } else if seen.at.micros_since(flow.reported_at) >= REPORT_MICROS || flow.unreported() >= REPORT_PACKETS {
+        } else if seen.at.micros_since(flow.reported_at) >= REPORT_MICROS
+            || flow.unreported() >= REPORT_PACKETS
+        {
             Some(Phase::Progress)
         } else {
             None
@@ -321,7 +339,8 @@ impl FlowTable {
         }
         if seen.payload_length > 0 && !flow.session_over {
             let (opened, shed) = flow.listen(outward, seen, room, emit);
-            self.sessions = (self.sessions + usize::from(opened)).saturating_sub(usize::from(flow.session_over && flow.session.take().is_some()));
+            self.sessions = (self.sessions + usize::from(opened))
+                .saturating_sub(usize::from(flow.session_over && flow.session.take().is_some()));
             self.shed.sessions += u64::from(shed);
         }
         if before.3 != flow.service {
@@ -437,7 +456,8 @@ impl Flow {
             self.total.bytes_out += bytes;
             self.total.payload_out += payload;
             self.flags_out |= seen.flags;
-            self.total.syns += u64::from(self.key.protocol == Protocol::TCP && seen.flags & (SYN | ACK) == SYN);
+            self.total.syns +=
+                u64::from(self.key.protocol == Protocol::TCP && seen.flags & (SYN | ACK) == SYN);
             self.src_mac = seen.src_mac.or(self.src_mac);
             self.dst_mac = self.dst_mac.or(seen.dst_mac);
         } else {
@@ -446,7 +466,8 @@ impl Flow {
             self.total.payload_in += payload;
             self.flags_in |= seen.flags;
             self.dst_mac = seen.src_mac.or(self.dst_mac);
-            self.src_mac = self.src_mac.or(seen.dst_mac);
+            // Where answers are sent is what the network believes; a forger's own address does not survive one.
+            self.src_mac = seen.dst_mac.or(self.src_mac);
         }
     }
 
@@ -480,7 +501,13 @@ impl Flow {
     }
 
     /// Gives a payload to the flow's session. Whether a session was begun, and whether one was refused for lack of room.
-    fn listen(&mut self, outward: bool, seen: &Seen<'_>, room: bool, emit: &mut impl FnMut(Event)) -> (bool, bool) {
+    fn listen(
+        &mut self,
+        outward: bool,
+        seen: &Seen<'_>,
+        room: bool,
+        emit: &mut impl FnMut(Event),
+    ) -> (bool, bool) {
         let fresh = self.session.is_none();
         if fresh && !room {
             self.session_over = true;
@@ -489,7 +516,8 @@ impl Flow {
         let context = self.context(seen.at, seen.record);
         let session = self.session.get_or_insert_with(|| Box::new(Session::new(self.key.protocol)));
         let segment = Segment { outward, seq: seen.seq, payload: seen.payload, length: seen.payload_length };
-        session.segment(&context, segment, &mut |kind| emit(Event { at: seen.at, record: seen.record, kind }));
+        session
+            .segment(&context, segment, &mut |kind| emit(Event { at: seen.at, record: seen.record, kind }));
         self.service = session.service();
         self.session_over = session.is_finished();
         (fresh, false)
@@ -548,7 +576,13 @@ fn opened_by_the_other(seen: &Seen<'_>) -> bool {
 }
 
 const fn reversed(key: &FlowKey) -> FlowKey {
-    FlowKey { src: key.dst, dst: key.src, src_port: key.dst_port, dst_port: key.src_port, protocol: key.protocol }
+    FlowKey {
+        src: key.dst,
+        dst: key.src,
+        src_port: key.dst_port,
+        dst_port: key.src_port,
+        protocol: key.protocol,
+    }
 }
 
 const fn minus(total: &Counts, reported: &Counts) -> Counts {

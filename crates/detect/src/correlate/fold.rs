@@ -1,0 +1,154 @@
+//! What many strangers do in vain to one target is one row.
+//!
+//! A server on the internet is knocked at by hundreds; each in a row of its own hides the one that matters. Stories of
+//! strangers outside that came to nothing are folded by target and method once there are more than a few; a story in
+//! which something succeeded, or one of ours acts, is never folded.
+
+use super::{Case, is_named};
+use crate::{
+    findings::{Findings, Handle},
+    hosts::Hosts,
+    measure::digest,
+};
+use model::{ContentHasher, Finding, Incident, IncidentId, Role, Severity, Tactic, Timestamp};
+use std::{collections::BTreeMap, net::IpAddr};
+
+/// Stories of one kind that are still shown apart.
+const APART: usize = 3;
+
+/// One incident as it is shown: a story, or many folded.
+pub(super) struct View {
+    pub(super) id: IncidentId,
+    pub(super) findings: Vec<Handle>,
+    pub(super) joined: Vec<String>,
+    pub(super) first: Timestamp,
+    pub(super) last: Timestamp,
+    pub(super) dirty: bool,
+    pub(super) supersedes: Vec<IncidentId>,
+    /// How many stories were folded; 1 for one that stands alone.
+    pub(super) stories: usize,
+}
+
+/// What stories are folded by.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Class {
+    method: String,
+    target: Option<IpAddr>,
+}
+
+/// All incidents as they are shown.
+pub(super) fn views(cases: &BTreeMap<u32, Case>, findings: &Findings, hosts: &Hosts) -> Vec<View> {
+    let mut apart = Vec::new();
+    let mut classes: BTreeMap<Class, Vec<&Case>> = BTreeMap::new();
+    for case in cases.values() {
+        match class(case, findings, hosts) {
+            Some(class) => classes.entry(class).or_default().push(case),
+            None => apart.push(alone(case)),
+        }
+    }
+    for (class, cases) in classes {
+        let few = if class.method == "reputation" { 1 } else { APART };
+        if cases.len() <= few {
+            apart.extend(cases.into_iter().map(alone));
+        } else {
+            apart.push(folded(&class, &cases));
+        }
+    }
+    apart
+}
+
+fn alone(case: &Case) -> View {
+    View {
+        id: case.id.clone(),
+        findings: case.findings.clone(),
+        joined: case.joined.clone(),
+        first: case.first,
+        last: case.last,
+        dirty: case.dirty,
+        supersedes: case.supersedes.clone(),
+        stories: 1,
+    }
+}
+
+fn folded(class: &Class, cases: &[&Case]) -> View {
+    let first = cases.iter().map(|case| case.first).min().unwrap_or_default();
+    let last = cases.iter().map(|case| case.last).max().unwrap_or_default();
+    let target = class.target.map(|target| target.to_string()).unwrap_or_default();
+    let mut supersedes: Vec<IncidentId> = cases.iter().map(|case| case.id.clone()).collect();
+    supersedes.extend(cases.iter().flat_map(|case| case.supersedes.iter().cloned()));
+    supersedes.truncate(1_024);
+    View {
+        id: IncidentId::from_content(
+            ContentHasher::new().part("folded").part(&class.method).part(&target).part(first.micros().to_be_bytes()),
+        ),
+        findings: cases.iter().flat_map(|case| case.findings.iter().copied()).collect(),
+        joined: vec![format!("{} sources did the same ({}) to the same target in vain", cases.len(), class.method)],
+        first,
+        last,
+        dirty: cases.iter().any(|case| case.dirty),
+        supersedes,
+        stories: cases.len(),
+    }
+}
+
+/// The class of a story that may be folded; none where one of ours acts, something succeeded or harm was done.
+fn class(case: &Case, findings: &Findings, hosts: &Hosts) -> Option<Class> {
+    let all: Vec<&Finding> = case.findings.iter().filter_map(|&handle| findings.get(handle)).collect();
+    let grave = |finding: &&Finding| {
+        finding.severity > Severity::Medium
+            || finding.stage == Tactic::Impact
+            || finding.parties.iter().any(|party| {
+                party.role == Role::Infected || (party.home && party.role == Role::Attacker && is_named(party, hosts))
+            })
+    };
+    if all.is_empty() || all.iter().any(grave) {
+        return None;
+    }
+    // The story is known by the worst that was tried.
+    let worst = all.iter().max_by_key(|finding| (rank(finding), finding.severity))?;
+    let target = worst.parties.iter().find(|party| matches!(party.role, Role::Target | Role::Victim))?;
+    let across = worst.detector.starts_with("scan-horizontal");
+    Some(Class { method: method(worst), target: (!across).then_some(target.address) })
+}
+
+/// How far an attempt went.
+fn rank(finding: &Finding) -> u8 {
+    match finding.detector {
+        "foreign-reputation" => 0,
+        "honeypot-visit" => 1,
+        "foreign-alert" | "scanner-name" => 2,
+        "honeypot-relay" => 3,
+        "honeypot-guessing" => 4,
+        "honeypot-login" => 5,
+        "honeypot-loader" => 6,
+        _ => 4,
+    }
+}
+
+fn method(finding: &Finding) -> String {
+    match finding.detector {
+        "foreign-reputation" => "reputation".into(),
+        "foreign-alert" => format!("alerts of {}", finding.stage),
+        "honeypot-visit" => "visits".into(),
+        detector if detector.starts_with("honeypot-") => format!("{detector} {}", finding.method),
+        "password-guessing" | "password-spraying" => format!("guessing {}", finding.method),
+        "scan-vertical" | "scan-vertical-slow" => "port scans".into(),
+        "scan-horizontal" | "scan-horizontal-slow" => finding.method.clone(),
+        other => format!("{other} {}", finding.method),
+    }
+}
+
+/// What of an incident is worth telling again when it changes.
+pub(super) fn fingerprint(incident: &Incident) -> u64 {
+    let assets: Vec<_> = incident.assets.iter().map(|asset| (asset.address, asset.role as u8, asset.proof as u8)).collect();
+    digest((
+        incident.severity as u8,
+        incident.confidence,
+        &incident.title,
+        assets,
+        incident.assets_omitted,
+        incident.findings,
+        incident.last.micros() / 10_000_000,
+        incident.flows.checked_ilog2(),
+    ))
+}

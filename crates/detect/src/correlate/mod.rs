@@ -1,0 +1,395 @@
+//! Findings to incidents: one attack, one incident; two attacks, two.
+//!
+//! Findings belong together when they share who acts: a device of ours that was taken over or acts, somebody outside
+//! who attacks or commands, or a victim under floods at one time. Sharing a target alone joins nothing: a server on the
+//! internet is everybody's target. Evidence that proves nothing by itself waits until a story has room for it. What
+//! many strangers do in vain to one target is folded into one row when it is shown (see `fold`).
+//!
+//! Guarantees: bounded; why findings were joined is kept; ids stay while an incident grows, and an incident that
+//! swallows another names it.
+
+mod advice;
+mod fold;
+mod story;
+
+use crate::{
+    findings::{Findings, Handle},
+    hosts::Hosts,
+    verdict::{Spoken, Verdicts},
+};
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use model::{ContentHasher, Exception, Finding, Incident, IncidentId, Party, Proof, Role, Tactic, Timestamp};
+use std::{collections::BTreeMap, net::IpAddr};
+
+/// A story to which nothing was added for this long is over.
+const OVER_MICROS: i64 = 86_400_000_000;
+/// Stories that are over are let go after as long again.
+const GONE_MICROS: i64 = 2 * OVER_MICROS;
+const MAX_CASES: usize = 4_096;
+const MAX_WAITING: usize = 4_096;
+const MAX_REASONS: usize = 24;
+
+/// What findings of one story share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Link {
+    /// One of ours that acts or was taken over.
+    Device(IpAddr),
+    /// Somebody outside who attacks or commands.
+    Actor(IpAddr),
+    /// Who is flooded.
+    Victim(IpAddr),
+}
+
+/// Findings that tell one story.
+struct Case {
+    id: IncidentId,
+    findings: Vec<Handle>,
+    links: Vec<Link>,
+    joined: Vec<String>,
+    first: Timestamp,
+    last: Timestamp,
+    dirty: bool,
+    supersedes: Vec<IncidentId>,
+}
+
+/// Joins findings into incidents.
+pub(crate) struct Correlator {
+    sources: Vec<String>,
+    exceptions: Vec<Exception>,
+    excepted: u64,
+    cases: BTreeMap<u32, Case>,
+    next: u32,
+    links: HashMap<Link, u32, FixedState>,
+    of_finding: HashMap<Handle, u32, FixedState>,
+    waiting: HashMap<IpAddr, Vec<Handle>, FixedState>,
+    waiting_count: usize,
+    /// What was told of each incident, to tell what changed.
+    told: HashMap<IncidentId, u64, FixedState>,
+}
+
+impl Correlator {
+    pub(crate) fn new(sources: Vec<String>, exceptions: Vec<Exception>) -> Self {
+        Self {
+            sources,
+            exceptions,
+            excepted: 0,
+            cases: BTreeMap::new(),
+            next: 0,
+            links: HashMap::default(),
+            of_finding: HashMap::default(),
+            waiting: HashMap::default(),
+            waiting_count: 0,
+            told: HashMap::default(),
+        }
+    }
+
+    pub(crate) fn set_exceptions(&mut self, exceptions: Vec<Exception>) {
+        self.exceptions = exceptions;
+    }
+
+    pub(crate) const fn excepted(&self) -> u64 {
+        self.excepted
+    }
+
+    /// Takes in what was stated and changed since the last call.
+    pub(crate) fn take_in(&mut self, findings: &mut Findings, hosts: &Hosts) {
+        for handle in findings.take_fresh() {
+            let Some(finding) = findings.get(handle) else { continue };
+            if self.is_excepted(finding) {
+                self.excepted += 1;
+                findings.forget(handle);
+                continue;
+            }
+            let links = links(finding, hosts);
+            if finding.supporting {
+                self.support(handle, finding, findings, hosts);
+            } else {
+                self.place(handle, finding, &links, findings, hosts);
+            }
+        }
+        for handle in findings.take_changed() {
+            let Some(finding) = findings.get(handle) else { continue };
+            match self.of_finding.get(&handle).copied() {
+                Some(number) => {
+                    // It may have found more parties since.
+                    let links = links(finding, hosts);
+                    self.attach(number, handle, finding, &links, findings, hosts);
+                }
+                // What was mere evidence can have grown to a story of its own.
+                None if !finding.supporting => {
+                    let links = links(finding, hosts);
+                    self.place(handle, finding, &links, findings, hosts);
+                }
+                None => {}
+            }
+        }
+    }
+
+    fn is_excepted(&self, finding: &Finding) -> bool {
+        let names = |address: IpAddr| finding.parties.iter().any(|party| party.address == address);
+        self.exceptions.iter().any(|exception| {
+            exception.detector == finding.detector
+                && finding.first < exception.until
+                && names(exception.address)
+                && exception.peer.is_none_or(names)
+        })
+    }
+
+    /// Puts a finding that can stand alone into its story.
+    fn place(&mut self, handle: Handle, finding: &Finding, links: &[Link], findings: &Findings, hosts: &Hosts) {
+        let open = |link: &Link| {
+            let number = *self.links.get(link)?;
+            let case = self.cases.get(&number)?;
+            (finding.first.micros_since(case.last) <= OVER_MICROS).then_some(number)
+        };
+        let number = links.iter().find_map(open).unwrap_or_else(|| self.open(finding));
+        self.attach(number, handle, finding, links, findings, hosts);
+    }
+
+    fn open(&mut self, finding: &Finding) -> u32 {
+        if self.cases.len() >= MAX_CASES
+            && let Some((&oldest, _)) = self.cases.iter().min_by_key(|(_, case)| case.last)
+        {
+            self.drop_case(oldest);
+        }
+        let number = self.next;
+        self.next = self.next.wrapping_add(1);
+        let case = Case {
+            id: IncidentId::from_content(ContentHasher::new().part(finding.id.as_str())),
+            findings: Vec::new(),
+            links: Vec::new(),
+            joined: Vec::new(),
+            first: finding.first,
+            last: finding.last,
+            dirty: true,
+            supersedes: Vec::new(),
+        };
+        self.cases.insert(number, case);
+        number
+    }
+
+    /// Adds a finding, with all that its links bring along.
+    fn attach(&mut self, number: u32, handle: Handle, finding: &Finding, links: &[Link], findings: &Findings, hosts: &Hosts) {
+        let mut number = number;
+        for &link in links {
+            let other = self.links.get(&link).copied().filter(|other| *other != number);
+            if let Some(other) = other {
+                let recent = self.cases.get(&other).is_some_and(|case| finding.first.micros_since(case.last) <= OVER_MICROS);
+                if recent {
+                    number = self.merge(number, other, link);
+                }
+            }
+            self.links.insert(link, number);
+            if let Some(case) = self.cases.get_mut(&number)
+                && !case.links.contains(&link)
+            {
+                case.links.push(link);
+            }
+        }
+        let Some(case) = self.cases.get_mut(&number) else { return };
+        case.first = case.first.min(finding.first);
+        case.last = case.last.max(finding.last);
+        case.dirty = true;
+        if !case.findings.contains(&handle) {
+            if let (false, Some(shared)) = (case.findings.is_empty(), links.first())
+                && case.joined.len() < MAX_REASONS
+            {
+                case.joined.push(format!("{}: {}", finding.detector, because(*shared)));
+            }
+            case.findings.push(handle);
+        }
+        self.of_finding.insert(handle, number);
+        for link in links {
+            if let Link::Device(device) = link {
+                for evidence in self.waiting.remove(device).unwrap_or_default() {
+                    self.waiting_count = self.waiting_count.saturating_sub(1);
+                    if let Some(finding) = findings.get(evidence) {
+                        self.support(evidence, finding, findings, hosts);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Evidence joins the story of the device that it speaks of, or waits for one.
+    fn support(&mut self, handle: Handle, finding: &Finding, findings: &Findings, hosts: &Hosts) {
+        let regular = matches!(finding.detector, "beacon" | "keep-alive");
+        if regular && !finding.parties.iter().any(|party| party.role == Role::Controller) {
+            return;
+        }
+        let _ = hosts;
+        for party in finding.parties.iter().filter(|party| party.home) {
+            let device = Link::Device(party.address);
+            let case = self.links.get(&device).copied().filter(|number| {
+                self.cases.get(number).is_some_and(|case| finding.first.micros_since(case.last) <= OVER_MICROS)
+            });
+            if let Some(number) = case {
+                self.attach(number, handle, finding, &[device], findings, hosts);
+                return;
+            }
+        }
+        if let Some(party) = finding.parties.iter().find(|party| party.home)
+            && self.waiting_count < MAX_WAITING
+        {
+            self.waiting_count += 1;
+            self.waiting.entry(party.address).or_default().push(handle);
+        }
+    }
+
+    /// Two stories turn out to be one; the earlier keeps its name.
+    fn merge(&mut self, a: u32, b: u32, link: Link) -> u32 {
+        let first = |number: u32| self.cases.get(&number).map(|case| (case.first, case.id.clone()));
+        let (keep, gone) = if first(a) <= first(b) { (a, b) } else { (b, a) };
+        let Some(mut absorbed) = self.cases.remove(&gone) else { return keep };
+        for link in &absorbed.links {
+            self.links.insert(*link, keep);
+        }
+        for handle in &absorbed.findings {
+            self.of_finding.insert(*handle, keep);
+        }
+        if let Some(case) = self.cases.get_mut(&keep) {
+            case.findings.extend(absorbed.findings.drain(..));
+            let new: Vec<Link> = absorbed.links.drain(..).filter(|link| !case.links.contains(link)).collect();
+            case.links.extend(new);
+            case.joined.append(&mut absorbed.joined);
+            case.joined.push(format!("two stories became one: {}", because(link)));
+            case.joined.truncate(MAX_REASONS);
+            case.first = case.first.min(absorbed.first);
+            case.last = case.last.max(absorbed.last);
+            case.supersedes.push(absorbed.id);
+            case.supersedes.append(&mut absorbed.supersedes);
+            case.dirty = true;
+        }
+        keep
+    }
+
+    fn drop_case(&mut self, number: u32) -> Vec<Handle> {
+        let Some(case) = self.cases.remove(&number) else { return Vec::new() };
+        for link in &case.links {
+            if self.links.get(link) == Some(&number) {
+                self.links.remove(link);
+            }
+        }
+        for handle in &case.findings {
+            self.of_finding.remove(handle);
+        }
+        case.findings
+    }
+
+    /// Lets go of stories that have long been over.
+    pub(crate) fn retire(&mut self, now: Timestamp, findings: &mut Findings) {
+        let gone: Vec<u32> = self
+            .cases
+            .iter()
+            .filter(|(_, case)| !case.dirty && now.micros_since(case.last) > GONE_MICROS)
+            .map(|(&number, _)| number)
+            .collect();
+        for number in gone {
+            for handle in self.drop_case(number) {
+                findings.forget(handle);
+            }
+        }
+    }
+
+    /// Incidents that are new or changed noticeably since the last call, worst first.
+    pub(crate) fn take_changed(&mut self, findings: &Findings, hosts: &Hosts) -> Vec<Incident> {
+        if !self.cases.values().any(|case| case.dirty) {
+            return Vec::new();
+        }
+        let mut changed = Vec::new();
+        for view in fold::views(&self.cases, findings, hosts) {
+            if !view.dirty {
+                continue;
+            }
+            let incident = story::tell(&view, findings, hosts, &self.sources);
+            let print = fold::fingerprint(&incident);
+            if self.told.insert(incident.id.clone(), print) != Some(print) {
+                changed.push(incident);
+            }
+        }
+        self.cases.values_mut().for_each(|case| case.dirty = false);
+        if self.told.len() > 4 * MAX_CASES {
+            self.told.clear();
+        }
+        worst_first(&mut changed);
+        changed
+    }
+
+    /// All incidents, worst first.
+    pub(crate) fn incidents(&self, findings: &Findings, hosts: &Hosts) -> Vec<Incident> {
+        let views = fold::views(&self.cases, findings, hosts);
+        let mut all: Vec<Incident> = views.iter().map(|view| story::tell(view, findings, hosts, &self.sources)).collect();
+        worst_first(&mut all);
+        all
+    }
+
+    pub(crate) fn verdicts(&self, findings: &Findings, hosts: &Hosts) -> Verdicts {
+        let mut verdicts = Verdicts::default();
+        let mut told = HashMap::<Handle, (model::Severity, IncidentId), FixedState>::default();
+        for view in fold::views(&self.cases, findings, hosts) {
+            let incident = story::tell(&view, findings, hosts, &self.sources);
+            for &handle in &view.findings {
+                told.insert(handle, (incident.severity, incident.id.clone()));
+            }
+        }
+        for (handle, finding) in findings.iter() {
+            let incident = told.get(&handle).cloned();
+            // Regularity alone is no reason to suspect anybody.
+            if incident.is_none() && finding.severity == model::Severity::Info {
+                continue;
+            }
+            for &scope in &finding.scopes {
+                verdicts.add(Spoken { scope, stage: finding.stage, incident: incident.clone() });
+            }
+        }
+        verdicts
+    }
+}
+
+fn worst_first(incidents: &mut [Incident]) {
+    incidents.sort_by(|a, b| (b.severity, b.confidence, a.first, &a.id).cmp(&(a.severity, a.confidence, b.first, &b.id)));
+}
+
+/// Whether a party may be named as one who acts: not for packets that anybody could have sent.
+fn is_named(party: &Party, hosts: &Hosts) -> bool {
+    match party.role {
+        Role::Infected | Role::Attacker => proof(party, hosts) != Proof::None,
+        _ => true,
+    }
+}
+
+/// How sure the party's address is by now.
+fn proof(party: &Party, hosts: &Hosts) -> Proof {
+    party.proof.max(hosts.proof(party.address, party.mac))
+}
+
+/// What a finding shares with others of its story.
+fn links(finding: &Finding, hosts: &Hosts) -> Vec<Link> {
+    let mut links = Vec::new();
+    for party in &finding.parties {
+        let link = match (party.role, party.home) {
+            (Role::Infected | Role::Attacker, _) if !is_named(party, hosts) => None,
+            (Role::Infected | Role::Attacker, true) => Some(Link::Device(party.address)),
+            (Role::Infected | Role::Attacker | Role::Controller, _) => Some(Link::Actor(party.address)),
+            (Role::Victim, _) if finding.stage == Tactic::Impact => Some(Link::Victim(party.address)),
+            _ => None,
+        };
+        links.extend(link.filter(|link| !links.contains(link)));
+    }
+    // A story about a target that nobody can be named for is the target's own.
+    if links.is_empty()
+        && let Some(party) = finding.parties.iter().find(|party| party.home).or(finding.parties.first())
+    {
+        links.push(Link::Victim(party.address));
+    }
+    links
+}
+
+fn because(link: Link) -> String {
+    match link {
+        Link::Device(address) => format!("the same device acts, {address}"),
+        Link::Actor(address) => format!("the same attacker or controller, {address}"),
+        Link::Victim(address) => format!("the same victim at the same time, {address}"),
+    }
+}

@@ -1,0 +1,148 @@
+//! Execution: code, or the commands that fetch it, on its way to a device.
+//!
+//! A program that comes in clear from an address which nobody resolved is how loaders work; one from a named server can
+//! be an update, and is then evidence for a story that has other signs. Commands typed into a shell by a loader, and
+//! shell commands injected into requests, are never an update.
+
+use crate::{
+    bounded::Bounded,
+    engine::Context,
+    findings::{Draft, Handle, scope},
+    measure::{Distinct, digest},
+};
+use model::{AppRequest, Proof, Role, Severity, Tactic, Technique, Transfer, TransferKind};
+use std::net::IpAddr;
+
+/// A server that gives the same to this many of ours rolls out an update.
+const ROLL_OUT: u64 = 5;
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Delivery {
+    to: IpAddr,
+    from: IpAddr,
+    kind: TransferKind,
+}
+
+/// Detects code on its way.
+pub(crate) struct Execution {
+    told: Bounded<Delivery, Option<Handle>>,
+    receivers: Bounded<IpAddr, Distinct>,
+    scanners: Bounded<(IpAddr, IpAddr), Option<Handle>>,
+}
+
+impl Execution {
+    pub(crate) fn new() -> Self {
+        Self { told: Bounded::new(1 << 13), receivers: Bounded::new(1 << 12), scanners: Bounded::new(1 << 12) }
+    }
+
+    pub(crate) fn transfer(&mut self, transfer: &Transfer, context: &mut Context<'_>) {
+        let hosts = context.hosts;
+        let at = context.at;
+        let delivery = Delivery { to: transfer.to, from: transfer.from, kind: transfer.kind };
+        if let Some(known) = self.told.get(&delivery) {
+            if let Some(handle) = *known {
+                context.findings.extend(handle, at, |finding| finding.value += 1.0);
+            }
+            return;
+        }
+        let receivers = self.receivers.entry(transfer.from, Distinct::default);
+        receivers.insert(digest(transfer.to));
+        let rolled_out = receivers.count() >= ROLL_OUT && hosts.is_home(transfer.from);
+        let inward = hosts.is_home(transfer.to);
+        let unnamed = !hosts.was_resolved(transfer.from);
+        let is_code = matches!(transfer.kind, TransferKind::Elf | TransferKind::Script | TransferKind::Executable);
+        let (severity, confidence, supporting) = match transfer.kind {
+            TransferKind::LoaderCommand => (Severity::High, 90, false),
+            TransferKind::InjectedCommand => (Severity::Medium, 85, false),
+            TransferKind::Script if unnamed && !rolled_out => (Severity::High, 80, false),
+            TransferKind::Elf if unnamed && !rolled_out && inward => (Severity::High, 70, false),
+            _ => (Severity::Low, 40, true),
+        };
+        // A loader's shell session is a device that obeys; a fetched program or an injected command may come to nothing.
+        let receiver = match transfer.kind {
+            TransferKind::LoaderCommand => Role::Infected,
+            _ => Role::Target,
+        };
+        let party = |address, role| {
+            let mut party = hosts.party(address, None, role);
+            party.proof = party.proof.max(Proof::Handshake);
+            party
+        };
+        let (what, technique) = describe(transfer.kind);
+        let mut parties = vec![party(transfer.to, receiver)];
+        if !supporting {
+            parties.push(party(transfer.from, Role::Attacker));
+        }
+        let named = if is_code && unnamed { ", an address that no name was resolved to" } else { "" };
+        let key = transfer.key;
+        let handle = context.findings.state(Draft {
+            detector: "code-delivery",
+            anchor: format!("{} {} {:?}", transfer.to, transfer.from, transfer.kind),
+            severity,
+            confidence,
+            stage: if transfer.kind == TransferKind::InjectedCommand { Tactic::InitialAccess } else { Tactic::Execution },
+            technique: Technique::new(technique),
+            method: transfer.service.as_str().to_owned(),
+            first: at,
+            last: at,
+            parties,
+            why: format!(
+                "{what} ({}) went from {} to {} over {}{named}",
+                transfer.what,
+                transfer.from,
+                transfer.to,
+                transfer.service.as_str()
+            ),
+            value: 1.0,
+            threshold: 1.0,
+            record: context.record,
+            scopes: vec![scope(Some(key.src), Some(key.dst), Some(key.dst_port), Some(key.protocol), at.plus_secs(-1), at)],
+            flows: 1,
+            supporting,
+        });
+        self.told.entry(delivery, || handle);
+        self.told.promote(&delivery);
+    }
+
+    /// A client that calls itself by a name which only scanners and bots use.
+    pub(crate) fn request(&mut self, request: &AppRequest, context: &mut Context<'_>) {
+        let Some(name) = &request.scanner else { return };
+        let (key, at) = (request.key, context.at);
+        if let Some(Some(handle)) = self.scanners.get(&(key.src, key.dst)) {
+            context.findings.extend(*handle, at, |finding| finding.value += 1.0);
+            return;
+        }
+        let mut visitor = context.hosts.party(key.src, None, Role::Attacker);
+        visitor.proof = visitor.proof.max(Proof::Handshake);
+        let handle = context.findings.state(Draft {
+            detector: "scanner-name",
+            anchor: format!("{} {}", key.src, key.dst),
+            severity: Severity::Low,
+            confidence: 60,
+            stage: Tactic::Reconnaissance,
+            technique: Technique::new("T1595.002"),
+            method: "scanner".into(),
+            first: at,
+            last: at,
+            parties: vec![visitor, context.hosts.party(key.dst, None, Role::Target)],
+            why: format!("{} asked {} over {} under a name that only scanners and bots use ({name})", key.src, key.dst, request.service.as_str()),
+            value: 1.0,
+            threshold: 1.0,
+            record: context.record,
+            scopes: vec![scope(Some(key.src), Some(key.dst), Some(key.dst_port), Some(key.protocol), at.plus_secs(-1), at)],
+            flows: 1,
+            supporting: false,
+        });
+        self.scanners.entry((key.src, key.dst), || handle);
+    }
+}
+
+const fn describe(kind: TransferKind) -> (&'static str, &'static str) {
+    match kind {
+        TransferKind::Elf => ("an ELF program", "T1105"),
+        TransferKind::Script => ("a script that fetches and runs more", "T1059.004"),
+        TransferKind::LoaderCommand => ("a loader's shell command", "T1059.004"),
+        TransferKind::InjectedCommand => ("a shell command hidden in a request", "T1190"),
+        TransferKind::Executable => ("an executable", "T1105"),
+    }
+}

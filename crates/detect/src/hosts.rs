@@ -1,0 +1,202 @@
+//! What is known about hosts: whose hardware address is bound to an address, who completed a handshake, who answered
+//! whom, which names were resolved, who forwards for others.
+//!
+//! Guarantees: bounded; nobody's address counts as proven on one-way packets. A hardware address that speaks for many
+//! network addresses is a forwarder's and proves nothing about any of them.
+
+use crate::{bounded::Bounded, measure::Distinct, measure::digest};
+use model::{ArpOperation, DhcpOperation, Event, EventKind, FlowUpdate, Mac, NetSet, Outcome, Party, Proof, Protocol, Role, Timestamp, Visibility};
+use std::net::IpAddr;
+
+/// A hardware address with more network addresses than this speaks for others.
+const OWN_ADDRESSES: u64 = 8;
+
+#[derive(Clone, Copy, Default)]
+struct Host {
+    mac: Option<Mac>,
+    bound_at: Timestamp,
+    handshake: bool,
+    asks_dns: bool,
+}
+
+/// What became of talking between two hosts.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Pair {
+    /// Payload went both ways.
+    pub(crate) fruitful: bool,
+    /// Anything came back from the second to the first.
+    pub(crate) answered: bool,
+}
+
+/// Knowledge about hosts.
+pub(crate) struct Hosts {
+    home: NetSet,
+    ours: Bounded<IpAddr, Host>,
+    others: Bounded<IpAddr, Host>,
+    pairs: Bounded<(IpAddr, IpAddr), Pair>,
+    resolved: Bounded<IpAddr, ()>,
+    macs: Bounded<Mac, Distinct>,
+}
+
+impl Hosts {
+    pub(crate) fn new(home: NetSet) -> Self {
+        Self {
+            home,
+            ours: Bounded::new(1 << 16),
+            others: Bounded::new(1 << 16),
+            pairs: Bounded::new(1 << 18),
+            resolved: Bounded::new(1 << 16),
+            macs: Bounded::new(1 << 14),
+        }
+    }
+
+    pub(crate) fn is_home(&self, address: IpAddr) -> bool {
+        self.home.contains(address)
+    }
+
+    pub(crate) fn event(&mut self, event: &Event) {
+        match &event.kind {
+            EventKind::Flow(flow) => self.flow(flow),
+            EventKind::Dns(dns) => {
+                if self.is_home(dns.client) {
+                    self.ours.entry(dns.client, Host::default).asks_dns = true;
+                }
+                if dns.response {
+                    for &answer in &dns.answers {
+                        self.resolved.entry(answer, || ());
+                        self.resolved.promote(&answer);
+                    }
+                }
+            }
+            EventKind::Arp(arp) => {
+                let honest = arp.frame_src == arp.sender_mac || arp.frame_src == Mac::ZERO;
+                if honest && (arp.operation == ArpOperation::Reply || arp.broadcast) && !arp.sender.is_unspecified() {
+                    self.bind(arp.sender, arp.sender_mac, event.at);
+                }
+            }
+            EventKind::Dhcp(dhcp) => {
+                if let (DhcpOperation::Ack, Some(address)) = (dhcp.operation, dhcp.address) {
+                    self.bind(address, dhcp.client, event.at);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn flow(&mut self, flow: &FlowUpdate) {
+        let (src, dst) = (flow.key.src, flow.key.dst);
+        for (address, mac) in [(src, flow.src_mac), (dst, flow.dst_mac)] {
+            // Only a sender shows its hardware address; the responder's counts once it spoke.
+            let spoke = if address == src { flow.total.packets_out > 0 } else { flow.total.packets_in > 0 };
+            if let Some(mac) = mac.filter(|mac| spoke && flow.phase.opens() && !mac.is_group()) {
+                self.macs.entry(mac, Distinct::default).insert(digest(address));
+                if self.home.contains(address) {
+                    self.macs.promote(&mac);
+                }
+            }
+        }
+        if flow.total.packets_in == 0 {
+            return;
+        }
+        let mut answered_at = None;
+        let pair = self.pairs.entry((src, dst), Pair::default);
+        let news = !pair.answered;
+        pair.answered = true;
+        // Somebody sent an answer to the address at this hardware address: the network agrees on who holds it.
+        if news || flow.outcome == Outcome::Established && flow.phase.closes() {
+            answered_at = flow.src_mac;
+        }
+        if flow.outcome == Outcome::Established && flow.total.payload_out > 0 && flow.total.payload_in > 0 && !pair.fruitful {
+            pair.fruitful = true;
+            self.pairs.promote(&(src, dst));
+        }
+        if news && flow.total.packets_out > 0 {
+            self.pairs.entry((dst, src), Pair::default).answered = true;
+        }
+        if let Some(mac) = answered_at.filter(|_| flow.total.packets_out > 0) {
+            self.bind(src, mac, flow.last);
+        }
+        let seen_both = flow.outcome == Outcome::Established && flow.visibility != Visibility::OneWay;
+        if flow.key.protocol == Protocol::TCP && seen_both {
+            self.handshake(src, flow.src_mac, flow.last);
+            self.handshake(dst, flow.dst_mac, flow.last);
+        }
+    }
+
+    fn handshake(&mut self, address: IpAddr, mac: Option<Mac>, at: Timestamp) {
+        let ours = self.is_home(address);
+        let table = if ours { &mut self.ours } else { &mut self.others };
+        let host = table.entry(address, Host::default);
+        let first = !host.handshake;
+        host.handshake = true;
+        let bound = host.mac;
+        if first {
+            table.promote(&address);
+        }
+        if let Some(mac) = mac.filter(|_| ours && bound.is_none()) {
+            self.bind(address, mac, at);
+        }
+    }
+
+    fn bind(&mut self, address: IpAddr, mac: Mac, at: Timestamp) {
+        if mac.is_group() || mac == Mac::ZERO || !self.is_home(address) {
+            return;
+        }
+        let host = self.ours.entry(address, Host::default);
+        // A binding that is in use is not overwritten by a claim; see `local` for who claims another's address.
+        if host.mac.is_none() || host.mac == Some(mac) || at.seconds_since(host.bound_at) > 3600.0 {
+            host.mac = Some(mac);
+            host.bound_at = at;
+        }
+        self.ours.promote(&address);
+    }
+
+    /// The hardware address bound to one of ours.
+    pub(crate) fn mac(&self, address: IpAddr) -> Option<Mac> {
+        let mac = self.ours.get(&address)?.mac?;
+        (!self.forwards(mac)).then_some(mac)
+    }
+
+    /// Whether the hardware address speaks for many network addresses.
+    pub(crate) fn forwards(&self, mac: Mac) -> bool {
+        self.macs.get(&mac).is_some_and(|addresses| addresses.count() > OWN_ADDRESSES)
+    }
+
+    pub(crate) fn pair(&self, src: IpAddr, dst: IpAddr) -> Pair {
+        self.pairs.get(&(src, dst)).copied().unwrap_or_default()
+    }
+
+    /// Whether any answer in DNS named the address.
+    pub(crate) fn was_resolved(&self, address: IpAddr) -> bool {
+        self.resolved.get(&address).is_some()
+    }
+
+    /// Whether questions of this host to DNS are seen here at all.
+    pub(crate) fn asks_dns(&self, address: IpAddr) -> bool {
+        self.ours.get(&address).is_some_and(|host| host.asks_dns)
+    }
+
+    /// How sure it is that packets with this source address and hardware address are the address's owner's.
+    pub(crate) fn proof(&self, address: IpAddr, mac: Option<Mac>) -> Proof {
+        let ours = self.is_home(address);
+        let host = if ours { self.ours.get(&address) } else { self.others.get(&address) };
+        let bound = host.and_then(|host| host.mac);
+        match (bound, mac) {
+            (Some(bound), Some(mac)) if bound == mac && !self.forwards(mac) => return Proof::Hardware,
+            // Somebody else's hardware address: these packets are not the owner's, unless a forwarder brings them.
+            (Some(bound), Some(mac)) if bound != mac && !self.forwards(bound) => return Proof::None,
+            _ => {}
+        }
+        if host.is_some_and(|host| host.handshake) { Proof::Handshake } else { Proof::None }
+    }
+
+    /// A party to a finding, by the hardware address that its packets carried.
+    pub(crate) fn party(&self, address: IpAddr, mac: Option<Mac>, role: Role) -> Party {
+        let mac = mac.filter(|&mac| self.is_home(address) && !self.forwards(mac)).or_else(|| self.mac(address));
+        Party { address, mac, role, proof: self.proof(address, mac), home: self.is_home(address) }
+    }
+
+    pub(crate) fn forgotten(&self) -> u64 {
+        self.ours.forgotten() + self.others.forgotten() + self.pairs.forgotten() + self.resolved.forgotten()
+    }
+}

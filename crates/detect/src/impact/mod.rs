@@ -1,0 +1,111 @@
+//! Impact: floods, seen from whoever we are in them.
+//!
+//! `outgoing`: one of ours floods somebody. `incoming`: one of ours is flooded, by sources that may be forged.
+//! `reflection`: answers that nobody asked for, at the victim and at the reflector. `questions`: floods made of
+//! requests that each look right (DNS, HTTP).
+
+mod incoming;
+mod outgoing;
+mod questions;
+mod reflection;
+
+use crate::engine::Context;
+use model::{AppRequest, Dns, FlowUpdate, Outcome, Protocol};
+
+/// What a flood is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Method {
+    Syn,
+    Ack,
+    SynAck,
+    Udp,
+    Icmp,
+    Gre,
+    Other,
+}
+
+impl Method {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Syn => "SYN",
+            Self::Ack => "ACK",
+            Self::SynAck => "SYN-ACK",
+            Self::Udp => "UDP",
+            Self::Icmp => "ICMP",
+            Self::Gre => "GRE",
+            Self::Other => "packet",
+        }
+    }
+}
+
+/// Detects floods.
+pub(crate) struct Impact {
+    outgoing: outgoing::Outgoing,
+    incoming: incoming::Incoming,
+    reflection: reflection::Reflection,
+    questions: questions::Questions,
+}
+
+impl Impact {
+    pub(crate) fn new() -> Self {
+        Self {
+            outgoing: outgoing::Outgoing::new(),
+            incoming: incoming::Incoming::new(),
+            reflection: reflection::Reflection::new(),
+            questions: questions::Questions::new(),
+        }
+    }
+
+    pub(crate) fn forgotten(&self) -> u64 {
+        self.outgoing.forgotten() + self.incoming.forgotten() + self.reflection.forgotten()
+    }
+
+    pub(crate) fn flow(&mut self, flow: &FlowUpdate, context: &mut Context<'_>) {
+        if flow.key.dst.is_multicast() {
+            return;
+        }
+        if context.hosts.is_home(flow.key.src) {
+            self.outgoing.flow(flow, context);
+        }
+        self.incoming.flow(flow, context);
+        if flow.key.protocol == Protocol::UDP {
+            self.reflection.flow(flow, context);
+        }
+    }
+
+    pub(crate) fn dns(&mut self, dns: &Dns, context: &mut Context<'_>) {
+        self.questions.dns(dns, context);
+    }
+
+    pub(crate) fn request(&mut self, request: &AppRequest, context: &mut Context<'_>) {
+        self.questions.request(request, context);
+    }
+
+    /// Whether the flow is part of a flood that is told as such.
+    pub(crate) fn is_flooding(&self, flow: &FlowUpdate) -> bool {
+        self.outgoing.is_flooding(flow) || self.incoming.is_flooding(flow)
+    }
+}
+
+/// What kind of packets a flow's update adds to a flood, if it is of a flood's shape at all: unanswered, or answered
+/// without ever becoming a conversation.
+fn method(flow: &FlowUpdate) -> Option<(Method, u64)> {
+    let out = flow.delta.packets_out;
+    // Logs write a flow whose packets were all malformed with no packet at all: it was at least one.
+    let at_least_one = |packets: u64| if packets == 0 && flow.phase.opens() { 1 } else { packets };
+    let found = match flow.key.protocol {
+        Protocol::TCP if flow.outcome == Outcome::Established => return None,
+        Protocol::TCP if flow.delta.syns > 0 => (Method::Syn, flow.delta.syns),
+        Protocol::TCP if flow.total.syns > 0 => return None,
+        Protocol::TCP if flow.flags_in & 0x12 == 0x12 => return None,
+        Protocol::TCP => (Method::Ack, at_least_one(out)),
+        Protocol::UDP if flow.total.packets_in * 20 < flow.total.packets_out.max(1) => (Method::Udp, at_least_one(out)),
+        Protocol::UDP => return None,
+        Protocol::GRE if flow.total.packets_in == 0 => (Method::Gre, at_least_one(out)),
+        protocol if protocol.is_icmp() => (Method::Icmp, out),
+        Protocol::GRE | Protocol(4 | 41 | 50 | 51) => return None,
+        _ if flow.total.packets_in == 0 => (Method::Other, at_least_one(out)),
+        _ => return None,
+    };
+    (found.1 > 0).then_some(found)
+}

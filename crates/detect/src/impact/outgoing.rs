@@ -1,0 +1,194 @@
+//! One of ours floods somebody.
+//!
+//! What tells a flood from a busy device: packets that nobody answers, at a rate that retries never reach, to somebody
+//! who never talked to the device before. A stream to somebody who did talk to it must exceed the device's own past by
+//! far. Where only one direction is seen, the bar is higher and the finding says so.
+
+use super::{Method, method};
+use crate::{
+    bounded::Bounded,
+    engine::Context,
+    findings::{Draft, Handle, scope},
+    measure::{Distinct, Rate, digest},
+};
+use model::{FlowUpdate, Phase, Role, Severity, Tactic, Technique, Timestamp, Visibility};
+use std::net::IpAddr;
+
+/// Packets in one second, and in ten, that make a flood of each method.
+const fn bar(method: Method) -> (u64, u64) {
+    match method {
+        Method::Syn => (100, 400),
+        Method::Ack | Method::SynAck | Method::Icmp => (200, 800),
+        // One stream that nobody answers can be video; many at once are none (see `SPREAD`).
+        Method::Udp | Method::Gre | Method::Other => (500, 2_000),
+    }
+}
+
+/// Flows at once that make datagrams a flood at a lower rate.
+const SPREAD: u64 = 20;
+const SPREAD_BAR: (u64, u64) = (100, 400);
+/// How much higher the bar is where something came back before, or only one direction is visible.
+const TALKED: u64 = 10;
+const ONE_WAY: u64 = 10;
+/// The past that a device is measured against: its busiest second times this.
+const PAST: u64 = 4;
+const QUIET_MICROS: i64 = 60_000_000;
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Pair {
+    src: IpAddr,
+    dst: IpAddr,
+    method: Method,
+}
+
+struct Flood {
+    rate: Rate,
+    flows: Distinct,
+    ports: Distinct,
+    port: u16,
+    first: Timestamp,
+    last: Timestamp,
+    packets: u64,
+    count: u64,
+    /// Busiest second of the spells before this one.
+    past: u64,
+    finding: Option<Handle>,
+}
+
+pub(super) struct Outgoing {
+    pairs: Bounded<Pair, Flood>,
+}
+
+impl Outgoing {
+    pub(super) fn new() -> Self {
+        Self { pairs: Bounded::new(1 << 14) }
+    }
+
+    pub(super) fn forgotten(&self) -> u64 {
+        self.pairs.forgotten()
+    }
+
+    pub(super) fn is_flooding(&self, flow: &FlowUpdate) -> bool {
+        let Some((method, _)) = method(flow) else { return false };
+        let pair = Pair { src: flow.key.src, dst: flow.key.dst, method };
+        self.pairs.get(&pair).is_some_and(|flood| flood.finding.is_some() && flow.last.micros_since(flood.last) < QUIET_MICROS)
+    }
+
+    pub(super) fn flow(&mut self, flow: &FlowUpdate, context: &mut Context<'_>) {
+        let Some((method, packets)) = method(flow) else { return };
+        let key = &flow.key;
+        let pair = Pair { src: key.src, dst: key.dst, method };
+        let fresh = || Flood {
+            rate: Rate::default(),
+            flows: Distinct::default(),
+            ports: Distinct::default(),
+            port: key.dst_port,
+            first: flow.first,
+            last: flow.last,
+            packets: 0,
+            count: 0,
+            past: 0,
+            finding: None,
+        };
+        let flood = self.pairs.entry(pair, fresh);
+        if flow.last.micros_since(flood.last) > QUIET_MICROS {
+            let past = flood.past.max(flood.rate.peak());
+            *flood = Flood { past, ..fresh() };
+        }
+        let length = flow.last.seconds_since(flow.first);
+        let steady = if flow.phase == Phase::Summary && length > 10.0 {
+            // A log's summary of a long flow tells its mean rate and nothing else.
+            (packets as f64 / length) as u64
+        } else {
+            let from = if flow.phase == Phase::Summary { flow.first } else { flow.last };
+            flood.rate.add_spread(from, flow.last, packets);
+            0
+        };
+        flood.last = flood.last.max(flow.last);
+        flood.packets += packets;
+        flood.count += u64::from(flow.phase.opens());
+        flood.flows.insert(digest((key.src_port, key.dst_port)));
+        flood.ports.insert(digest(key.dst_port));
+        let peak = flood.rate.peak().max(steady);
+        if let Some(handle) = flood.finding {
+            let (last, all, flows, ports) = (flood.last, flood.packets, flood.count, flood.ports.count());
+            context.findings.extend(handle, last, |finding| {
+                finding.value = finding.value.max(peak as f64);
+                finding.flows = flows;
+                finding.why = sentence(pair, all, peak, last.seconds_since(finding.first));
+                if ports > 1 {
+                    finding.scopes.iter_mut().for_each(|scope| scope.port = None);
+                }
+            });
+        } else if let Some(threshold) = flood.threshold(pair, flow, steady, context) {
+            flood.finding = context.findings.state(draft(pair, flood, flow, peak, threshold, context));
+            self.pairs.promote(&pair);
+        }
+    }
+}
+
+impl Flood {
+    /// The packets per second that were exceeded, where they were.
+    fn threshold(&self, pair: Pair, flow: &FlowUpdate, steady: u64, context: &Context<'_>) -> Option<u64> {
+        let spread = self.flows.count() >= SPREAD;
+        let (mut second, mut ten) = if spread && matches!(pair.method, Method::Udp | Method::Ack) {
+            SPREAD_BAR
+        } else {
+            bar(pair.method)
+        };
+        let talked = context.hosts.pair(pair.src, pair.dst).answered || context.hosts.was_resolved(pair.dst);
+        if talked && matches!(pair.method, Method::Udp | Method::Gre | Method::Other | Method::Ack) {
+            second = (second * TALKED).max(self.past * PAST);
+            ten = (ten * TALKED).max(self.past * PAST * 10);
+        }
+        if flow.visibility == Visibility::OneWay && pair.method != Method::Syn {
+            second *= ONE_WAY;
+            ten *= ONE_WAY;
+        }
+        // A port scan goes to many ports with a packet or two each; a flood repeats itself.
+        let repeats = self.ports.count() * 4 <= self.packets.max(1) || pair.method != Method::Syn;
+        let exceeded = self.rate.peak() >= second || self.rate.sum() >= ten || steady >= second;
+        (exceeded && repeats).then_some(second)
+    }
+}
+
+fn sentence(pair: Pair, packets: u64, peak: u64, seconds: f64) -> String {
+    format!(
+        "{} sent {packets} {} packets that nobody answered to {} within {:.0} s, up to {peak} in one second",
+        pair.src,
+        pair.method.as_str(),
+        pair.dst,
+        seconds.max(1.0)
+    )
+}
+
+fn draft(pair: Pair, flood: &Flood, flow: &FlowUpdate, peak: u64, threshold: u64, context: &Context<'_>) -> Draft {
+    let hosts = context.hosts;
+    let outward = !hosts.is_home(pair.dst);
+    let one_way = flow.visibility == Visibility::OneWay;
+    let role = if outward { Role::Infected } else { Role::Attacker };
+    let mut why = sentence(pair, flood.packets, peak, flood.last.seconds_since(flood.first));
+    if one_way {
+        why.push_str("; only one direction is visible here");
+    }
+    let port = (flood.ports.count() == 1 && pair.method != Method::Icmp && pair.method != Method::Gre).then_some(flood.port);
+    Draft {
+        detector: "flood-outgoing",
+        anchor: format!("{} {} {}", pair.src, pair.dst, pair.method.as_str()),
+        severity: Severity::High,
+        confidence: if one_way { 60 } else { 85 },
+        stage: Tactic::Impact,
+        technique: Technique::new("T1498.001"),
+        method: pair.method.as_str().to_owned(),
+        first: flood.first,
+        last: flood.last,
+        parties: vec![hosts.party(pair.src, flow.src_mac, role), hosts.party(pair.dst, None, Role::Victim)],
+        why,
+        value: peak as f64,
+        threshold: threshold as f64,
+        record: context.record,
+        scopes: vec![scope(Some(pair.src), Some(pair.dst), port, Some(flow.key.protocol), flood.first, flood.last)],
+        flows: flood.count,
+        supporting: false,
+    }
+}

@@ -1,0 +1,180 @@
+//! Floods made of requests that each look right: random names to DNS, pages to HTTP.
+//!
+//! A resolver that passes on what others ask is a reflector here, never the attacker.
+
+use crate::{
+    bounded::Bounded,
+    engine::Context,
+    findings::{Draft, Handle, scope},
+    measure::{Distinct, Rate, digest},
+};
+use model::{AppRequest, Dns, Protocol, Role, Service, Severity, Tactic, Technique, Timestamp};
+use std::net::IpAddr;
+
+/// Questions for new names below one domain in one second and in ten.
+const NAMES: (u64, u64) = (50, 200);
+/// Requests to one server in one second and in ten.
+const PAGES: (u64, u64) = (100, 500);
+const QUIET_MICROS: i64 = 60_000_000;
+
+struct Asking {
+    rate: Rate,
+    names: Distinct,
+    asked: u64,
+    first: Timestamp,
+    last: Timestamp,
+    finding: Option<Handle>,
+}
+
+impl Asking {
+    fn new(at: Timestamp) -> Self {
+        Self { rate: Rate::default(), names: Distinct::default(), asked: 0, first: at, last: at, finding: None }
+    }
+
+    /// One more; whether the rate is a flood's.
+    fn ask(&mut self, at: Timestamp, name: u64, bar: (u64, u64)) -> bool {
+        if at.micros_since(self.last) > QUIET_MICROS {
+            *self = Self::new(at);
+        }
+        self.last = self.last.max(at);
+        self.asked += 1;
+        self.names.insert(name);
+        self.rate.add(at, 1);
+        self.rate.peak() >= bar.0 || self.rate.sum() >= bar.1
+    }
+}
+
+pub(super) struct Questions {
+    domains: Bounded<(IpAddr, IpAddr, u64), Asking>,
+    pages: Bounded<(IpAddr, IpAddr), Asking>,
+    resolvers: Bounded<IpAddr, ()>,
+}
+
+impl Questions {
+    pub(super) fn new() -> Self {
+        Self { domains: Bounded::new(1 << 13), pages: Bounded::new(1 << 13), resolvers: Bounded::new(1 << 10) }
+    }
+
+    pub(super) fn dns(&mut self, dns: &Dns, context: &mut Context<'_>) {
+        if dns.response {
+            self.resolvers.entry(dns.server, || ());
+            return;
+        }
+        let at = context.at;
+        let domain = parent(&dns.name);
+        let key = (dns.client, dns.server, digest(domain));
+        let asking = self.domains.entry(key, || Asking::new(at));
+        let fast = asking.ask(at, digest(&dns.name), NAMES);
+        // Questions for the same names are a client in trouble; a flood never asks twice.
+        let random = asking.names.count() * 10 >= asking.asked * 8;
+        if let Some(handle) = asking.finding {
+            let (asked, peak) = (asking.asked, asking.rate.peak());
+            context.findings.extend(handle, at, |finding| {
+                finding.flows = asked;
+                finding.value = finding.value.max(peak as f64);
+            });
+            return;
+        }
+        if !(fast && random) {
+            return;
+        }
+        let passes_on = self.resolvers.get(&dns.client).is_some();
+        let hosts = context.hosts;
+        let asks_resolver = hosts.is_home(dns.server);
+        let asker = if passes_on {
+            Role::Reflector
+        } else if hosts.is_home(dns.client) {
+            Role::Infected
+        } else {
+            Role::Attacker
+        };
+        let asked_role = if asks_resolver { Role::Reflector } else { Role::Victim };
+        let peak = asking.rate.peak();
+        asking.finding = context.findings.state(Draft {
+            detector: "random-names",
+            anchor: format!("{} {} {domain}", dns.client, dns.server),
+            severity: Severity::High,
+            confidence: 85,
+            stage: Tactic::Impact,
+            technique: Technique::new("T1498.001"),
+            method: "DNS".into(),
+            first: asking.first,
+            last: at,
+            parties: vec![hosts.party(dns.client, None, asker), hosts.party(dns.server, None, asked_role)],
+            why: format!(
+                "{} asked {} for {} different names below {domain}, up to {peak} in one second",
+                dns.client,
+                dns.server,
+                asking.names.count()
+            ),
+            value: peak as f64,
+            threshold: NAMES.0 as f64,
+            record: context.record,
+            scopes: vec![scope(
+                Some(dns.client),
+                Some(dns.server),
+                Some(dns.server_port),
+                Some(Protocol::UDP),
+                asking.first,
+                at,
+            )],
+            flows: asking.asked,
+            supporting: false,
+        });
+        self.domains.promote(&key);
+    }
+
+    pub(super) fn request(&mut self, request: &AppRequest, context: &mut Context<'_>) {
+        if request.status.is_some() || request.service != Service::Http {
+            return;
+        }
+        let (key, at) = (request.key, context.at);
+        let asking = self.pages.entry((key.src, key.dst), || Asking::new(at));
+        let fast = asking.ask(at, request.path_digest, PAGES);
+        if let Some(handle) = asking.finding {
+            let (asked, peak) = (asking.asked, asking.rate.peak());
+            context.findings.extend(handle, at, |finding| {
+                finding.flows = asked;
+                finding.value = finding.value.max(peak as f64);
+            });
+            return;
+        }
+        // Ten seconds of it: a page with its pictures is over sooner.
+        if !fast || asking.rate.sum() < PAGES.1 || asking.rate.seconds_active() < 3 {
+            return;
+        }
+        let hosts = context.hosts;
+        let role = if hosts.is_home(key.src) && !hosts.is_home(key.dst) { Role::Infected } else { Role::Attacker };
+        let mut client = hosts.party(key.src, None, role);
+        client.proof = client.proof.max(model::Proof::Handshake);
+        let peak = asking.rate.peak();
+        asking.finding = context.findings.state(Draft {
+            detector: "http-flood",
+            anchor: format!("{} {}", key.src, key.dst),
+            severity: Severity::High,
+            confidence: 75,
+            stage: Tactic::Impact,
+            technique: Technique::new("T1499.002"),
+            method: "HTTP".into(),
+            first: asking.first,
+            last: at,
+            parties: vec![client, hosts.party(key.dst, None, Role::Victim)],
+            why: format!("{} sent {} HTTP requests to {}, up to {peak} in one second", key.src, asking.asked, key.dst),
+            value: peak as f64,
+            threshold: PAGES.0 as f64,
+            record: context.record,
+            scopes: vec![scope(Some(key.src), Some(key.dst), Some(key.dst_port), Some(key.protocol), asking.first, at)],
+            flows: asking.asked,
+            supporting: false,
+        });
+        self.pages.promote(&(key.src, key.dst));
+    }
+}
+
+/// The domain that random names are made below: all but the first label, at least two labels.
+fn parent(name: &str) -> &str {
+    match name.split_once('.') {
+        Some((_, rest)) if rest.contains('.') => rest,
+        _ => name,
+    }
+}

@@ -1,0 +1,249 @@
+//! Amplification and reflection: answers to somebody who never asked, over any UDP service.
+//!
+//! At the victim: datagrams from one service port of many servers, large, unasked for. The servers are reflectors, not
+//! attackers. At the reflector: one of ours answers somebody outside with many times what it was asked.
+
+use crate::{
+    bounded::Bounded,
+    engine::Context,
+    findings::{Draft, Handle, MAX_PARTIES, MAX_SCOPES, scope},
+    measure::{Distinct, digest},
+};
+use model::{FlowUpdate, Party, Protocol, Role, Severity, Tactic, Technique, Timestamp, Visibility};
+use std::net::IpAddr;
+
+const WINDOW_MICROS: i64 = 60_000_000;
+/// At the victim: servers, datagrams and bytes within a minute, and the mean size of a datagram.
+const SERVERS: u64 = 5;
+const DATAGRAMS: u64 = 100;
+const BYTES: u64 = 50_000;
+const MEAN_SIZE: u64 = 150;
+/// At the reflector: requests and answered bytes within a minute, and how much larger the answers are.
+const REQUESTS: u64 = 60;
+const ANSWERED: u64 = 100_000;
+const FACTOR: u64 = 5;
+/// Mean size of a request: what asks for much with little.
+const REQUEST_SIZE: u64 = 200;
+
+struct Answers {
+    start: Timestamp,
+    last: Timestamp,
+    servers: Distinct,
+    listed: Vec<IpAddr>,
+    datagrams: u64,
+    bytes: u64,
+    flows: u64,
+    finding: Option<Handle>,
+}
+
+struct Questions {
+    start: Timestamp,
+    requests: u64,
+    asked: u64,
+    answered: u64,
+    clients: Distinct,
+    listed: Vec<IpAddr>,
+    flows: u64,
+    finding: Option<Handle>,
+}
+
+pub(super) struct Reflection {
+    victims: Bounded<(IpAddr, u16), Answers>,
+    reflectors: Bounded<(IpAddr, u16), Questions>,
+}
+
+impl Reflection {
+    pub(super) fn new() -> Self {
+        Self { victims: Bounded::new(1 << 13), reflectors: Bounded::new(1 << 12) }
+    }
+
+    pub(super) fn forgotten(&self) -> u64 {
+        self.victims.forgotten() + self.reflectors.forgotten()
+    }
+
+    pub(super) fn flow(&mut self, flow: &FlowUpdate, context: &mut Context<'_>) {
+        let key = &flow.key;
+        let hosts = context.hosts;
+        if hosts.is_home(key.src) {
+            return;
+        }
+        // A flow that the server opened is an answer that nobody asked for, unless its question just was not seen.
+        let unasked = flow.total.packets_in == 0 && !hosts.pair(key.dst, key.src).answered;
+        let streams = matches!(key.src_port, 443 | 3478 | 4500) && flow.visibility == Visibility::OneWay;
+        if unasked && !streams {
+            self.answer(flow, context);
+        } else if flow.delta.packets_in > 0 && hosts.is_home(key.dst) && key.dst_port != 443 {
+            self.question(flow, context);
+        }
+    }
+
+    fn answer(&mut self, flow: &FlowUpdate, context: &mut Context<'_>) {
+        let key = &flow.key;
+        let fresh = || Answers {
+            start: flow.first,
+            last: flow.last,
+            servers: Distinct::default(),
+            listed: Vec::new(),
+            datagrams: 0,
+            bytes: 0,
+            flows: 0,
+            finding: None,
+        };
+        let victim = (key.dst, key.src_port);
+        let answers = self.victims.entry(victim, fresh);
+        if flow.last.micros_since(answers.last) > WINDOW_MICROS
+            || (answers.finding.is_none() && flow.last.micros_since(answers.start) > WINDOW_MICROS)
+        {
+            *answers = fresh();
+        }
+        answers.last = answers.last.max(flow.last);
+        answers.datagrams += flow.delta.packets_out;
+        answers.bytes += flow.delta.bytes_out;
+        answers.flows += u64::from(flow.phase.opens());
+        let newcomer = answers.servers.insert(digest(key.src));
+        if newcomer && answers.listed.len() < MAX_SCOPES {
+            answers.listed.push(key.src);
+        }
+        let whole = answers.datagrams > 0 && answers.bytes / answers.datagrams >= MEAN_SIZE;
+        let enough = answers.servers.count() >= SERVERS && answers.datagrams >= DATAGRAMS && answers.bytes >= BYTES;
+        if let Some(handle) = answers.finding {
+            let (bytes, flows, last) = (answers.bytes, answers.flows, answers.last);
+            let why = answers.sentence(victim);
+            let party = newcomer.then(|| context.hosts.party(key.src, None, Role::Reflector));
+            context.findings.extend(handle, last, |finding| {
+                finding.value = bytes as f64;
+                finding.flows = flows;
+                finding.why = why;
+                if let Some(party) = party {
+                    add_reflector(&mut finding.parties, &mut finding.parties_omitted, party);
+                    if finding.scopes.len() < MAX_SCOPES {
+                        finding.scopes.push(of_reflector(party.address, victim.0, finding.first, last));
+                    }
+                }
+            });
+        } else if whole && enough {
+            answers.finding = context.findings.state(answers.draft(victim, context));
+            self.victims.promote(&victim);
+        }
+    }
+
+    fn question(&mut self, flow: &FlowUpdate, context: &mut Context<'_>) {
+        let key = &flow.key;
+        let fresh = || Questions {
+            start: flow.first,
+            requests: 0,
+            asked: 0,
+            answered: 0,
+            clients: Distinct::default(),
+            listed: Vec::new(),
+            flows: 0,
+            finding: None,
+        };
+        let service = (key.dst, key.dst_port);
+        let questions = self.reflectors.entry(service, fresh);
+        if questions.finding.is_none() && flow.last.micros_since(questions.start) > WINDOW_MICROS {
+            *questions = fresh();
+        }
+        questions.requests += flow.delta.packets_out;
+        questions.asked += flow.delta.bytes_out;
+        questions.answered += flow.delta.bytes_in;
+        questions.flows += u64::from(flow.phase.opens());
+        if questions.clients.insert(digest(key.src)) && questions.listed.len() < 16 {
+            questions.listed.push(key.src);
+        }
+        let much_for_little = questions.answered >= questions.asked * FACTOR && questions.asked <= questions.requests * REQUEST_SIZE;
+        if let Some(handle) = questions.finding {
+            let answered = questions.answered;
+            context.findings.extend(handle, flow.last, |finding| finding.value = finding.value.max(answered as f64));
+        } else if questions.requests >= REQUESTS && questions.answered >= ANSWERED && much_for_little {
+            questions.finding = context.findings.state(questions.draft(service, flow.last, context));
+            self.reflectors.promote(&service);
+        }
+    }
+}
+
+fn add_reflector(parties: &mut Vec<Party>, omitted: &mut u64, party: Party) {
+    if parties.len() < MAX_PARTIES {
+        parties.push(party);
+    } else {
+        *omitted += 1;
+    }
+}
+
+/// All that a reflector sends to the victim by UDP; late fragments carry no port.
+fn of_reflector(reflector: IpAddr, victim: IpAddr, first: Timestamp, last: Timestamp) -> model::FlowScope {
+    scope(Some(reflector), Some(victim), None, Some(Protocol::UDP), first, last)
+}
+
+impl Answers {
+    fn sentence(&self, victim: (IpAddr, u16)) -> String {
+        format!(
+            "{} received {} bytes in {} datagrams from port {} of {} servers that it had not asked",
+            victim.0,
+            self.bytes,
+            self.datagrams,
+            victim.1,
+            self.servers.count()
+        )
+    }
+
+    fn draft(&self, victim: (IpAddr, u16), context: &Context<'_>) -> Draft {
+        let mut parties = vec![context.hosts.party(victim.0, None, Role::Victim)];
+        let mut omitted = 0;
+        for &server in &self.listed {
+            add_reflector(&mut parties, &mut omitted, context.hosts.party(server, None, Role::Reflector));
+        }
+        Draft {
+            detector: "amplification",
+            anchor: format!("{} {}", victim.0, victim.1),
+            severity: Severity::High,
+            confidence: 90,
+            stage: Tactic::Impact,
+            technique: Technique::new("T1498.002"),
+            method: format!("amplification by port {}", victim.1),
+            first: self.start,
+            last: self.last,
+            parties,
+            why: self.sentence(victim),
+            value: self.bytes as f64,
+            threshold: BYTES as f64,
+            record: context.record,
+            scopes: self.listed.iter().map(|&server| of_reflector(server, victim.0, self.start, self.last)).collect(),
+            flows: self.flows,
+            supporting: false,
+        }
+    }
+}
+
+impl Questions {
+    fn draft(&self, service: (IpAddr, u16), last: Timestamp, context: &Context<'_>) -> Draft {
+        let mut parties = vec![context.hosts.party(service.0, None, Role::Reflector)];
+        parties.extend(self.listed.iter().map(|&client| context.hosts.party(client, None, Role::Victim)));
+        Draft {
+            detector: "reflector",
+            anchor: format!("{} {}", service.0, service.1),
+            severity: Severity::High,
+            confidence: 75,
+            stage: Tactic::Impact,
+            technique: Technique::new("T1498.002"),
+            method: format!("amplification by port {}", service.1),
+            first: self.start,
+            last,
+            parties,
+            why: format!(
+                "port {}/udp of {} answered {} bytes to {} bytes of requests that bear the addresses of {} hosts outside",
+                service.1,
+                service.0,
+                self.answered,
+                self.asked,
+                self.clients.count()
+            ),
+            value: self.answered as f64,
+            threshold: ANSWERED as f64,
+            record: context.record,
+            scopes: vec![scope(None, Some(service.0), Some(service.1), Some(Protocol::UDP), self.start, last)],
+            flows: self.flows,
+            supporting: false,
+        }
+    }
+}

@@ -1,0 +1,361 @@
+//! Reconnaissance: somebody looks for what can be attacked.
+//!
+//! Horizontal: one source, one service, many new destinations, mostly fruitless. Vertical: one pair, many ports, mostly
+//! closed or silent. A contact is fruitful once payload went from the source and was answered; a connection that is
+//! opened and dropped is not. Where answers would not be seen, nothing is said.
+//!
+//! None: multicast, name and time services (pools and recursion touch many servers by design), peers that answered
+//! before, a forwarder's ARP.
+
+use crate::{
+    bounded::Bounded,
+    engine::Context,
+    findings::{Draft, Handle, MAX_PARTIES, scope},
+    measure::{Distinct, digest},
+};
+use model::{Arp, ArpOperation, FlowUpdate, Mac, Outcome, Protocol, RecordRef, Role, Severity, Tactic, Technique, Timestamp, Visibility};
+use std::net::IpAddr;
+
+const FAST_MICROS: i64 = 60_000_000;
+const DAY_MICROS: i64 = 86_400_000_000;
+/// Destinations (or ports) that make a scan: in a minute, in a day.
+const HORIZONTAL_OUTWARD: (u64, u64) = (15, 40);
+const HORIZONTAL_WITHIN: (u64, u64) = (10, 20);
+const HORIZONTAL_INWARD: (u64, u64) = (8, 16);
+const VERTICAL: (u64, u64) = (15, 40);
+const ARP_SWEEP: u64 = 24;
+/// A burst that nobody answered for this long need not wait for each answer's time to run out.
+const BURST_PATIENCE: f64 = 0.3;
+
+/// Contacts of one kind within one window.
+#[derive(Default)]
+struct Window {
+    start: Option<Timestamp>,
+    touched: Distinct,
+    fruitful: Distinct,
+    failed: Distinct,
+    flows: u64,
+}
+
+impl Window {
+    fn roll(&mut self, at: Timestamp, span: i64) {
+        if self.start.is_none_or(|start| at.micros_since(start) > span) {
+            *self = Self { start: Some(at), ..Self::default() };
+        }
+    }
+
+    /// Enough contacts, mostly fruitless, and known to be so.
+    fn is_scan(&self, at: Timestamp, enough: u64) -> bool {
+        let (touched, fruitful, failed) = (self.touched.count(), self.fruitful.count(), self.failed.count());
+        let age = self.start.map_or(0.0, |start| at.seconds_since(start));
+        let mostly_fruitless = fruitful * 4 <= touched;
+        let known = failed * 2 >= touched || (fruitful == 0 && age >= BURST_PATIENCE && touched >= enough + enough / 2);
+        touched >= enough && mostly_fruitless && known
+    }
+}
+
+#[derive(Default)]
+struct Scan {
+    fast: Window,
+    day: Window,
+    finding: Option<Handle>,
+    stated_at: Timestamp,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Subject {
+    /// Source, protocol, port.
+    Across(IpAddr, Protocol, u16),
+    /// Source, destination, protocol.
+    Along(IpAddr, IpAddr, Protocol),
+}
+
+struct Sweep {
+    start: Timestamp,
+    asked: Distinct,
+    answered: u64,
+    sender: IpAddr,
+    finding: Option<Handle>,
+}
+
+/// Detects reconnaissance.
+pub(crate) struct Recon {
+    ours: Bounded<Subject, Scan>,
+    others: Bounded<Subject, Scan>,
+    sweeps: Bounded<Mac, Sweep>,
+}
+
+/// What a flow's update says about its contact.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Contact {
+    Made,
+    Fruitful,
+    Failed,
+}
+
+impl Recon {
+    pub(crate) fn new() -> Self {
+        Self { ours: Bounded::new(1 << 15), others: Bounded::new(1 << 15), sweeps: Bounded::new(1 << 12) }
+    }
+
+    pub(crate) fn forgotten(&self) -> u64 {
+        self.ours.forgotten() + self.others.forgotten() + self.sweeps.forgotten()
+    }
+
+    pub(crate) fn flow(&mut self, flow: &FlowUpdate, flooding: bool, context: &mut Context<'_>) {
+        let key = &flow.key;
+        if flooding || !is_probe(flow) || key.dst.is_multicast() || is_broadcast(key.dst) {
+            return;
+        }
+        if flow.visibility == Visibility::OneWay || flow.outcome == Outcome::Unknown {
+            return;
+        }
+        let contacts = contacts(flow);
+        for contact in contacts.into_iter().flatten() {
+            if !is_directory(flow) {
+                self.contact(Subject::Across(key.src, key.protocol, key.dst_port), contact, flow, context);
+            }
+            if !key.protocol.is_icmp() {
+                self.contact(Subject::Along(key.src, key.dst, key.protocol), contact, flow, context);
+            }
+        }
+    }
+
+    fn contact(&mut self, subject: Subject, contact: Contact, flow: &FlowUpdate, context: &mut Context<'_>) {
+        let key = &flow.key;
+        let inside = context.hosts.is_home(key.src);
+        let (thing, enough) = match subject {
+            Subject::Across(..) => (digest(key.dst), match (inside, context.hosts.is_home(key.dst)) {
+                (true, false) => HORIZONTAL_OUTWARD,
+                (true, true) => HORIZONTAL_WITHIN,
+                (false, _) => HORIZONTAL_INWARD,
+            }),
+            Subject::Along(..) => (digest(key.dst_port), VERTICAL),
+        };
+        // Who answered usefully before is no new destination.
+        let known = matches!(subject, Subject::Across(..)) && context.hosts.pair(key.src, key.dst).fruitful;
+        let table = if inside { &mut self.ours } else { &mut self.others };
+        if contact != Contact::Made && table.get(&subject).is_none() {
+            return;
+        }
+        let at = context.at;
+        let scan = table.entry(subject, Scan::default);
+        let mut second = false;
+        for (window, span) in [(&mut scan.fast, FAST_MICROS), (&mut scan.day, DAY_MICROS)] {
+            if contact == Contact::Made {
+                window.roll(at, span);
+                if !known || window.touched.contains(thing) {
+                    window.touched.insert(thing);
+                    window.flows += 1;
+                }
+            } else if window.touched.contains(thing) {
+                match contact {
+                    Contact::Fruitful => window.fruitful.insert(thing),
+                    _ => window.failed.insert(thing),
+                };
+            }
+            second |= window.touched.count() >= 2;
+        }
+        if let Some(handle) = scan.finding
+            && at.seconds_since(scan.stated_at) <= 86_400.0
+        {
+            if contact == Contact::Made {
+                extend(handle, subject, scan, flow, context);
+                scan.stated_at = at;
+            }
+        } else if scan.fast.is_scan(at, enough.0) || scan.day.is_scan(at, enough.1) {
+            let fast = scan.fast.is_scan(at, enough.0);
+            let (window, threshold) = if fast { (&scan.fast, enough.0) } else { (&scan.day, enough.1) };
+            scan.finding = context.findings.state(draft(subject, window, fast, threshold, flow, context_of(context)));
+            scan.stated_at = at;
+        }
+        if second {
+            table.promote(&subject);
+        }
+    }
+
+    /// Questions for hardware addresses, of many neighbours that are not there.
+    pub(crate) fn arp(&mut self, arp: &Arp, context: &mut Context<'_>) {
+        match arp.operation {
+            ArpOperation::Reply => {
+                if let Some(sweep) = self.sweeps.get_mut(&arp.target_mac) {
+                    sweep.answered += 1;
+                }
+            }
+            ArpOperation::Request if arp.sender != arp.target && !arp.sender.is_unspecified() => {
+                if context.hosts.forwards(arp.sender_mac) {
+                    return;
+                }
+                let at = context.at;
+                let fresh =
+                    || Sweep { start: at, asked: Distinct::default(), answered: 0, sender: arp.sender, finding: None };
+                let sweep = self.sweeps.entry(arp.sender_mac, fresh);
+                if at.micros_since(sweep.start) > FAST_MICROS && sweep.finding.is_none() {
+                    *sweep = fresh();
+                }
+                sweep.asked.insert(digest(arp.target));
+                let asked = sweep.asked.count();
+                if let Some(handle) = sweep.finding {
+                    context.findings.extend(handle, at, |finding| finding.value = asked as f64);
+                } else if asked >= ARP_SWEEP && sweep.answered * 2 <= asked {
+                    let party = context.hosts.party(sweep.sender, Some(arp.sender_mac), Role::Attacker);
+                    sweep.finding = context.findings.state(Draft {
+                        detector: "arp-sweep",
+                        anchor: arp.sender_mac.to_string(),
+                        severity: Severity::Medium,
+                        confidence: 60,
+                        stage: Tactic::Reconnaissance,
+                        technique: Technique::new("T1018"),
+                        method: "arp".into(),
+                        first: sweep.start,
+                        last: at,
+                        parties: vec![party],
+                        why: format!(
+                            "{} asked for the hardware addresses of {asked} neighbours within {:.0} s, {} of which answered",
+                            sweep.sender,
+                            at.seconds_since(sweep.start),
+                            sweep.answered
+                        ),
+                        value: asked as f64,
+                        threshold: ARP_SWEEP as f64,
+                        record: context.record,
+                        scopes: Vec::new(),
+                        flows: 0,
+                        supporting: false,
+                    });
+                }
+            }
+            ArpOperation::Request => {}
+        }
+    }
+}
+
+/// An attempt to begin talking, as opposed to a conversation that was there before.
+fn is_probe(flow: &FlowUpdate) -> bool {
+    match flow.key.protocol {
+        Protocol::TCP => flow.total.syns > 0,
+        Protocol::UDP => !(flow.key.src_port < 1024 && flow.key.src_port != flow.key.dst_port && flow.key.dst_port >= 1024),
+        protocol => protocol.is_icmp(),
+    }
+}
+
+/// Services whose clients touch many servers by design.
+const fn is_directory(flow: &FlowUpdate) -> bool {
+    matches!((flow.key.protocol, flow.key.dst_port), (Protocol::UDP, 53 | 67 | 68 | 123 | 137 | 1900 | 3478 | 5353 | 5355))
+        || matches!(flow.key.protocol, Protocol::TCP if flow.key.dst_port == 53)
+}
+
+fn is_broadcast(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V4(v4) if v4.is_broadcast() || v4.is_unspecified())
+}
+
+/// What this update adds: the contact itself, and what came of it.
+fn contacts(flow: &FlowUpdate) -> [Option<Contact>; 2] {
+    let made = flow.phase.opens().then_some(Contact::Made);
+    let spoke = flow.outcome == Outcome::Established && flow.total.packets_in > 0;
+    let fruitful = match flow.key.protocol {
+        Protocol::TCP => spoke && flow.total.payload_out > 0 && flow.total.payload_in > 0,
+        _ => spoke,
+    };
+    let came_to_nothing = flow.outcome.failed() || flow.outcome == Outcome::HalfOpen || (flow.phase.closes() && !fruitful);
+    let result = if fruitful {
+        Some(Contact::Fruitful)
+    } else {
+        came_to_nothing.then_some(Contact::Failed)
+    };
+    [made, result]
+}
+
+fn extend(handle: Handle, subject: Subject, scan: &Scan, flow: &FlowUpdate, context: &mut Context<'_>) {
+    let touched = scan.day.touched.count();
+    let key = flow.key;
+    let target = context.hosts.party(key.dst, None, Role::Target);
+    let at = context.at;
+    context.findings.extend(handle, at, |finding| {
+        finding.value = finding.value.max(touched as f64);
+        finding.flows += 1;
+        if matches!(subject, Subject::Across(..)) && target.home && !finding.parties.iter().any(|party| party.address == key.dst) {
+            if finding.parties.len() < MAX_PARTIES {
+                finding.parties.push(target);
+            } else {
+                finding.parties_omitted += 1;
+            }
+        }
+    });
+}
+
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    hosts: &'a crate::hosts::Hosts,
+    at: Timestamp,
+    record: RecordRef,
+}
+
+const fn context_of<'a>(context: &Context<'a>) -> Place<'a> {
+    Place { hosts: context.hosts, at: context.at, record: context.record }
+}
+
+fn draft(subject: Subject, window: &Window, fast: bool, threshold: u64, flow: &FlowUpdate, place: Place<'_>) -> Draft {
+    let key = &flow.key;
+    let hosts = place.hosts;
+    let (inside, sideways) = (hosts.is_home(key.src), hosts.is_home(key.dst));
+    let touched = window.touched.count();
+    let first = window.start.unwrap_or(place.at);
+    // One of ours that probes the world does it for somebody else.
+    let role = if inside && !sideways { Role::Infected } else { Role::Attacker };
+    let mut parties = vec![hosts.party(key.src, flow.src_mac, role)];
+    if !inside || sideways {
+        parties.push(hosts.party(key.dst, None, Role::Target));
+    }
+    let span = if fast { "within a minute" } else { "within a day" };
+    let fruitless = touched - window.fruitful.count().min(touched);
+    let (detector, technique, anchor, why, scope) = match subject {
+        Subject::Across(src, protocol, port) => (
+            if fast { "scan-horizontal" } else { "scan-horizontal-slow" },
+            if key.protocol.is_icmp() { "T1018" } else { "T1046" },
+            format!("{src} {protocol} {port}"),
+            format!(
+                "{src} tried {touched} hosts on {} {span}; {fruitless} of the attempts came to nothing",
+                service(protocol, port)
+            ),
+            scope(Some(src), None, Some(port), Some(protocol), first, place.at),
+        ),
+        Subject::Along(src, dst, protocol) => (
+            if fast { "scan-vertical" } else { "scan-vertical-slow" },
+            "T1046",
+            format!("{src} {dst} {protocol}"),
+            format!("{src} tried {touched} {protocol} ports of {dst} {span}; {fruitless} were closed or silent"),
+            scope(Some(src), Some(dst), None, Some(protocol), first, place.at),
+        ),
+    };
+    let severity = match (inside, sideways) {
+        (true, _) => Severity::High,
+        (false, _) => Severity::Medium,
+    };
+    Draft {
+        detector,
+        anchor,
+        severity,
+        confidence: if fast { 80 } else { 70 },
+        stage: Tactic::Reconnaissance,
+        technique: Technique::new(technique),
+        method: format!("scan {}", match subject {
+            Subject::Across(_, protocol, port) => service(protocol, port),
+            Subject::Along(_, _, protocol) => protocol.to_string(),
+        }),
+        first,
+        last: place.at,
+        parties,
+        why,
+        value: touched as f64,
+        threshold: threshold as f64,
+        record: place.record,
+        scopes: vec![scope],
+        flows: window.flows,
+        supporting: false,
+    }
+}
+
+fn service(protocol: Protocol, port: u16) -> String {
+    if protocol.is_icmp() { "ICMP".into() } else { format!("{port}/{protocol}") }
+}
