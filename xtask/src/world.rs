@@ -18,8 +18,12 @@ pub const DAY: i64 = 24 * HOUR;
 
 /// Everything a scene needs.
 pub struct World {
-    /// Where numbers come from.
+    /// Where behaviour comes from: timing, rates, lengths, choices.
     pub rng: Rng,
+    /// Where addresses come from.
+    pub places: Rng,
+    /// Where ports come from.
+    pub doors: Rng,
     /// Where packets go to.
     pub tape: Tape,
     /// What is true.
@@ -34,6 +38,16 @@ pub struct World {
     mask: u32,
     taken: BTreeSet<IpAddr>,
     home_hosts: u64,
+}
+
+/// What may change without changing what happens.
+pub struct Change {
+    /// Seed of the addresses.
+    pub places: u64,
+    /// Seed of the ports.
+    pub doors: u64,
+    /// Microseconds added to the beginning.
+    pub shift: i64,
 }
 
 const VENDORS: [[u8; 3]; 8] = [
@@ -51,22 +65,34 @@ impl World {
     /// The world of a scene and a seed. One in six has public addresses for its own.
     #[must_use]
     pub fn new(name: &str, seed: u64) -> Self {
+        Self::changed(name, seed, &Change { places: seed, doors: seed, shift: 0 })
+    }
+
+    /// The same world with other addresses or ports, or at another time: what happens in it is the same.
+    #[must_use]
+    pub fn changed(name: &str, seed: u64, change: &Change) -> Self {
         let mut rng = Rng::new(seed, name);
-        let tell_home = rng.chance(1.0 / 6.0);
-        let (network, prefix) = match rng.below(3) {
-            _ if tell_home => (u32::from_be_bytes([198, 51, 100, 0]) ^ (rng.between(0, 40) as u32) << 16, 23),
-            0 => (u32::from_be_bytes([10, rng.below(256) as u8, rng.below(256) as u8 & 0xfc, 0]), 22),
-            1 => (u32::from_be_bytes([192, 168, rng.below(256) as u8, 0]), 24),
-            _ => (u32::from_be_bytes([172, 16 + rng.below(16) as u8, rng.below(256) as u8 & 0xfe, 0]), 23),
+        let mut places = Rng::new(change.places, &format!("places of {name}"));
+        let doors = Rng::new(change.doors, &format!("doors of {name}"));
+        let tell_home = places.chance(1.0 / 6.0);
+        let (network, prefix) = match places.below(3) {
+            _ if tell_home => {
+                (u32::from_be_bytes([198, 51, 100, 0]) ^ (places.between(0, 40) as u32) << 16, 23)
+            }
+            0 => (u32::from_be_bytes([10, places.below(256) as u8, places.below(256) as u8 & 0xfc, 0]), 22),
+            1 => (u32::from_be_bytes([192, 168, places.below(256) as u8, 0]), 24),
+            _ => {
+                let (b, c) = (16 + places.below(16) as u8, places.below(256) as u8 & 0xfe);
+                (u32::from_be_bytes([172, b, c, 0]), 23)
+            }
         };
         let mask = u32::MAX << (32 - prefix);
         // Between 2019 and 2026.
-        let start = 1_546_300_800 * SECOND
-            + rng.below(7 * 365 * 86_400) as i64 * SECOND
-            + rng.below(1_000_000) as i64;
+        let day = 1_546_300_800 + rng.below(7 * 365 * 86_400) as i64;
+        let start = day * SECOND + rng.below(1_000_000) as i64 + change.shift;
         let gateway = Host {
-            mac: mac(&mut rng),
-            ip: IpAddr::V4((network | if rng.chance(0.7) { 1 } else { !mask - 1 }).into()),
+            mac: mac(&mut places),
+            ip: IpAddr::V4((network | if places.chance(0.7) { 1 } else { !mask - 1 }).into()),
             ttl: 64,
         };
         let home = format!("{}/{prefix}", Ipv4Addr::from(network));
@@ -81,17 +107,30 @@ impl World {
         };
         let taken = BTreeSet::from([gateway.ip]);
         let (tape, resolver) = (Tape::default(), gateway);
-        Self { rng, tape, truth, start, gateway, resolver, network, mask, taken, home_hosts: 1 }
+        Self {
+            rng,
+            places,
+            doors,
+            tape,
+            truth,
+            start,
+            gateway,
+            resolver,
+            network,
+            mask,
+            taken,
+            home_hosts: 1,
+        }
     }
 
     /// A new device of ours.
     pub fn device(&mut self) -> Host {
         loop {
             let ip =
-                IpAddr::V4((self.network | self.rng.between(2, u64::from(!self.mask) - 2) as u32).into());
+                IpAddr::V4((self.network | self.places.between(2, u64::from(!self.mask) - 2) as u32).into());
             if self.taken.insert(ip) {
                 self.home_hosts += 1;
-                return Host { mac: mac(&mut self.rng), ip, ttl: 64 };
+                return Host { mac: mac(&mut self.places), ip, ttl: 64 };
             }
         }
     }
@@ -107,7 +146,7 @@ impl World {
             .map(|host| IpAddr::V4((self.network | host).into()))
             .filter(|ip| !self.taken.contains(ip))
             .collect();
-        self.rng.shuffle(&mut all);
+        self.places.shuffle(&mut all);
         all.truncate(count);
         all.into_iter().map(|ip| Host { mac: self.gateway.mac, ip, ttl: 64 }).collect()
     }
@@ -115,10 +154,10 @@ impl World {
     /// Somebody outside; what comes from there wears the gateway's hardware address.
     pub fn outside(&mut self) -> Host {
         loop {
-            let ip = IpAddr::V4(public(&mut self.rng));
+            let ip = IpAddr::V4(public(&mut self.places));
             let home = matches!(ip, IpAddr::V4(v4) if u32::from(v4) & self.mask == self.network);
             if !home && self.taken.insert(ip) {
-                return Host { mac: self.gateway.mac, ip, ttl: self.rng.between(38, 60) as u8 };
+                return Host { mac: self.gateway.mac, ip, ttl: self.places.between(38, 60) as u8 };
             }
         }
     }
@@ -130,7 +169,7 @@ impl World {
 
     /// The same host with an IPv6 address: ours are unique local ones.
     pub fn six(&mut self, host: &Host, home: bool) -> Host {
-        let low = self.rng.bits();
+        let low = self.places.bits();
         let net: u16 = if home { 0xfd12 } else { 0x2a02 };
         let ip = IpAddr::V6(Ipv6Addr::new(
             net,
@@ -152,14 +191,14 @@ impl World {
 
     /// Begins a TCP conversation from a fresh port.
     pub fn talk(&mut self, at: i64, client: Host, server: Host, port: u16) -> (Talk<'_>, Rng) {
-        let from = self.rng.ephemeral();
+        let from = self.doors.ephemeral();
         let mut own = Rng::new(self.rng.bits(), "talk");
         (self.tape.talk(&mut own, at, client, server, (from, port)), own)
     }
 
     /// The host asks the resolver for a name and learns an address.
     pub fn lookup(&mut self, at: i64, client: &Host, name: &str, address: IpAddr) {
-        let (id, port) = (self.rng.bits() as u16, self.rng.ephemeral());
+        let (id, port) = (self.rng.bits() as u16, self.doors.ephemeral());
         let qtype = if address.is_ipv6() { 28 } else { 1 };
         let answer = dns_answer(id, name, qtype, 0, &[Record::Address(address)]);
         let rtt = self.rng.between(600, 40_000) as i64;
@@ -216,7 +255,7 @@ impl World {
         let mut at = from + self.secs(0.0, 20.0);
         self.lookup(at, device, &name, cloud.ip);
         let every = self.secs(25.0, 90.0);
-        let port = *self.rng.pick(&[443, 8883, 443, 8443]);
+        let port = *self.doors.pick(&[443, 8883, 443, 8443]);
         while at < until {
             // One connection lasts a few hours, then the next.
             let end = (at + self.secs(1_800.0, 14_400.0)).min(until);
@@ -232,7 +271,7 @@ impl World {
         }
         let mut at = from + self.secs(0.0, 600.0);
         while at < until {
-            let port = self.rng.ephemeral();
+            let port = self.doors.ephemeral();
             let mut question = vec![0x23, 0, 6, 0xec];
             question.extend(self.rng.bytes(44));
             let mut answer = vec![0x24, 2, 6, 0xec];

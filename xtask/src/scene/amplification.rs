@@ -115,7 +115,7 @@ fn send(world: &mut World, at: i64, from: &Host, to: &Host, ports: (u16, u16), p
 }
 
 fn amplified(world: &mut World, port: u16) {
-    let port = if port == 0 { world.rng.port(3_000, 40_000) } else { port };
+    let port = if port == 0 { world.doors.port(3_000, 40_000) } else { port };
     let victim = world.device();
     let others = world.devices(4);
     let (from, until) = (world.start, world.start + 10 * MINUTE);
@@ -125,14 +125,14 @@ fn amplified(world: &mut World, port: u16) {
     let count = world.rng.between(30, 400) as usize;
     let reflectors = world.outsiders(count);
     let rate = world.rng.between(500, 4_000) as f64;
-    let one_port = world.rng.chance(0.5).then(|| world.rng.ephemeral());
+    let one_port = world.rng.chance(0.5).then(|| world.doors.ephemeral());
     let mut at = world.start + world.secs(120.0, 300.0);
     world.truth.attack_at(at);
     for _ in 0..(rate * 12.0) as u64 {
         let reflector = *world.rng.pick(&reflectors);
         let id = world.rng.bits() as u16;
         let payload = answer(world, port, id);
-        let to = one_port.unwrap_or_else(|| world.rng.port(1_024, 65_000));
+        let to = one_port.unwrap_or_else(|| world.doors.port(1_024, 65_000));
         send(world, at, &reflector, &victim, (port, to), &payload);
         world.truth.reflectors.insert(reflector.ip);
         at += world.secs(0.0, 2.0 / rate);
@@ -159,7 +159,7 @@ fn reflect(world: &mut World, port: u16) {
     let mut at = world.start + world.secs(120.0, 300.0);
     world.truth.attack_at(at);
     for _ in 0..(rate * 40.0) as u64 {
-        let (id, source) = (world.rng.bits() as u16, world.rng.port(1_024, 65_000));
+        let (id, source) = (world.rng.bits() as u16, world.doors.port(1_024, 65_000));
         let question = match port {
             53 => dns_question(id, "amp.example", 255, true),
             123 => vec![0x17, 0, 3, 42, 0, 0, 0, 0],

@@ -92,7 +92,7 @@ fn load(world: &mut World, at: i64, from: Host, device: Host, port: u16, server:
 
 /// Keep-alive as Mirai does it: an id, then two zero bytes a minute, echoed.
 fn keep_alive(world: &mut World, from: i64, until: i64, bot: Host, controller: Host) {
-    let port = *world.rng.pick(&[23, 48_101, 6_667, 3_074, 420, 59_666, 1_791]);
+    let port = *world.doors.pick(&[23, 48_101, 6_667, 3_074, 420, 59_666, 1_791]);
     let (mut talk, mut own) = world.talk(from, bot, controller, port);
     talk.open().up(&[0, 0, 0, 1]).up(&[4, b'a', b'r', b'm', b'7']);
     while talk.at < until {
@@ -103,9 +103,9 @@ fn keep_alive(world: &mut World, from: i64, until: i64, bot: Host, controller: H
 
 fn random_scan(world: &mut World, from: i64, until: i64, bot: Host, rate: f64) {
     let mut at = from;
-    let source = world.rng.ephemeral();
+    let source = world.doors.ephemeral();
     while at < until {
-        let stranger = Host { ip: world::public(&mut world.rng).into(), ..world.gateway };
+        let stranger = Host { ip: world::public(&mut world.places).into(), ..world.gateway };
         let port = if world.rng.chance(0.1) { 2323 } else { 23 };
         // Mirai's sequence number is the address it tries.
         let seq = u32::from(stranger.v4());
@@ -117,9 +117,9 @@ fn random_scan(world: &mut World, from: i64, until: i64, bot: Host, rate: f64) {
 fn flood(world: &mut World, from: i64, bot: Host, victim: Host) -> i64 {
     let mut at = from;
     let udp = world.rng.chance(0.5);
-    let port = *world.rng.pick(&[53, 80, 443, 27_015]);
+    let port = *world.doors.pick(&[53, 80, 443, 27_015]);
     for _ in 0..world.rng.between(15_000, 40_000) {
-        let source = world.rng.port(1_024, 65_000);
+        let source = world.doors.port(1_024, 65_000);
         if udp {
             let payload = world.rng.bytes(512);
             world.tape.udp(at, &bot, &victim, (source, port), &payload);
@@ -220,7 +220,7 @@ fn irc_bot(world: &mut World) {
     let controller = world.outside();
     let begins = world.start + world.secs(30.0, 120.0);
     world.truth.attack_at(begins);
-    let port = *world.rng.pick(&[6_667, 6_697, 7_000, 443, 8_080]);
+    let port = *world.doors.pick(&[6_667, 6_697, 7_000, 443, 8_080]);
     let end = world.start + 2 * HOUR;
     let (mut talk, mut own) = world.talk(begins, bot, controller, port);
     let nick = format!("[LNX]{}", own.word(7));
@@ -246,7 +246,7 @@ fn irc_bot(world: &mut World) {
 fn beacon(world: &mut World, from: i64, count: u64, bot: Host, controller: Host) -> i64 {
     let every = world.secs(20.0, 400.0) as f64;
     let spread = 0.02 + 0.15 * world.rng.unit();
-    let port = *world.rng.pick(&[443, 80, 8_443, 4_444, 1_337]);
+    let port = *world.doors.pick(&[443, 80, 8_443, 4_444, 1_337]);
     let mut at = from;
     let hello = world.rng.bytes(68);
     for _ in 0..count {
@@ -283,7 +283,7 @@ fn beacon_download(world: &mut World) {
     let count = world.rng.between(25, 60);
     let ends = beacon(world, begins, count, bot, controller);
     let at = begins + (ends - begins) * 2 / 3;
-    let port = *world.rng.pick(&[80, 8_080, 1_024, 666]);
+    let port = *world.doors.pick(&[80, 8_080, 1_024, 666]);
     let fetched = fetch(world, at, bot, files, port, "a/arm");
     world.truth.attack_at(at);
     world.truth.attack_at(fetched.max(ends));
@@ -300,7 +300,7 @@ fn retries(world: &mut World) {
     world.everyday(&bot, from, until);
     let controller = world.outside();
     let refused = world.rng.chance(0.3);
-    let port = *world.rng.pick(&[6_667, 23, 666, 48_101, 5_034, 443]);
+    let port = *world.doors.pick(&[6_667, 23, 666, 48_101, 5_034, 443]);
     let mut at = world.start + world.secs(60.0, 300.0);
     world.truth.attack_at(at);
     while at < until {
@@ -341,7 +341,7 @@ fn exploit_http(world: &mut World) {
     let (attacker, files) = (world.outside(), world.outside());
     let at = world.start + world.secs(200.0, 500.0);
     world.truth.attack_at(at);
-    let port = *world.rng.pick(&[80, 8_080, 81, 49_152]);
+    let port = *world.doors.pick(&[80, 8_080, 81, 49_152]);
     let (mut talk, mut own) = world.talk(at, attacker, device, port);
     let file = format!("{}.mips", own.word(5));
     if own.chance(0.5) {
@@ -354,7 +354,7 @@ fn exploit_http(world: &mut World) {
         talk.open().up(request.as_bytes()).down(b"HTTP/1.0 200 OK\r\n\r\n").closed_by_server();
     }
     let then = talk.at + SECOND;
-    let port = *world.rng.pick(&[80, 8_080, 4_040]);
+    let port = *world.doors.pick(&[80, 8_080, 4_040]);
     let ends = fetch(world, then, device, files, port, &file);
     world.truth.attack_at(ends);
     world.truth.infected.insert(device.ip);

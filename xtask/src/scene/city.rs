@@ -104,7 +104,7 @@ fn rollout(world: &mut World) {
 fn outage(world: &mut World) {
     let devices = world.devices(100);
     let cloud = world.outside();
-    let port = *world.rng.pick(&[443, 8883, 5671]);
+    let port = *world.doors.pick(&[443, 8883, 5671]);
     let away = world.start + 5 * MINUTE;
     let back = away + world.secs(600.0, 1_800.0);
     for device in &devices {
@@ -149,7 +149,7 @@ fn inventory(world: &mut World) {
         let mut at = world.start + round * 10 * MINUTE + world.secs(1.0, 20.0);
         for device in &devices {
             world.arp(at, &admin, device);
-            let port = world.rng.ephemeral();
+            let port = world.doors.ephemeral();
             let get = b"\x30\x26\x02\x01\x01\x04\x06public\xa0\x19\x02\x01\x01\x02\x01\x00\x02\x01\x00\x30\x0e\x30\x0c\x06\x08\x2b\x06\x01\x02\x01\x01\x01\x00\x05\x00";
             if world.rng.chance(0.9) {
                 world.tape.ask(
@@ -200,7 +200,7 @@ fn browsing(world: &mut World) {
             let length = own.between(500, 15_000) as usize;
             talk.sealed_down(&mut own, length).pause(SECOND).close();
             if world.rng.chance(0.2) {
-                let port = world.rng.ephemeral();
+                let port = world.doors.ephemeral();
                 for step in 0..12 {
                     let up = world.rng.bytes(if step == 0 { 1_200 } else { 60 });
                     let down = world.rng.bytes(1_200);
@@ -264,12 +264,12 @@ fn resolver(world: &mut World) {
     while at < until {
         let client = *world.rng.pick(&clients);
         let name = format!("{}.{}.example", world.rng.word(5), world.rng.word(6));
-        let address = world::public(&mut world.rng).into();
+        let address = world::public(&mut world.places).into();
         world.lookup(at, &client, &name, address);
         // Two or three steps down the tree; some servers never answer.
         for step in 0..world.rng.between(1, 3) as i64 {
             let server = *world.rng.pick(&servers);
-            let (id, port) = (world.rng.bits() as u16, world.rng.port(1_024, 65_000));
+            let (id, port) = (world.rng.bits() as u16, world.doors.port(1_024, 65_000));
             let question = dns_question(id, &name, 1, true);
             world.tape.udp(at + 1_000 + step * 30_000, &ours, &server, (port, 53), &question);
             if world.rng.chance(0.92) {
@@ -372,7 +372,7 @@ fn ftp_drop(world: &mut World) {
         for _ in 0..40 {
             let (mut talk, _) = world.talk(at, *camera, server, 21);
             FtpGuess { logins: &[("camera", "drop-Only-7", true)] }.play(&mut talk);
-            let port = world.rng.port(30_000, 31_000);
+            let port = world.doors.port(30_000, 31_000);
             let (mut talk, mut own) = world.talk(at + 700_000, *camera, server, port);
             talk.open().bulk(true, 60_000, 6_000_000, &mut own).close();
             at += world.secs(30.0, 90.0);
@@ -397,7 +397,7 @@ fn visitors(world: &mut World) {
         at += world.secs(0.01, 0.5);
         // Health checks of strangers and the odd closed port.
         if world.rng.chance(0.05) {
-            let from = world.rng.port(30_000, 60_000);
+            let from = world.doors.port(30_000, 60_000);
             world.tape.tcp(at, &visitor, &server, (from, 8_081), (7, 0), SYN);
             world.tape.tcp(at + 900, &server, &visitor, (8_081, from), (0, 8), RST | ACK);
         }
@@ -419,9 +419,9 @@ fn forged(world: &mut World, flood: bool) {
     let mut at = world.start + world.secs(120.0, 300.0);
     world.truth.attack_at(at);
     for _ in 0..20_000 {
-        let from = world.rng.port(1_024, 65_000);
+        let from = world.doors.port(1_024, 65_000);
         let seq = world.rng.bits() as u32;
-        let aim = if flood { victim } else { Host { ip: world::public(&mut world.rng).into(), ..victim } };
+        let aim = if flood { victim } else { Host { ip: world::public(&mut world.places).into(), ..victim } };
         world.tape.tcp(at, &liar, &aim, (from, if flood { 80 } else { 23 }), (seq, 0), SYN);
         at += world.secs(0.0003, 0.002);
     }

@@ -78,7 +78,7 @@ fn ntp_unanswered(world: &mut World) {
         let mut at = from + world.secs(0.0, 64.0);
         while at < until {
             let server = *world.rng.pick(&servers);
-            let port = if world.rng.chance(0.5) { 123 } else { world.rng.ephemeral() };
+            let port = if world.rng.chance(0.5) { 123 } else { world.doors.ephemeral() };
             let mut question = vec![0x23, 0, 6, 0xec];
             question.extend(world.rng.bytes(44));
             world.tape.udp(at, device, &server, (port, 123), &question);
@@ -101,7 +101,7 @@ fn chatter(world: &mut World) {
         while at < until {
             world.tape.udp(at, device, &mdns, (5353, 5353), &traffic::dns_question(0, &name, 12, false));
             if world.rng.chance(0.3) {
-                let port = world.rng.ephemeral();
+                let port = world.doors.ephemeral();
                 for step in 0..3 {
                     let search = b"M-SEARCH * HTTP/1.1\r\nHOST: 239.255.255.250:1900\r\nMAN: \"ssdp:discover\"\r\nMX: 2\r\nST: ssdp:all\r\n\r\n";
                     world.tape.udp(at + step * SECOND, device, &ssdp, (port, 1900), search);
@@ -143,8 +143,8 @@ fn video(world: &mut World) {
                 talk.tls(&mut own, "video.maker.example");
                 talk.bulk(true, (rate / 8 * seconds) as usize, rate, &mut own).close();
             } else {
-                let port = world.rng.ephemeral();
-                let to = *world.rng.pick(&[3_478, 10_000, 32_100, 50_004]);
+                let port = world.doors.ephemeral();
+                let to = *world.doors.pick(&[3_478, 10_000, 32_100, 50_004]);
                 let mut when = at;
                 world.tape.ask(
                     at - SECOND,
@@ -183,7 +183,7 @@ fn telemetry(world: &mut World) {
             let at = world.start + round * 15 * MINUTE + world.secs(0.0, 2.0);
             if udp {
                 // CoAP, confirmed.
-                let port = world.rng.ephemeral();
+                let port = world.doors.ephemeral();
                 let id = world.rng.bits() as u16;
                 let mut post = vec![0x44, 2, (id >> 8) as u8, id as u8, 1, 2, 3, 4, 0xb5];
                 post.extend_from_slice(b"meter\xff{\"kwh\":12.5}");
@@ -211,7 +211,7 @@ fn peers(world: &mut World) {
     let (from, until) = (world.start, world.start + 2 * HOUR);
     world.everyday(&camera, from, until);
     let stun = world.outside();
-    let port = world.rng.ephemeral();
+    let port = world.doors.ephemeral();
     let mut at = from + MINUTE;
     while at < until {
         world.lookup(at - SECOND, &camera, "stun.maker.example", stun.ip);
@@ -230,7 +230,7 @@ fn peers(world: &mut World) {
         // Candidates: some answer, most do not, every one on its own port.
         for _ in 0..world.rng.between(6, 14) {
             let peer = world.outside();
-            let theirs = world.rng.port(1_024, 65_000);
+            let theirs = world.doors.port(1_024, 65_000);
             for attempt in 0..4 {
                 world.tape.udp(at + attempt * 500_000, &camera, &peer, (port, theirs), &binding);
             }
@@ -271,7 +271,7 @@ fn admin_ssh(world: &mut World) {
     }
     // From home through a forwarded port, or from the desk.
     let admin = if world.rng.chance(0.5) { world.outside() } else { world.device() };
-    let port = *world.rng.pick(&[22, 2222, 22_022]);
+    let port = *world.doors.pick(&[22, 2222, 22_022]);
     let mut at = from + world.secs(60.0, 600.0);
     for wrong in [3, 0, 1] {
         let (mut talk, mut own) = world.talk(at, admin, server, port);
@@ -340,7 +340,7 @@ fn poller(world: &mut World) {
     let every = world.secs(5.0, 60.0);
     let mut at = world.start + SECOND;
     let until = world.start + 6 * HOUR;
-    let port = *world.rng.pick(&[80, 8080, 443, 502]);
+    let port = *world.doors.pick(&[80, 8080, 443, 502]);
     while at < until {
         let (mut talk, mut own) = world.talk(at, gauge, station, port);
         if port == 502 {

@@ -85,7 +85,7 @@ enum Kind {
 }
 
 fn blow(world: &mut World, kind: Kind, at: i64, from: &Host, to: &Host, port: u16, number: u64) {
-    let ports = (world.rng.port(1_024, 65_000), port);
+    let ports = (world.doors.port(1_024, 65_000), port);
     let (seq, ack) = (world.rng.bits() as u32, world.rng.bits() as u32);
     match kind {
         Kind::Syn => world.tape.tcp(at, from, to, ports, (seq, 0), SYN),
@@ -114,8 +114,8 @@ fn blow(world: &mut World, kind: Kind, at: i64, from: &Host, to: &Host, port: u1
             world.tape.put(at, &frame);
         }
         Kind::Gre => {
-            let one = Host { ip: world::public(&mut world.rng).into(), ..*from };
-            let two = Host { ip: world::public(&mut world.rng).into(), ..*to };
+            let one = Host { ip: world::public(&mut world.places).into(), ..*from };
+            let two = Host { ip: world::public(&mut world.places).into(), ..*to };
             let payload = world.rng.bytes(512);
             let inner = traffic::udp(&one, &two, ports, &payload);
             let mut packet = vec![0, 0, 0x08, 0];
@@ -141,13 +141,13 @@ fn out(world: &mut World, kind: Kind) {
     let (from, until) = (world.start, world.start + 10 * MINUTE);
     world.everyday(&bot, from, until);
     let victim = world.outside();
-    let port = *world.rng.pick(&[80, 443, 53, 25_565, 3_074, 8_080]);
+    let port = *world.doors.pick(&[80, 443, 53, 25_565, 3_074, 8_080]);
     let rate = world.rng.between(400, 4_000) as f64;
     let seconds = world.rng.between(8, 25) as f64;
     let mut at = world.start + world.secs(120.0, 300.0);
     world.truth.attack_at(at);
     for number in 0..(rate * seconds) as u64 {
-        let any = world.rng.port(1, 65_535);
+        let any = world.doors.port(1, 65_535);
         let port = if matches!(kind, Kind::Udp) && world.truth.seed.is_multiple_of(2) { any } else { port };
         blow(world, kind, at, &bot, &victim, port, number);
         at += (world.rng.wait(1.0 / rate) * SECOND as f64) as i64;
@@ -162,7 +162,7 @@ fn out(world: &mut World, kind: Kind) {
 fn inward(world: &mut World, kind: Kind, forged: bool) {
     let victim = world.device();
     background(world, 4, 10 * MINUTE);
-    let port = *world.rng.pick(&[80, 443, 22, 8_883]);
+    let port = *world.doors.pick(&[80, 443, 22, 8_883]);
     let rate = world.rng.between(800, 4_000) as f64;
     let seconds = world.rng.between(10, 25) as f64;
     // A public service has visitors of its own.
@@ -180,10 +180,11 @@ fn inward(world: &mut World, kind: Kind, forged: bool) {
     world.truth.attack_at(at);
     let source = world.outside();
     for number in 0..(rate * seconds) as u64 {
-        let from = if forged { Host { ip: world::public(&mut world.rng).into(), ..source } } else { source };
+        let from =
+            if forged { Host { ip: world::public(&mut world.places).into(), ..source } } else { source };
         blow(world, kind, at, &from, &victim, port, number);
         if matches!(kind, Kind::Syn) && number.is_multiple_of(5) {
-            let back = (port, world.rng.port(1_024, 65_000));
+            let back = (port, world.doors.port(1_024, 65_000));
             world.tape.tcp(at + 300, &victim, &from, back, (1, 2), SYN | ACK);
         }
         at += (world.rng.wait(1.0 / rate) * SECOND as f64) as i64;
@@ -207,7 +208,7 @@ fn dns_random(world: &mut World) {
     let mut at = world.start + world.secs(120.0, 300.0);
     world.truth.attack_at(at);
     for _ in 0..(rate * 15.0) as u64 {
-        let (id, port) = (world.rng.bits() as u16, world.rng.ephemeral());
+        let (id, port) = (world.rng.bits() as u16, world.doors.ephemeral());
         let name = format!("{}.{domain}", world.rng.word(12));
         let question = dns_question(id, &name, 1, false);
         world.tape.udp(at, &bot, &server, (port, 53), &question);
@@ -262,7 +263,7 @@ fn http_in(world: &mut World) {
     for _ in 0..12_000 {
         let bot = *world.rng.pick(&bots);
         let path = world.rng.word(5);
-        let from = world.rng.ephemeral();
+        let from = world.doors.ephemeral();
         let mut own = traffic::Rng::new(world.rng.bits(), "bot");
         let mut talk = world.tape.talk(&mut own, at, bot, victim, (from, 80));
         let request =

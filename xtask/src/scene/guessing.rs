@@ -98,7 +98,7 @@ fn scene(world: &mut World) -> (Host, Host) {
 
 fn telnet(world: &mut World, success: bool) {
     let (guesser, aim) = scene(world);
-    let port = *world.rng.pick(&[23, 23, 2323, 6023, 9527]);
+    let port = *world.doors.pick(&[23, 23, 2323, 6023, 9527]);
     let each = world.rng.between(1, 3) as usize;
     let mut list = FACTORY.to_vec();
     world.rng.shuffle(&mut list);
@@ -157,7 +157,7 @@ fn telnet_out(world: &mut World) {
 
 fn ssh(world: &mut World, success: bool) {
     let (guesser, aim) = scene(world);
-    let port = *world.rng.pick(&[22, 2222, 902, 22_222, 8_022, 443]);
+    let port = *world.doors.pick(&[22, 2222, 902, 22_222, 8_022, 443]);
     let client =
         *world.rng.pick(&["SSH-2.0-libssh2_1.4.3", "SSH-2.0-Go", "SSH-2.0-PUTTY", "SSH-2.0-OpenSSH_7.4p1"]);
     let sessions = world.rng.between(15, 50);
@@ -179,7 +179,7 @@ fn ssh(world: &mut World, success: bool) {
 
 fn http(world: &mut World, form: bool) {
     let (guesser, aim) = scene(world);
-    let port = *world.rng.pick(&[80, 8080, 81, 8000]);
+    let port = *world.doors.pick(&[80, 8080, 81, 8000]);
     let mut at = world.truth.begins;
     let path = *world.rng.pick(&["/", "/video.cgi", "/login.asp", "/cgi-bin/guest/Login.cgi"]);
     for _ in 0..world.rng.between(30, 120) {
@@ -194,7 +194,7 @@ fn http(world: &mut World, form: bool) {
 
 fn mqtt(world: &mut World) {
     let (guesser, aim) = scene(world);
-    let port = *world.rng.pick(&[1883, 1883, 11_883, 2883]);
+    let port = *world.doors.pick(&[1883, 1883, 11_883, 2883]);
     let mut at = world.truth.begins;
     for number in 0..world.rng.between(30, 150) {
         let word = world.rng.word(8);
@@ -209,7 +209,7 @@ fn mqtt(world: &mut World) {
 
 fn ftp(world: &mut World) {
     let (guesser, aim) = scene(world);
-    let port = *world.rng.pick(&[21, 21, 2121]);
+    let port = *world.doors.pick(&[21, 21, 2121]);
     let mut at = world.truth.begins;
     for _ in 0..world.rng.between(15, 60) {
         let words = [world.rng.word(6), world.rng.word(8)];

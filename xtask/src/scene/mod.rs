@@ -59,7 +59,12 @@ pub fn find(name: &str) -> Result<&'static Scene> {
 /// Plays a scene with a seed.
 #[must_use]
 pub fn play(scene: &Scene, seed: u64) -> World {
-    let mut world = World::new(scene.name, seed);
+    stage(scene, World::new(scene.name, seed))
+}
+
+/// Plays a scene in a world that was made for it.
+#[must_use]
+pub fn stage(scene: &Scene, mut world: World) -> World {
     world.truth.about = scene.about.to_owned();
     (scene.play)(&mut world);
     world.finish();

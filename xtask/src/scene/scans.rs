@@ -78,7 +78,7 @@ fn noise(world: &mut World, hosts: &[Host], length: i64) {
 
 /// One probe of a scan: mostly nobody answers, some refuse, few are open (and are then reset or closed).
 fn probe(world: &mut World, at: i64, from: &Host, to: &Host, port: u16, refused: f64, open: f64) {
-    let ports = (world.rng.port(1_024, 65_000), port);
+    let ports = (world.doors.port(1_024, 65_000), port);
     let seq = world.rng.bits() as u32;
     world.tape.tcp(at, from, to, ports, (seq, 0), SYN);
     let rtt = world.rng.between(2_000, 150_000) as i64;
@@ -100,11 +100,11 @@ fn scan_out(world: &mut World) {
     noise(world, &[bot], 10 * MINUTE);
     let count = world.rng.between(300, 20_000);
     let rate = world.rng.between(20, 1_500) as f64;
-    let port = *world.rng.pick(&SERVICES);
+    let port = *world.doors.pick(&SERVICES);
     let mut at = world.start + world.secs(20.0, 200.0);
     world.truth.attack_at(at);
     for _ in 0..count {
-        let stranger = Host { ip: crate::world::public(&mut world.rng).into(), ..world.gateway };
+        let stranger = Host { ip: crate::world::public(&mut world.places).into(), ..world.gateway };
         // Mirai tries its second port once in ten.
         let port = if port == 23 && world.rng.chance(0.1) { 2323 } else { port };
         probe(world, at, &bot, &stranger, port, 0.04, 0.01);
@@ -123,7 +123,7 @@ fn scan_in(world: &mut World) {
     let mut aims = world.empty_addresses(200);
     aims.extend(&others);
     world.rng.shuffle(&mut aims);
-    let port = *world.rng.pick(&SERVICES);
+    let port = *world.doors.pick(&SERVICES);
     let rate = world.rng.between(5, 400) as f64;
     let mut at = world.start + world.secs(10.0, 100.0);
     world.truth.attack_at(at);
@@ -147,7 +147,7 @@ fn scan_sideways(world: &mut World) {
     let mut aims = world.empty_addresses(180);
     aims.extend(&others);
     world.rng.shuffle(&mut aims);
-    let port = *world.rng.pick(&SERVICES);
+    let port = *world.doors.pick(&SERVICES);
     let rate = world.rng.between(3, 200) as f64;
     let mut at = world.start + world.secs(30.0, 200.0);
     world.truth.attack_at(at);
@@ -170,7 +170,7 @@ fn scan_sideways(world: &mut World) {
 }
 
 fn slow(world: &mut World, from: Host, aims: &[Host], length: i64, refused: f64) {
-    let port = *world.rng.pick(&SERVICES);
+    let port = *world.doors.pick(&SERVICES);
     let gap = length as f64 / aims.len() as f64;
     let mut at = world.start + world.secs(1.0, 100.0);
     world.truth.attack_at(at);
@@ -203,7 +203,7 @@ fn scan_slow_out(world: &mut World) {
     noise(world, &[bot], DAY);
     let count = world.rng.between(250, 600) as usize;
     let aims: Vec<_> = (0..count)
-        .map(|_| Host { ip: crate::world::public(&mut world.rng).into(), ..world.gateway })
+        .map(|_| Host { ip: crate::world::public(&mut world.places).into(), ..world.gateway })
         .collect();
     slow(world, bot, &aims, DAY, 0.05);
     world.truth.infected.insert(bot.ip);
@@ -255,7 +255,7 @@ fn vertical(world: &mut World, count: usize, gap: (f64, f64), length: i64) {
     let inside = world.rng.chance(0.4);
     let scanner = if inside { world.device() } else { world.outside() };
     let mut ports: Vec<u16> = (1..=10_000).collect();
-    world.rng.shuffle(&mut ports);
+    world.doors.shuffle(&mut ports);
     let silent = world.rng.chance(0.3);
     let mut at = world.start + world.secs(10.0, 60.0);
     world.truth.attack_at(at);
@@ -290,7 +290,7 @@ fn scan_udp(world: &mut World) {
     noise(world, &others, 5 * MINUTE);
     let scanner = if world.rng.chance(0.4) { world.device() } else { world.outside() };
     let mut ports: Vec<u16> = (1..=5_000).collect();
-    world.rng.shuffle(&mut ports);
+    world.doors.shuffle(&mut ports);
     let mut at = world.start + world.secs(10.0, 60.0);
     world.truth.attack_at(at);
     for (number, port) in ports.into_iter().take(600).enumerate() {
@@ -321,14 +321,14 @@ fn scan_udp_wide(world: &mut World) {
     let bot = world.device();
     let others = world.devices(3);
     noise(world, &others, 5 * MINUTE);
-    let port = *world.rng.pick(&[161, 1900, 5060, 5683, 53413, 11211, 389]);
+    let port = *world.doors.pick(&[161, 1900, 5060, 5683, 53413, 11211, 389]);
     let count = world.rng.between(400, 5_000);
     let mut at = world.start + world.secs(10.0, 60.0);
     world.truth.attack_at(at);
-    let from = world.rng.ephemeral();
+    let from = world.doors.ephemeral();
     let payload = world.rng.bytes(40);
     for _ in 0..count {
-        let stranger = Host { ip: crate::world::public(&mut world.rng).into(), ..world.gateway };
+        let stranger = Host { ip: crate::world::public(&mut world.places).into(), ..world.gateway };
         world.tape.udp(at, &bot, &stranger, (from, port), &payload);
         if world.rng.chance(0.02) {
             world.tape.udp(at + 40_000, &stranger, &bot, (port, from), &[1; 80]);
@@ -408,7 +408,7 @@ fn scan_ipv6(world: &mut World) {
     let others = world.devices(3);
     noise(world, &others, 5 * MINUTE);
     let gateway = world.gateway;
-    let port = *world.rng.pick(&SERVICES);
+    let port = *world.doors.pick(&SERVICES);
     let mut at = world.start + world.secs(10.0, 60.0);
     world.truth.attack_at(at);
     for _ in 0..world.rng.between(300, 3_000) {
