@@ -1,1 +1,13 @@
-//! Know it: inventory and fingerprints.
+//! Know it: which assets there are, what they are, and what they are to the network.
+//!
+//! Guarantees: only what happened on our networks becomes an asset, never an address that somebody merely aimed at;
+//! memory is bounded and what is given up is counted; a guess carries its confidence and its reasons, and does not
+//! change until the better one is clearly better. What cannot be told is `unknown`, which counts as protected.
+
+mod guess;
+mod inventory;
+mod kinds;
+mod wiring;
+
+pub use inventory::{Capacity, Inventory, Stats};
+pub use kinds::{Kinds, KindsError};
