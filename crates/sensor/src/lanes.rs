@@ -56,7 +56,11 @@ pub(crate) struct Lanes {
 
 impl Lanes {
     /// Opens a ring on each. Needs the right to capture; nothing later does.
-    pub(crate) fn open(interfaces: &[String], ring_bytes: usize, promiscuous: bool) -> Result<Self, CaptureError> {
+    pub(crate) fn open(
+        interfaces: &[String],
+        ring_bytes: usize,
+        promiscuous: bool,
+    ) -> Result<Self, CaptureError> {
         let options = Options { ring_bytes, block_timeout: BLOCK_TIMEOUT, promiscuous };
         let open = |interface: &String| {
             let ring = Ring::open(interface, &options)?;
@@ -115,7 +119,9 @@ impl Lanes {
         let mut all_have = true;
         for (index, lane) in self.lanes.iter_mut().enumerate() {
             match lane.ring.peek() {
-                Some(nanos) if earliest.is_none_or(|(_, before)| nanos < before) => earliest = Some((index, nanos)),
+                Some(nanos) if earliest.is_none_or(|(_, before)| nanos < before) => {
+                    earliest = Some((index, nanos))
+                }
                 Some(_) => {}
                 None => all_have &= lane.state != InterfaceState::Up,
             }

@@ -43,7 +43,14 @@ impl Sightings {
     }
 
     /// Whether the packet is a copy of one that was seen elsewhere on this machine a moment ago.
-    pub(crate) fn is_copy(&mut self, lane: u16, direction: Direction, nanos: i64, link: u16, data: &[u8]) -> bool {
+    pub(crate) fn is_copy(
+        &mut self,
+        lane: u16,
+        direction: Direction,
+        nanos: i64,
+        link: u16,
+        data: &[u8],
+    ) -> bool {
         let outgoing = direction == Direction::Out;
         let print = self.print(link, data);
         let start = (print as usize % SETS) * WAYS;
@@ -158,7 +165,11 @@ mod tests {
         ];
         let mut sightings = Sightings::new();
         for (step, (lane, direction, nanos, frame, expected)) in steps.into_iter().enumerate() {
-            assert_eq!(sightings.is_copy(lane, direction, nanos, LINK_ETHERNET, &frame), expected, "step {step}");
+            assert_eq!(
+                sightings.is_copy(lane, direction, nanos, LINK_ETHERNET, &frame),
+                expected,
+                "step {step}"
+            );
         }
     }
 
