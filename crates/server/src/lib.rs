@@ -14,6 +14,7 @@ pub mod intake;
 pub mod listen;
 pub mod live;
 mod metrics;
+pub mod notify;
 mod secret;
 mod state;
 pub mod tls;
@@ -34,7 +35,8 @@ pub fn router(state: AppState) -> Router {
         .route("/sign-out", routing::post(auth::sign_out))
         .merge(api::router())
         .merge(console::router())
-        .fallback(api::not_found)
+        .fallback(console::not_found)
+        .layer(middleware::from_fn(console::problems_as_pages))
         .layer(DefaultBodyLimit::max(BODY))
         .layer(middleware::from_fn_with_state(state.clone(), guard::doors))
         .layer(middleware::from_fn(guard::outer))

@@ -13,7 +13,7 @@ pub use problem::Problem;
 use crate::{AppState, auth::User};
 use axum::{
     Json, Router,
-    http::{StatusCode, Uri, header},
+    http::{StatusCode, header},
     response::IntoResponse,
 };
 use serde::Serialize;
@@ -90,12 +90,6 @@ pub fn document() -> serde_json::Value {
 )]
 async fn openapi(_user: User) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "application/json")], document().to_string())
-}
-
-/// What is at no route.
-pub(crate) async fn not_found(uri: Uri) -> Problem {
-    let path: String = uri.path().chars().take(200).collect();
-    Problem::new(StatusCode::NOT_FOUND, format!("there is nothing at {path}")).see("/api/v1/openapi.json")
 }
 
 /// A list, or one page of it.
