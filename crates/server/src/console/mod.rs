@@ -1,25 +1,106 @@
-//! The console's pages.
+//! The console: pages that work without script for every read and every action.
+//!
+//! Guarantees: every value is escaped where it is written ([`report::Escape`]); no page holds inline script or style;
+//! what a person does goes through [`crate::act`], as it does for programs; whoever sees a page is signed in
+//! ([`crate::guard`]).
 
-use crate::{AppState, auth::Reason};
+mod actions;
+mod assets;
+mod files;
+mod frame;
+mod incident;
+mod incidents;
+mod journal;
+mod overview;
+mod response;
+mod settings;
+mod view;
+
+pub(crate) use frame::sign_in_page;
+
+use crate::{AppState, api::Problem};
 use axum::{
     Router,
-    response::{Html, IntoResponse},
+    extract::Request,
+    http::{HeaderMap, StatusCode, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+    routing::{get, post},
 };
 
 /// The pages and what they are made of.
 pub(crate) fn router() -> Router<AppState> {
     Router::new()
+        .route("/", get(overview::show))
+        .route("/live", get(overview::figures))
+        .route("/incidents", get(incidents::show))
+        .route("/incidents/{id}", get(incident::show))
+        .route("/incidents/{id}/report.html", get(incident::download))
+        .route("/incidents/{id}/close", post(actions::close))
+        .route("/incidents/{id}/reopen", post(actions::reopen))
+        .route("/plans/{id}/approve", post(actions::approve))
+        .route("/plans/{id}/refuse", post(actions::refuse))
+        .route("/commands/{id}/undo", post(actions::undo))
+        .route("/commands/undo-all", post(actions::undo_all))
+        .route("/exceptions/{id}/revoke", post(actions::revoke_exception))
+        .route("/responding/stop", post(actions::stop_responding))
+        .route("/responding/resume", post(actions::resume_responding))
+        .route("/assets", get(assets::list))
+        .route("/assets/at/{address}", get(assets::at))
+        .route("/assets/{id}", get(assets::show))
+        .route("/journal", get(journal::show))
+        .route("/settings", get(settings::show))
+        .route("/theme", post(actions::theme))
+        .route("/static/{file}", get(files::file))
 }
 
-/// The page that says how to sign in. `again`: the reader may be signed in already and comes from another site; the page
-/// then goes there by itself (`<meta http-equiv="refresh">`), for a browser sends the cookie only from our own pages.
-pub(crate) fn sign_in_page(
-    _state: &AppState,
-    reason: Reason,
-    again: Option<&str>,
-) -> impl IntoResponse + use<> {
-    let refresh = again
-        .map(|path| format!("<meta http-equiv=\"refresh\" content=\"0; url={}\">", path.replace('"', "%22")))
-        .unwrap_or_default();
-    Html(format!("<!doctype html><title>Bastide</title>{refresh}<p>{reason:?}"))
+/// What is answered where there is no such page.
+pub(crate) async fn not_found(visit: frame::Visit, headers: HeaderMap) -> Response {
+    let problem = Problem::new(StatusCode::NOT_FOUND, "there is no such page");
+    if wants_page(&headers) { frame::error_page(&visit, &problem) } else { problem.into_response() }
+}
+
+/// The longest problem that is turned into a page.
+const MOST_BYTES: usize = 64 * 1024;
+
+/// A problem as it stands in an answer.
+#[derive(serde::Deserialize)]
+struct Told {
+    detail: String,
+    expected: Option<String>,
+}
+
+/// Turns problems into pages for whoever asked for a page; programs get them as they are.
+pub(crate) async fn problems_as_pages(request: Request, next: Next) -> Response {
+    if !wants_page(request.headers()) || request.uri().path().starts_with("/api/") {
+        return next.run(request).await;
+    }
+    let (mut parts, body) = request.into_parts();
+    let visit = frame::Visit::of(&mut parts);
+    let response = next.run(Request::from_parts(parts, body)).await;
+    let kind = response.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    if kind != Some("application/problem+json") {
+        return response;
+    }
+    let (answer, body) = response.into_parts();
+    let told = axum::body::to_bytes(body, MOST_BYTES).await.ok();
+    let told = told.and_then(|bytes| serde_json::from_slice::<Told>(&bytes).ok());
+    let mut problem = Problem::new(answer.status, told.as_ref().map_or("", |told| told.detail.as_str()));
+    if let Some(expected) = told.and_then(|told| told.expected) {
+        problem = problem.expected(expected);
+    }
+    let mut page = frame::error_page(&visit, &problem);
+    for name in [header::WWW_AUTHENTICATE, header::RETRY_AFTER] {
+        if let Some(value) = answer.headers.get(&name) {
+            page.headers_mut().insert(name, value.clone());
+        }
+    }
+    page
+}
+
+fn wants_page(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::ACCEPT)
+        .and_then(|accept| accept.to_str().ok())
+        .is_some_and(|accept| accept.contains("text/html"))
 }

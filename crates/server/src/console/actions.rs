@@ -1,0 +1,332 @@
+//! What the forms do: through [`crate::act`], then back to the page (POST, redirect, GET).
+//!
+//! After an order the answer waits a moment for what the sensor makes of it, so that the receipt stands on the page to
+//! which the reader comes back.
+
+use super::frame::{THEME_COOKIE, Trouble, Visit};
+use crate::{
+    AppState,
+    act::{self, Closing, Narrow},
+    api::Problem,
+    auth::User,
+    live::Change,
+};
+use axum::{
+    extract::{Path, RawForm, State},
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Redirect, Response},
+};
+use model::{CommandId, IncidentId, PlanId};
+use std::{net::IpAddr, str::FromStr, time::Duration};
+use store::IncidentState;
+use tokio::sync::broadcast;
+
+/// How long an answer waits for the sensor.
+const PATIENCE: Duration = Duration::from_millis(1_500);
+
+/// `POST /plans/{id}/approve`.
+pub(super) async fn approve(
+    State(state): State<AppState>,
+    visit: Visit,
+    user: User,
+    Path(id): Path<String>,
+) -> Result<Redirect, Trouble> {
+    let id: PlanId = known(&visit, "plan", &id)?;
+    let changes = state.changes();
+    let plan = act::approve(&state, &user, &id).await.map_err(|problem| visit.trouble(problem))?.plan;
+    let commands: Vec<CommandId> = plan.commands.iter().map(|command| command.id.clone()).collect();
+    wait(changes, |change| match change {
+        Change::Receipt { command, .. } => commands.contains(command),
+        Change::Plan { incident, .. } => *incident == plan.incident && commands.is_empty(),
+        _ => false,
+    })
+    .await;
+    Ok(Redirect::to(&format!("/incidents/{}#response", plan.incident)))
+}
+
+/// `POST /plans/{id}/refuse`.
+pub(super) async fn refuse(
+    State(state): State<AppState>,
+    visit: Visit,
+    user: User,
+    Path(id): Path<String>,
+) -> Result<Redirect, Trouble> {
+    let id: PlanId = known(&visit, "plan", &id)?;
+    let changes = state.changes();
+    let plan = act::refuse(&state, &user, &id).await.map_err(|problem| visit.trouble(problem))?.plan;
+    wait(changes, |change| matches!(change, Change::Plan { id: of, .. } if *of == id)).await;
+    Ok(Redirect::to(&format!("/incidents/{}#response", plan.incident)))
+}
+
+/// `POST /commands/{id}/undo`.
+pub(super) async fn undo(
+    State(state): State<AppState>,
+    visit: Visit,
+    user: User,
+    Path(id): Path<String>,
+    RawForm(form): RawForm,
+) -> Result<Redirect, Trouble> {
+    let id: CommandId = known(&visit, "command", &id)?;
+    let changes = state.changes();
+    let incident = act::undo(&state, &user, &id).await.map_err(|problem| visit.trouble(problem))?;
+    wait(changes, |change| matches!(change, Change::Receipt { command, .. } if *command == id)).await;
+    let back = Fields::read(&form).one("back").filter(|back| back == "/");
+    Ok(Redirect::to(&back.unwrap_or_else(|| format!("/incidents/{incident}#response"))))
+}
+
+/// `POST /commands/undo-all`.
+pub(super) async fn undo_all(
+    State(state): State<AppState>,
+    visit: Visit,
+    user: User,
+) -> Result<Redirect, Trouble> {
+    let changes = state.changes();
+    act::undo_all(&state, &user).await.map_err(|problem| visit.trouble(problem))?;
+    wait(changes, |change| matches!(change, Change::Receipt { .. })).await;
+    Ok(Redirect::to("/"))
+}
+
+/// `POST /responding/stop`.
+pub(super) async fn stop_responding(
+    State(state): State<AppState>,
+    visit: Visit,
+    user: User,
+) -> Result<Redirect, Trouble> {
+    set_responding(&state, &visit, &user, false).await
+}
+
+/// `POST /responding/resume`.
+pub(super) async fn resume_responding(
+    State(state): State<AppState>,
+    visit: Visit,
+    user: User,
+) -> Result<Redirect, Trouble> {
+    set_responding(&state, &visit, &user, true).await
+}
+
+async fn set_responding(
+    state: &AppState,
+    visit: &Visit,
+    user: &User,
+    responding: bool,
+) -> Result<Redirect, Trouble> {
+    let changes = state.changes();
+    act::set_responding(state, user, responding).await.map_err(|problem| visit.trouble(problem))?;
+    wait(
+        changes,
+        |change| matches!(change, Change::Stats(status) if status.responding_stopped != responding),
+    )
+    .await;
+    Ok(Redirect::to("/settings#responding"))
+}
+
+/// `POST /exceptions/{id}/revoke`.
+pub(super) async fn revoke_exception(
+    State(state): State<AppState>,
+    visit: Visit,
+    user: User,
+    Path(id): Path<String>,
+) -> Result<Redirect, Trouble> {
+    act::revoke_exception(&state, &user, &id).await.map_err(|problem| visit.trouble(problem))?;
+    Ok(Redirect::to("/settings#exceptions"))
+}
+
+/// `POST /incidents/{id}/reopen`.
+pub(super) async fn reopen(
+    State(state): State<AppState>,
+    visit: Visit,
+    user: User,
+    Path(id): Path<String>,
+) -> Result<Redirect, Trouble> {
+    let id: IncidentId = known(&visit, "incident", &id)?;
+    act::reopen(&state, &user, &id).await.map_err(|problem| visit.trouble(problem))?;
+    Ok(Redirect::to(&format!("/incidents/{id}")))
+}
+
+/// `POST /incidents/{id}/close`.
+pub(super) async fn close(
+    State(state): State<AppState>,
+    visit: Visit,
+    user: User,
+    Path(id): Path<String>,
+    RawForm(form): RawForm,
+) -> Result<Redirect, Trouble> {
+    let id: IncidentId = known(&visit, "incident", &id)?;
+    let closing = closing(&Fields::read(&form)).map_err(|problem| visit.trouble(problem))?;
+    act::close(&state, &user, &id, closing).await.map_err(|problem| visit.trouble(problem))?;
+    Ok(Redirect::to(&format!("/incidents/{id}")))
+}
+
+fn closing(fields: &Fields) -> Result<Closing, Problem> {
+    let state = match fields.one("state").as_deref() {
+        Some("resolved") => IncidentState::Resolved,
+        Some("false-alarm") => IncidentState::FalseAlarm,
+        _ => return Err(Problem::parameter("state", "`resolved` or `false-alarm`")),
+    };
+    let reason = fields.one("reason").unwrap_or_default();
+    let days = fields.one("days").and_then(|days| days.parse().ok()).unwrap_or(act::EXCEPTION_DAYS);
+    if state == IncidentState::Resolved {
+        return Ok(Closing { state, reason, days, exceptions: Vec::new() });
+    }
+    let address = |name: &'static str| match fields.one(name).filter(|text| !text.is_empty()) {
+        None => Ok(None),
+        Some(text) => text
+            .parse::<IpAddr>()
+            .map(Some)
+            .map_err(|_| Problem::parameter(name, "an address of the incident")),
+    };
+    let (about, peer) = (address("address")?, address("peer")?);
+    let exceptions: Vec<Narrow> = match about {
+        Some(address) => fields
+            .all("detector")
+            .map(|detector| Narrow { detector: detector.to_owned(), address, peer })
+            .collect(),
+        None => Vec::new(),
+    };
+    if exceptions.is_empty() && fields.one("address").is_some() {
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "no detector was chosen")
+            .expected("at least one detector whose findings were wrong, or close the incident as resolved"));
+    }
+    Ok(Closing { state, reason, days, exceptions })
+}
+
+/// `POST /theme`: keeps the reader's choice and goes back.
+pub(super) async fn theme(RawForm(form): RawForm) -> Response {
+    let fields = Fields::read(&form);
+    let theme = match fields.one("theme").as_deref() {
+        Some("light") => "light",
+        Some("dark") => "dark",
+        _ => "system",
+    };
+    let back = fields.one("back").filter(|back| is_own_path(back)).unwrap_or_else(|| "/".into());
+    let mut response = Redirect::to(&back).into_response();
+    let cookie =
+        format!("{THEME_COOKIE}={theme}; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age=31536000");
+    if let Ok(cookie) = HeaderValue::from_str(&cookie) {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+    response
+}
+
+/// A path of this console: one slash, then nothing that a browser takes for another host.
+fn is_own_path(path: &str) -> bool {
+    path.len() <= 2_048
+        && path.starts_with('/')
+        && !path.starts_with("//")
+        && path.bytes().all(|byte| (0x21..0x7f).contains(&byte) && byte != b'\\')
+}
+
+fn known<T: FromStr>(visit: &Visit, what: &str, id: &str) -> Result<T, Trouble> {
+    id.parse().map_err(|_| visit.trouble(Problem::not_found(what, id)))
+}
+
+/// Waits until a change is the one hoped for, or for [`PATIENCE`]; the page says how things stand in either case.
+async fn wait(mut changes: broadcast::Receiver<Change>, hoped_for: impl Fn(&Change) -> bool) {
+    let arrival = async {
+        loop {
+            match changes.recv().await {
+                Ok(change) if hoped_for(&change) => return,
+                Ok(_) => {}
+                Err(_) => return,
+            }
+        }
+    };
+    // Too late is no error: the page then shows that the order is on its way.
+    let _ = tokio::time::timeout(PATIENCE, arrival).await;
+}
+
+/// The fields of a form, in their order; names may come more than once.
+struct Fields(Vec<(String, String)>);
+
+impl Fields {
+    const MOST: usize = 200;
+
+    fn read(form: &[u8]) -> Self {
+        let pairs = form.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()).take(Self::MOST);
+        Self(
+            pairs
+                .map(|pair| {
+                    let split = pair.iter().position(|byte| *byte == b'=').unwrap_or(pair.len());
+                    let (name, value) = pair.split_at(split);
+                    (decoded(name), decoded(value.strip_prefix(b"=").unwrap_or_default()))
+                })
+                .collect(),
+        )
+    }
+
+    fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    fn one(&self, name: &str) -> Option<String> {
+        self.all(name).next().map(str::to_owned)
+    }
+}
+
+/// Percent-decoding of a form's bytes; what is no UTF-8 becomes the replacement character.
+fn decoded(bytes: &[u8]) -> String {
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut rest = bytes;
+    while let [first, tail @ ..] = rest {
+        let hex = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
+        match (*first, tail) {
+            (b'%', [high, low, after @ ..]) if hex(*high).is_some() && hex(*low).is_some() => {
+                out.push(hex(*high).unwrap_or(0) << 4 | hex(*low).unwrap_or(0));
+                rest = after;
+            }
+            (b'+', _) => {
+                out.push(b' ');
+                rest = tail;
+            }
+            (byte, _) => {
+                out.push(byte);
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forms_are_read_as_browsers_write_them() {
+        let fields = Fields::read(b"reason=caf%C3%A9+%26+co&detector=a&detector=b&empty=&odd=%zz%4&&flag");
+        assert_eq!(fields.one("reason").as_deref(), Some("café & co"));
+        assert_eq!(fields.all("detector").collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(fields.one("empty").as_deref(), Some(""));
+        assert_eq!(fields.one("odd").as_deref(), Some("%zz%4"));
+        assert_eq!(fields.one("flag").as_deref(), Some(""));
+        assert_eq!(fields.one("missing"), None);
+    }
+
+    #[test]
+    fn closing_as_a_false_alarm_needs_a_detector() {
+        let check = |form: &str| closing(&Fields::read(form.as_bytes()));
+        let narrow =
+            check("state=false-alarm&reason=drill&days=7&address=10.0.0.7&peer=&detector=a&detector=b")
+                .unwrap();
+        assert_eq!(narrow.exceptions.len(), 2);
+        assert_eq!((narrow.days, narrow.state), (7, IncidentState::FalseAlarm));
+        assert!(narrow.exceptions.iter().all(|exception| exception.peer.is_none()));
+        assert!(check("state=false-alarm&reason=x&address=10.0.0.7").is_err());
+        assert!(check("state=false-alarm&reason=x&address=nowhere&detector=a").is_err());
+        assert!(check("state=open").is_err());
+        assert!(check("state=resolved&reason=done").unwrap().exceptions.is_empty());
+    }
+
+    #[test]
+    fn goes_back_to_its_own_pages_only() {
+        for (path, expected) in [
+            ("/incidents?text=a", true),
+            ("//evil.example", false),
+            ("https://evil.example", false),
+            ("/\\evil", false),
+            ("/a b", false),
+        ] {
+            assert_eq!(is_own_path(path), expected, "{path}");
+        }
+    }
+}

@@ -1,0 +1,350 @@
+//! Assets seen: the list, and one asset with what happened to it.
+
+use super::{
+    frame::{Frame, Trouble, Visit, page},
+    view::{self, Choice, Markup, Pager},
+};
+use crate::{AppState, api::Problem};
+use askama::Template;
+use axum::{
+    extract::{Path, Query, State},
+    http::StatusCode,
+    response::{IntoResponse, Redirect, Response},
+};
+use model::{Asset, AssetStatus, Criticality, Timestamp};
+use report::words;
+use serde::Deserialize;
+use std::net::IpAddr;
+use store::{AssetFilter, AssetSort, IncidentFilter, IncidentSort, Paging};
+
+/// Rows of a page unless the address says otherwise.
+const ROWS: u32 = 50;
+const MOST_INCIDENTS: u32 = 25;
+const MOST_ADDRESSES: usize = 40;
+
+/// What the address asks for.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Asked {
+    text: String,
+    kind: String,
+    criticality: String,
+    status: String,
+    sort: String,
+    page: String,
+    rows: String,
+}
+
+#[derive(Template)]
+#[template(path = "assets.html")]
+struct Assets {
+    frame: Frame,
+    asked: Asked,
+    kinds: Vec<Choice>,
+    criticalities: Vec<Choice>,
+    statuses: Vec<Choice>,
+    sorts: Vec<Choice>,
+    filtered: bool,
+    rows: Vec<Row>,
+    pager: Pager,
+    watching: bool,
+}
+
+struct Row {
+    link: String,
+    name: String,
+    addresses: String,
+    addresses_more: String,
+    kind: String,
+    confidence: u8,
+    reasons: String,
+    vendor: String,
+    criticality: &'static str,
+    protected: bool,
+    status: &'static str,
+    last: Markup,
+}
+
+/// `GET /assets`.
+pub(super) async fn list(
+    State(state): State<AppState>,
+    visit: Visit,
+    Query(asked): Query<Asked>,
+) -> Result<Response, Trouble> {
+    let frame = Frame::new(&state, &visit, "assets", "Assets").await;
+    let list = read(&state, frame, asked).await.map_err(|problem| visit.trouble(problem))?;
+    Ok(page(&list))
+}
+
+async fn read(state: &AppState, frame: Frame, asked: Asked) -> Result<Assets, Problem> {
+    let now = state.now();
+    let set =
+        |text: &str| (!text.trim().is_empty()).then(|| text.trim().chars().take(200).collect::<String>());
+    let filter = AssetFilter {
+        kind: set(&asked.kind),
+        criticality: set(&asked.criticality),
+        status: set(&asked.status),
+        text: set(&asked.text),
+        sort: match asked.sort.as_str() {
+            "name" => AssetSort::Name,
+            "kind" => AssetSort::Kind,
+            _ => AssetSort::Seen,
+        },
+    };
+    let number = |text: &str, other: u32| text.parse::<u32>().unwrap_or(other);
+    let paging = Paging::new(number(&asked.page, 1), number(&asked.rows, ROWS).min(200));
+    let found = state.repository().assets(&filter, paging).await?;
+    let known = state.repository().asset_kinds().await?;
+    let mut kinds = vec![Choice::new("", "any", &asked.kind)];
+    kinds.extend(known.iter().map(|(kind, number)| {
+        Choice::new(kind, &format!("{kind} ({})", words::count(*number)), &asked.kind)
+    }));
+    Ok(Assets {
+        kinds,
+        criticalities: choices(
+            &[Criticality::Protected, Criticality::Important, Criticality::Ordinary, Criticality::Unknown]
+                .map(Criticality::as_str),
+            &asked.criticality,
+        ),
+        statuses: choices(
+            &[
+                AssetStatus::Discovered,
+                AssetStatus::Enrolled,
+                AssetStatus::Quarantined,
+                AssetStatus::Revoked,
+                AssetStatus::Retired,
+            ]
+            .map(AssetStatus::as_str),
+            &asked.status,
+        ),
+        sorts: [("", "last seen first"), ("name", "by name"), ("kind", "by kind")]
+            .iter()
+            .map(|(value, label)| Choice::new(value, label, &asked.sort))
+            .collect(),
+        filtered: [&asked.text, &asked.kind, &asked.criticality, &asked.status]
+            .iter()
+            .any(|text| !text.is_empty()),
+        pager: Pager::new(&found, |page| link(&asked, page)),
+        rows: found.items.iter().map(|asset| row(asset, now)).collect(),
+        watching: state.has_sensor(),
+        asked,
+        frame,
+    })
+}
+
+fn choices(words: &[&str], chosen: &str) -> Vec<Choice> {
+    let any = std::iter::once(Choice::new("", "any", chosen));
+    any.chain(words.iter().map(|word| Choice::new(word, word, chosen))).collect()
+}
+
+fn link(asked: &Asked, page: u32) -> String {
+    let page = if page == 1 { String::new() } else { page.to_string() };
+    let pairs = [
+        ("text", asked.text.as_str()),
+        ("kind", &asked.kind),
+        ("criticality", &asked.criticality),
+        ("status", &asked.status),
+        ("sort", &asked.sort),
+        ("rows", &asked.rows),
+        ("page", &page),
+    ];
+    format!("/assets{}", view::query(&pairs))
+}
+
+/// The address of an asset's page.
+fn path_of(asset: &Asset) -> String {
+    format!("/assets/{}", view::encoded(&asset.id))
+}
+
+fn row(asset: &Asset, now: Timestamp) -> Row {
+    let more = asset.addresses.len().saturating_sub(1);
+    Row {
+        link: path_of(asset),
+        name: report::clipped(&asset.label(), 200),
+        addresses: asset.addresses.first().map(IpAddr::to_string).unwrap_or_default(),
+        addresses_more: if more > 0 { format!("+{more}") } else { String::new() },
+        kind: asset.kind.to_string(),
+        confidence: asset.confidence,
+        reasons: report::clipped(&asset.reasons.join("; "), 400),
+        vendor: asset.vendor.as_deref().map(|vendor| report::clipped(vendor, 120)).unwrap_or_default(),
+        criticality: asset.criticality.as_str(),
+        protected: asset.criticality.is_protected(),
+        status: asset.status.as_str(),
+        last: view::ago(asset.last_seen, now),
+    }
+}
+
+/// `GET /assets/at/{address}`: on to the asset that was last seen there.
+pub(super) async fn at(
+    State(state): State<AppState>,
+    visit: Visit,
+    Path(address): Path<String>,
+) -> Result<Response, Trouble> {
+    let parsed: IpAddr =
+        address.parse().map_err(|_| visit.trouble(Problem::not_found("address", &address)))?;
+    let asset = state.repository().asset_at(parsed).await.map_err(|error| visit.trouble(error))?;
+    match asset {
+        Some(asset) => Ok(Redirect::to(&path_of(&asset)).into_response()),
+        None => stranger(&state, &visit, parsed).await.map_err(|problem| visit.trouble(problem)),
+    }
+}
+
+#[derive(Template)]
+#[template(path = "asset.html")]
+struct AssetPage {
+    frame: Frame,
+    name: String,
+    known: bool,
+    facts: Vec<(&'static str, Markup)>,
+    reasons: Vec<String>,
+    addresses: Vec<Markup>,
+    addresses_more: usize,
+    protection: &'static str,
+    incidents: Vec<IncidentRow>,
+    incidents_more: u64,
+    all: String,
+}
+
+struct IncidentRow {
+    id: String,
+    severity: Markup,
+    title: String,
+    role: String,
+    last: Markup,
+    state: &'static str,
+}
+
+/// `GET /assets/{id}`.
+pub(super) async fn show(
+    State(state): State<AppState>,
+    visit: Visit,
+    Path(id): Path<String>,
+) -> Result<Response, Trouble> {
+    let asset = state.repository().asset(&id).await.map_err(|error| visit.trouble(error))?;
+    let Some(asset) = asset else { return Err(visit.trouble(Problem::not_found("asset", &id))) };
+    let label = report::clipped(&asset.label(), 200);
+    let frame = Frame::new(&state, &visit, "assets", label.clone()).await;
+    let (incidents, incidents_more) =
+        incidents(&state, &asset.addresses).await.map_err(|problem| visit.trouble(problem))?;
+    let body = AssetPage {
+        name: label,
+        known: true,
+        facts: facts(&asset, state.now()),
+        reasons: asset.reasons.iter().take(20).map(|reason| report::clipped(reason, 300)).collect(),
+        addresses: asset
+            .addresses
+            .iter()
+            .take(MOST_ADDRESSES)
+            .map(|address| view::code(&address.to_string()))
+            .collect(),
+        addresses_more: asset.addresses.len().saturating_sub(MOST_ADDRESSES),
+        protection: protection(asset.criticality),
+        incidents,
+        incidents_more,
+        all: all_of(asset.addresses.first().copied()),
+        frame,
+    };
+    Ok(page(&body))
+}
+
+/// An address that no asset of ours has: somebody outside, or too old.
+async fn stranger(state: &AppState, visit: &Visit, address: IpAddr) -> Result<Response, Problem> {
+    let frame = Frame::new(state, visit, "assets", address.to_string()).await;
+    let (incidents, incidents_more) = incidents(state, &[address]).await?;
+    let status = if incidents.is_empty() { StatusCode::NOT_FOUND } else { StatusCode::OK };
+    let body = AssetPage {
+        name: address.to_string(),
+        known: false,
+        facts: vec![("Address", view::code(&address.to_string()))],
+        reasons: Vec::new(),
+        addresses: Vec::new(),
+        addresses_more: 0,
+        protection: "",
+        incidents,
+        incidents_more,
+        all: all_of(Some(address)),
+        frame,
+    };
+    Ok((status, page(&body)).into_response())
+}
+
+fn all_of(address: Option<IpAddr>) -> String {
+    let address = address.map(|address| address.to_string()).unwrap_or_default();
+    format!("/incidents{}", view::query(&[("address", &address)]))
+}
+
+const fn protection(criticality: Criticality) -> &'static str {
+    match criticality {
+        Criticality::Unknown => {
+            "Nobody has said how much the city depends on it: it counts as protected and is never hit without a person."
+        }
+        Criticality::Protected => "Protected: it is never cut off without a person.",
+        Criticality::Important => "Missed within the hour.",
+        Criticality::Ordinary => "Can be cut off for a while without harm.",
+    }
+}
+
+fn facts(asset: &Asset, now: Timestamp) -> Vec<(&'static str, Markup)> {
+    let text = |text: &str| Markup::text(&report::clipped(text, 200));
+    let mut facts = vec![
+        ("Kind", text(&format!("{} ({} % sure)", asset.kind, asset.confidence))),
+        ("Criticality", text(asset.criticality.as_str())),
+        ("Status", text(asset.status.as_str())),
+        ("Last seen", view::ago(asset.last_seen, now)),
+        ("First seen", view::ago(asset.first_seen, now)),
+    ];
+    if let Some(vendor) = &asset.vendor {
+        facts.push(("Maker", text(vendor)));
+    }
+    if let Some(mac) = asset.mac {
+        facts.push(("Hardware address", view::code(&mac.to_string())));
+    }
+    if !asset.functions.is_empty() {
+        facts.push(("Serves as", text(&asset.functions.join(", "))));
+    }
+    facts.push(("Id", view::code(&asset.id)));
+    facts
+}
+
+/// The incidents of an asset's addresses, the latest first.
+async fn incidents(state: &AppState, addresses: &[IpAddr]) -> Result<(Vec<IncidentRow>, u64), Problem> {
+    let now = state.now();
+    let mut found = Vec::new();
+    let mut total = 0;
+    for address in addresses.iter().take(8) {
+        let filter = IncidentFilter {
+            address: Some(*address),
+            sort: IncidentSort::Newest,
+            ..IncidentFilter::default()
+        };
+        let some = state.repository().incidents(&filter, Paging::new(1, MOST_INCIDENTS)).await?;
+        total += some.total;
+        found.extend(some.items.into_iter().map(|record| (*address, record)));
+    }
+    found.sort_by(|(_, a), (_, b)| {
+        b.incident.last.cmp(&a.incident.last).then(a.incident.id.cmp(&b.incident.id))
+    });
+    let before = found.len() as u64;
+    found.dedup_by(|(_, a), (_, b)| a.incident.id == b.incident.id);
+    total = total.saturating_sub(before - found.len() as u64);
+    let rows: Vec<IncidentRow> = found
+        .iter()
+        .take(MOST_INCIDENTS as usize)
+        .map(|(address, record)| IncidentRow {
+            id: record.incident.id.to_string(),
+            severity: view::severity(record.incident.severity),
+            title: report::clipped(&record.incident.title, 300),
+            role: record
+                .incident
+                .assets
+                .iter()
+                .find(|asset| asset.address == *address)
+                .map(|asset| asset.role.to_string())
+                .unwrap_or_default(),
+            last: view::ago(record.incident.last, now),
+            state: super::incidents::state_words(record.state),
+        })
+        .collect();
+    let more = total.saturating_sub(rows.len() as u64);
+    Ok((rows, more))
+}

@@ -1,0 +1,246 @@
+//! What stands around every page, and the pages of trouble.
+
+use super::{files, view::Markup};
+use crate::{
+    AppState,
+    api::Problem,
+    auth::{Reason, User},
+};
+use askama::Template;
+use axum::{
+    http::{HeaderMap, StatusCode, header},
+    response::{Html, IntoResponse, Response},
+};
+use model::Severity;
+
+/// What stands around a page.
+pub(super) struct Frame {
+    pub(super) title: String,
+    pub(super) section: &'static str,
+    pub(super) theme: &'static str,
+    pub(super) path: String,
+    pub(super) user: String,
+    pub(super) may_act: bool,
+    /// Open incidents that need a person.
+    pub(super) pressing: u64,
+    /// The lever is pulled.
+    pub(super) stopped: bool,
+    pub(super) troubles: Vec<Markup>,
+    pub(super) version: String,
+    pub(super) css: String,
+    pub(super) script: String,
+}
+
+/// The path that is shown, its theme, and who looks.
+#[derive(Clone)]
+pub(crate) struct Visit {
+    pub(super) user: Option<User>,
+    pub(super) theme: &'static str,
+    pub(super) path: String,
+}
+
+impl<S: Send + Sync> axum::extract::FromRequestParts<S> for Visit {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(
+        parts: &mut axum::http::request::Parts,
+        _state: &S,
+    ) -> Result<Self, Self::Rejection> {
+        Ok(Self::of(parts))
+    }
+}
+
+impl Visit {
+    /// Who looks at what, by the request.
+    pub(super) fn of(parts: &mut axum::http::request::Parts) -> Self {
+        Self {
+            user: parts.extensions.get::<User>().cloned(),
+            theme: theme_of(&parts.headers),
+            path: parts.uri.path_and_query().map_or_else(|| "/".into(), |path| path.as_str().to_owned()),
+        }
+    }
+
+    /// Who acts, as the journal names them.
+    pub(super) fn who(&self) -> &str {
+        self.user.as_ref().map_or("nobody", User::name)
+    }
+}
+
+pub(super) const THEME_COOKIE: &str = "bastide-theme";
+
+/// The theme that the reader chose; empty follows the system.
+fn theme_of(headers: &HeaderMap) -> &'static str {
+    let chosen = headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find(|(name, _)| *name == THEME_COOKIE)
+        .map(|(_, value)| value);
+    match chosen {
+        Some("light") => "light",
+        Some("dark") => "dark",
+        _ => "",
+    }
+}
+
+impl Frame {
+    /// Around a page for somebody who is signed in. Figures that cannot be had are left out and said.
+    pub(super) async fn new(
+        state: &AppState,
+        visit: &Visit,
+        section: &'static str,
+        title: impl Into<String>,
+    ) -> Self {
+        let sensor = state.sensor();
+        let mut frame = Self::bare(state.node().version.clone(), visit, section, title);
+        frame.stopped = sensor.responding_stopped;
+        match state.repository().open_incidents().await {
+            Ok(counts) => frame.pressing = counts.of(Severity::Critical) + counts.of(Severity::High),
+            Err(error) => {
+                tracing::error!(%error, "open incidents could not be counted");
+                frame.troubles.push(Markup::text(
+                    "The database does not answer. What the sensor does goes on without it; the server's log says why.",
+                ));
+            }
+        }
+        for input in &sensor.inputs {
+            if let Some(problem) = &input.problem {
+                frame.troubles.push(Markup::text(&format!("{}: {problem}", input.name)));
+            }
+        }
+        frame
+    }
+
+    /// Around a page for which nothing is asked of the database.
+    pub(super) fn bare(
+        version: String,
+        visit: &Visit,
+        section: &'static str,
+        title: impl Into<String>,
+    ) -> Self {
+        Self {
+            title: title.into(),
+            section,
+            theme: visit.theme,
+            path: visit.path.clone(),
+            user: visit.user.as_ref().map(|user| user.name().to_owned()).unwrap_or_default(),
+            may_act: visit.user.as_ref().is_some_and(User::may_act),
+            pressing: 0,
+            stopped: false,
+            troubles: Vec::new(),
+            version,
+            css: files::css_path(),
+            script: files::script_path(),
+        }
+    }
+}
+
+/// A page, or the page of trouble where it could not be written.
+pub(super) fn page(template: &impl Template) -> Response {
+    match template.render() {
+        Ok(page) => Html(page).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "a page could not be written");
+            (StatusCode::INTERNAL_SERVER_ERROR, "the page could not be written; the server's log says why")
+                .into_response()
+        }
+    }
+}
+
+/// A problem, told as a page.
+pub(super) struct Trouble {
+    problem: Problem,
+    visit: Visit,
+}
+
+impl Visit {
+    /// Turns what went wrong into a page for this reader.
+    pub(super) fn trouble(&self, problem: impl Into<Problem>) -> Trouble {
+        Trouble { problem: problem.into(), visit: self.clone() }
+    }
+}
+
+impl IntoResponse for Trouble {
+    fn into_response(self) -> Response {
+        error_page(&self.visit, &self.problem)
+    }
+}
+
+#[derive(Template)]
+#[template(path = "error.html")]
+struct ErrorPage {
+    frame: Frame,
+    status: u16,
+    heading: &'static str,
+    detail: String,
+    expected: String,
+    works: &'static str,
+}
+
+/// The page for a problem.
+pub(super) fn error_page(visit: &Visit, problem: &Problem) -> Response {
+    let status = problem.status();
+    let (heading, works) = match status {
+        StatusCode::NOT_FOUND => (
+            "There is nothing here",
+            "It may have been removed by age, or the address was cut off on its way to you.",
+        ),
+        StatusCode::FORBIDDEN => ("This is not allowed", "Nothing was changed."),
+        StatusCode::UNAUTHORIZED => ("Nobody is signed in", "Nothing was changed."),
+        StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY | StatusCode::PAYLOAD_TOO_LARGE => {
+            ("This could not be understood", "Nothing was changed.")
+        }
+        StatusCode::CONFLICT => {
+            ("Too late for that", "Somebody or something was faster; what holds now is one page back.")
+        }
+        StatusCode::SERVICE_UNAVAILABLE => (
+            "The server is in trouble",
+            "Watching and responding go on in the sensor. On the machine itself, `bastide command list`, \
+             `bastide command undo --all` and `bastide stop-responding` work without this server.",
+        ),
+        _ => ("Something went wrong", "Watching and responding go on in the sensor."),
+    };
+    let frame = Frame::bare(env!("CARGO_PKG_VERSION").into(), visit, "", heading);
+    let body = ErrorPage {
+        frame,
+        status: status.as_u16(),
+        heading,
+        detail: capitalised(problem.detail()),
+        expected: problem.what_was_expected().unwrap_or_default().to_owned(),
+        works,
+    };
+    (status, page(&body)).into_response()
+}
+
+fn capitalised(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+}
+
+#[derive(Template)]
+#[template(path = "sign_in.html")]
+struct SignInPage {
+    frame: Frame,
+    heading: &'static str,
+    why: &'static str,
+    next: String,
+}
+
+/// The page that says how to sign in.
+pub(crate) fn sign_in_page(state: &AppState, reason: Reason, next: Option<&str>) -> Response {
+    let visit = Visit { user: None, theme: "", path: "/sign-in".into() };
+    let (heading, why) = match reason {
+        Reason::Closed if next.is_some() => {
+            ("One more step", "You came from another site, and your browser did not show who you are.")
+        }
+        Reason::Closed => ("Sign in", "Nobody is signed in in this browser, or the session has ended."),
+        Reason::LinkRefused => {
+            ("This link is no good any more", "A sign-in link is good once, and for fifteen minutes.")
+        }
+        Reason::SignedOut => ("Signed out", "Your session has ended on this server."),
+    };
+    let frame = Frame::bare(state.node().version.clone(), &visit, "", heading);
+    page(&SignInPage { frame, heading, why, next: next.unwrap_or_default().to_owned() })
+}

@@ -1,0 +1,147 @@
+//! The journal of decisions: what people did here, and what the sensor did by its own chained journal.
+
+use super::{
+    frame::{Frame, Trouble, Visit, page},
+    incident::OPENED,
+    view::{self, Markup, Pager},
+};
+use crate::{AppState, api::Problem};
+use askama::Template;
+use axum::{
+    extract::{Query, State},
+    response::Response,
+};
+use model::{IncidentId, Timestamp};
+use serde::Deserialize;
+use serde_json::Value;
+use store::{CommandRecord, Deed, JournalRow, Paging, PlanRecord};
+
+/// Entries of the journals that are searched for one incident, and those that are shown.
+const MOST_SEARCHED: u32 = 500;
+const MOST_SHOWN: usize = 40;
+
+/// One decision or act.
+pub(super) struct Entry {
+    at: Timestamp,
+    pub(super) when: Markup,
+    pub(super) who: String,
+    pub(super) what: String,
+    pub(super) about: String,
+    /// Its hash in the sensor's chain; empty for what people did here.
+    pub(super) hash: String,
+}
+
+#[derive(Template)]
+#[template(path = "journal.html")]
+struct JournalPage {
+    frame: Frame,
+    people: Vec<Entry>,
+    pager: Pager,
+    sensor: Vec<Entry>,
+    sensor_more: u64,
+}
+
+/// Which page of the journal.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Asked {
+    page: String,
+}
+
+/// `GET /journal`.
+pub(super) async fn show(
+    State(state): State<AppState>,
+    visit: Visit,
+    Query(asked): Query<Asked>,
+) -> Result<Response, Trouble> {
+    let frame = Frame::new(&state, &visit, "journal", "Journal").await;
+    let journal = read(&state, frame, &asked).await.map_err(|problem| visit.trouble(problem))?;
+    Ok(page(&journal))
+}
+
+async fn read(state: &AppState, frame: Frame, asked: &Asked) -> Result<JournalPage, Problem> {
+    let paging = Paging::new(asked.page.parse().unwrap_or(1), 50);
+    let deeds = state.repository().deeds(None, paging).await?;
+    let rows = state.repository().journal(Paging::new(1, 50)).await?;
+    Ok(JournalPage {
+        pager: Pager::new(&deeds, |page| format!("/journal{}", view::query(&[("page", &page.to_string())]))),
+        people: deeds.items.iter().map(Entry::of_deed).collect(),
+        sensor_more: rows.total.saturating_sub(rows.items.len() as u64),
+        sensor: rows.items.iter().map(Entry::of_row).collect(),
+        frame,
+    })
+}
+
+/// What was decided and done about one incident, the latest first.
+pub(super) async fn decisions(
+    state: &AppState,
+    incident: &IncidentId,
+    plans: &[(PlanRecord, Vec<CommandRecord>)],
+) -> Result<Vec<Entry>, Problem> {
+    let mut ids: Vec<&str> = vec![incident.as_str()];
+    for (plan, commands) in plans {
+        ids.push(plan.plan.id.as_str());
+        ids.extend(commands.iter().map(|command| command.command.id.as_str()));
+    }
+    let mut entries = Vec::new();
+    for id in &ids {
+        let deeds = state.repository().deeds(Some(id), Paging::new(1, 50)).await?;
+        entries.extend(deeds.items.iter().filter(|deed| deed.what != OPENED).map(Entry::of_deed));
+    }
+    let rows = state.repository().journal(Paging::new(1, MOST_SEARCHED)).await?;
+    let about = |row: &&JournalRow| {
+        let text = row.entry.to_string();
+        ids.iter().any(|id| text.contains(id))
+    };
+    entries.extend(rows.items.iter().filter(about).map(Entry::of_row));
+    entries.sort_by_key(|entry| std::cmp::Reverse(entry.at));
+    entries.truncate(MOST_SHOWN);
+    Ok(entries)
+}
+
+impl Entry {
+    fn of_deed(deed: &Deed) -> Self {
+        Self {
+            at: deed.at,
+            when: view::exact(deed.at),
+            who: report::clipped(&deed.who, 80),
+            what: report::clipped(&deed.what, 200),
+            about: report::clipped(&deed.about, 80),
+            hash: String::new(),
+        }
+    }
+
+    /// An entry of the sensor's chain: its words are read by name, so that a newer sensor's entries show too.
+    fn of_row(row: &JournalRow) -> Self {
+        let text =
+            |value: &Value, key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let act = row.entry.get("what").cloned().unwrap_or_default();
+        let name = match &act {
+            Value::String(name) => name.clone(),
+            other => text(other, "act"),
+        };
+        let why = text(&row.entry, "why");
+        let what = if why.is_empty() {
+            name.replace('-', " ")
+        } else {
+            format!("{}: {why}", name.replace('-', " "))
+        };
+        let about = ["command", "plan", "incident"]
+            .iter()
+            .map(|key| match act.get(key) {
+                Some(Value::String(id)) => id.clone(),
+                Some(inner) => text(inner, "id"),
+                None => String::new(),
+            })
+            .find(|id| !id.is_empty())
+            .unwrap_or_default();
+        Self {
+            at: row.at,
+            when: view::exact(row.at),
+            who: report::clipped(&text(&row.entry, "who"), 80),
+            what: report::clipped(&what, 400),
+            about: report::clipped(&about, 80),
+            hash: row.hash.chars().take(16).collect(),
+        }
+    }
+}
