@@ -2,6 +2,7 @@
 
 #![allow(clippy::print_stdout, reason = "a chore prints what it found")]
 
+pub mod bench;
 pub mod evaluate;
 pub mod mix;
 pub mod scene;

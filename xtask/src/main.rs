@@ -9,7 +9,9 @@ use std::{
     process::{Command, ExitCode},
 };
 use xtask::{
+    bench,
     evaluate::{self, Analyzer},
+    mix::{self, Source},
     scene,
 };
 
@@ -39,6 +41,39 @@ enum Chore {
         /// Always a plain pcap, instead of a form drawn from the seed
         #[arg(long)]
         plain: bool,
+    },
+    /// A capture of many copies of captures or scenes, each with addresses of its own
+    Mix {
+        /// pcap files (little-endian, Ethernet) or names of scenes
+        #[arg(required = true)]
+        sources: Vec<String>,
+        /// At least so many packets
+        #[arg(long, default_value_t = 3_000_000)]
+        packets: u64,
+        /// Seed of the scenes
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// The file
+        #[arg(long, default_value = "mix.pcap")]
+        out: PathBuf,
+    },
+    /// The measures of bench/README.md
+    Bench {
+        /// Only measures whose name contains this: mix-devices, mix-attacks, mix-payloads, million-flows, idle, size
+        #[arg(long, default_value = "")]
+        only: String,
+        /// Packets in a mix
+        #[arg(long, default_value_t = 3_000_000)]
+        packets: u64,
+        /// Where the mixes go
+        #[arg(long)]
+        dir: Option<PathBuf>,
+        /// The captures of ../shared/data
+        #[arg(long)]
+        data: Option<PathBuf>,
+        /// The program; built where not given
+        #[arg(long)]
+        bastide: Option<PathBuf>,
     },
     /// How well detection does, on the captures beside the repository and on scenes
     Evaluate {
@@ -85,6 +120,25 @@ fn main() -> Result<ExitCode> {
                 let (capture, _) = scene::save(&world, &out, &format!("{}-{seed}", scene.name), form, snap)?;
                 println!("{} ({} packets, {form:?})", capture.display(), world.tape.len());
             }
+        }
+        Chore::Mix { sources, packets, seed, out } => {
+            let sources: Vec<_> = sources
+                .iter()
+                .map(|name| match Path::new(name) {
+                    path if path.is_file() => Source::from_file(path),
+                    _ => {
+                        scene::find(name).map(|scene| Source::from_tape(name, &scene::play(scene, seed).tape))
+                    }
+                })
+                .collect::<Result<_>>()?;
+            let (written, copies) = mix::write(&out, &sources, packets)?;
+            println!("{} ({written} packets, {copies} copies of {} sources)", out.display(), sources.len());
+        }
+        Chore::Bench { only, packets, dir, data, bastide } => {
+            let bastide = bastide.map_or_else(build, Ok)?;
+            let data = data.unwrap_or_else(|| root().join("../shared/data"));
+            let dir = dir.unwrap_or_else(|| std::env::temp_dir().join("bastide-bench"));
+            bench::run(&bench::Options { bastide, data, dir, packets, only })?;
         }
         Chore::Evaluate { seeds, first_seed, only, data, bastide, json, keep } => {
             let binary = bastide.map_or_else(build, Ok)?;

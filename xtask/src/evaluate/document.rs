@@ -78,7 +78,7 @@ pub(super) const SEVERITIES: [&str; 5] = ["info", "low", "medium", "high", "crit
 
 /// The place of a severity in the order.
 #[must_use]
-pub(super) fn rank(severity: &str) -> usize {
+pub fn rank(severity: &str) -> usize {
     SEVERITIES.iter().position(|known| *known == severity).unwrap_or(0)
 }
 

@@ -7,7 +7,7 @@ mod judge;
 mod scenes;
 mod statistics;
 
-pub use document::{Analyzer, Asset, Document, Incident};
+pub use document::{Analyzer, Asset, Document, Incident, rank};
 pub use judge::{Judgement, judge};
 pub use statistics::{median, poisson_upper};
 
