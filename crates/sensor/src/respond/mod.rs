@@ -9,6 +9,18 @@
 //! packets of addresses that are acted on, [`Responder::incident`] for changed incidents, [`Responder::order`] for
 //! what people ask, and [`Responder::tick`] about ten times a second.
 
+mod choose;
+pub mod hand;
+mod journal;
+mod mirror;
+pub mod nft;
 mod responder;
+mod state;
+mod upkeep;
+mod watch;
 
+pub use choose::choose;
+pub use journal::verify_file;
+pub use mirror::Mirror;
 pub use responder::{RespondError, Responder, Sighting};
+pub use state::{Decided, Ended, Held, Open, Round, State};

@@ -1,0 +1,192 @@
+//! Responding by hand, from the command line: with the sensor at work, or with it dead.
+//!
+//! Guarantees: works on the state directory and the kernel alone. The lever is written down before anything else is
+//! tried, and everything is taken out of the kernel also where the state is locked, damaged or gone.
+
+use super::{
+    Mirror, RespondError, Responder,
+    journal::verify_file,
+    nft::{NftError, Nftables},
+    state::{Held, Loaded, StateDir},
+};
+use crate::{Notice, Order};
+use model::{CommandId, NetSet, Plan, Timestamp};
+use serde::Serialize;
+use std::{io, path::Path};
+use stop::Actuator;
+
+/// How things stand.
+#[derive(Clone, Debug, Serialize)]
+pub struct Status {
+    /// Whether the lever is pulled.
+    pub stopped: bool,
+    /// Commands in force, as the state says.
+    pub in_force: Vec<Held>,
+    /// Plans that wait, are shown, or are in force.
+    pub plans: Vec<Plan>,
+    /// What the journal shows.
+    pub journal: JournalStatus,
+}
+
+/// What the journal shows.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct JournalStatus {
+    /// Whole entries.
+    pub entries: u64,
+    /// The hash of the last one.
+    pub last: String,
+    /// What is wrong, and where.
+    pub fault: Option<String>,
+}
+
+/// Why an order could not be carried out.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HandError {
+    /// The state directory.
+    #[error(transparent)]
+    State(#[from] RespondError),
+    /// The kernel's packet filter.
+    #[error("commands may still be in force: {0}")]
+    Kernel(#[from] NftError),
+    /// A file.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    /// No such command.
+    #[error("{0} is not in force")]
+    Unknown(CommandId),
+    /// It was tried and failed.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// How things stand, without touching anything.
+///
+/// # Errors
+/// Where the state directory cannot be read.
+pub fn status(state_dir: &Path) -> Result<Status, HandError> {
+    let state = StateDir::peek(state_dir)?;
+    let verified = verify_file(state_dir)?.unwrap_or_default();
+    let journal = JournalStatus {
+        entries: verified.lines,
+        last: verified.chain.last,
+        fault: verified.fault.map(|fault| fault.to_string()),
+    };
+    let (in_force, plans) = match state {
+        Loaded::State(state) => (state.in_force, state.plans.into_iter().map(|open| open.plan).collect()),
+        Loaded::Nothing => (Vec::new(), Vec::new()),
+        Loaded::Damaged { reason, aside } => {
+            return Err(HandError::Failed(format!("{} cannot be read: {reason}", aside.display())));
+        }
+    };
+    Ok(Status { stopped: StateDir::lever(state_dir), in_force, plans, journal })
+}
+
+/// Takes one command back.
+///
+/// # Errors
+/// Where it is not in force, or could not be taken back.
+pub fn undo(state_dir: &Path, command: &CommandId, who: &str, now: Timestamp) -> Result<(), HandError> {
+    let mut responder = attach(state_dir, now)?;
+    if !responder.holds(command) {
+        return Err(HandError::Unknown(command.clone()));
+    }
+    responder.order(Order::Undo { command: command.clone(), who: who.to_owned() }, now);
+    if responder.holds(command) {
+        return Err(HandError::Failed(failure(&responder.take_notices())));
+    }
+    Ok(())
+}
+
+/// Takes everything back: what the state knows of, and whatever else the kernel holds in tables of ours. How many
+/// commands the state knew of.
+///
+/// # Errors
+/// Where something may still be in force.
+pub fn undo_all(state_dir: &Path, who: &str, now: Timestamp) -> Result<usize, HandError> {
+    all(state_dir, Order::UndoAll { who: who.to_owned() }, now)
+}
+
+/// Pulls the lever: nothing is done any more until [`resume`], and everything is taken back.
+///
+/// # Errors
+/// Where something may still be in force. The lever is pulled in any case where it can be written down.
+pub fn stop(state_dir: &Path, who: &str, now: Timestamp) -> Result<usize, HandError> {
+    let lever = StateDir::open(state_dir).and_then(|dir| dir.pull_lever(&format!("{now} by {who}\n")));
+    let outcome = all(state_dir, Order::StopResponding { who: who.to_owned() }, now);
+    lever?;
+    outcome
+}
+
+/// Releases the lever.
+///
+/// # Errors
+/// Where the state directory cannot be used.
+pub fn resume(state_dir: &Path, who: &str, now: Timestamp) -> Result<(), HandError> {
+    let mut responder = attach(state_dir, now)?;
+    responder.order(Order::ResumeResponding { who: who.to_owned() }, now);
+    if StateDir::lever(state_dir) {
+        return Err(HandError::Failed(failure(&responder.take_notices())));
+    }
+    Ok(())
+}
+
+fn all(state_dir: &Path, order: Order, now: Timestamp) -> Result<usize, HandError> {
+    let known = match attach(state_dir, now) {
+        Ok(mut responder) => {
+            let known = responder.state.in_force.len();
+            responder.order(order, now);
+            known
+        }
+        Err(error) => {
+            // The kernel is what matters; the state is second.
+            Nftables::flush()?;
+            return Err(error);
+        }
+    };
+    // Once more without the state: what it never knew of.
+    match Nftables::flush() {
+        Err(NftError::Missing) if known == 0 => Ok(known),
+        Err(error) => Err(error.into()),
+        Ok(()) => Ok(known),
+    }
+}
+
+fn attach(state_dir: &Path, now: Timestamp) -> Result<Responder, HandError> {
+    let mut problem = None;
+    let mut responder = Responder::attach(
+        None,
+        NetSet::default(),
+        state_dir,
+        |config| match Nftables::open(config, "command line") {
+            Ok(nftables) => Box::new(nftables) as Box<dyn Actuator>,
+            Err(error) => {
+                let mirror = Mirror::new(&error.to_string());
+                problem = Some(error);
+                Box::new(mirror)
+            }
+        },
+        now,
+    )?;
+    let in_kernel = responder.state.in_force.iter().any(|held| held.receipt.actuator.starts_with("nftables"));
+    if let Some(problem) = problem.filter(|_| in_kernel) {
+        return Err(problem.into());
+    }
+    responder.recognise().map_err(HandError::Failed)?;
+    Ok(responder)
+}
+
+fn failure(notices: &[Notice]) -> String {
+    let failed = notices.iter().rev().find_map(|notice| match notice {
+        Notice::Receipt(receipt) => match &receipt.effect {
+            model::Effect::Failed { reason } => Some(reason.clone()),
+            _ => None,
+        },
+        Notice::Journal(entry) => match &entry.what {
+            stop::journal::Act::Noted { note } => Some(note.clone()),
+            _ => None,
+        },
+        _ => None,
+    });
+    failed.unwrap_or_else(|| "it could not be done; the log says why".into())
+}
