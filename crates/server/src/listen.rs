@@ -23,7 +23,7 @@ use std::{
 };
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
+    sync::{Semaphore, watch},
 };
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt as _;
@@ -37,14 +37,13 @@ pub const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long requests under way have to finish when the server stops.
 const FAREWELL: Duration = Duration::from_secs(3);
 
-/// Serves until `stop` resolves, then lets what is under way finish.
+/// Serves until `stop` resolves, then lets what is under way finish. New connections get the latest of `tls`.
 pub async fn serve(
     listener: TcpListener,
-    tls: Arc<ServerConfig>,
+    tls: watch::Receiver<Arc<ServerConfig>>,
     router: Router,
     stop: impl Future<Output = ()>,
 ) {
-    let acceptor = TlsAcceptor::from(tls);
     let room = Arc::new(Semaphore::new(CONNECTIONS));
     let crowd = Arc::new(Crowd::default());
     let graceful = GracefulShutdown::new();
@@ -60,7 +59,9 @@ pub async fn serve(
             // Full: closing at once is kinder than a queue that nobody empties.
             continue;
         };
-        let (acceptor, router, watcher) = (acceptor.clone(), router.clone(), graceful.watcher());
+        // Looked up each time: the certificate is made anew while the server runs.
+        let acceptor = TlsAcceptor::from(Arc::clone(&tls.borrow()));
+        let (router, watcher) = (router.clone(), graceful.watcher());
         tokio::spawn(async move {
             connection(stream, peer, acceptor, router, watcher).await;
             drop((place, seat));

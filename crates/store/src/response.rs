@@ -70,6 +70,25 @@ pub struct JournalRow {
 /// How many receipts are kept of one command: the first ones and the latest.
 const RECEIPTS_OF_A_COMMAND: i64 = 64;
 
+/// Receipts of one moment in the order in which they can only have come.
+macro_rules! order_of_effects {
+    () => {
+        "CASE effect WHEN 'applied' THEN 0 WHEN 'effective' THEN 1 WHEN 'without-effect' THEN 1 ELSE 2 END"
+    };
+}
+
+/// Commands ($1 authority, $2 now) that have not ended and whose latest receipt says that they are applied.
+macro_rules! in_force {
+    () => {
+        concat!(
+            " FROM command WHERE authority_id = $1 AND expires > $2 AND (SELECT effect FROM receipt \
+             WHERE receipt.authority_id = $1 AND receipt.command = command.id ORDER BY at DESC, ",
+            order_of_effects!(),
+            " DESC LIMIT 1) IN ('applied', 'effective', 'without-effect')"
+        )
+    };
+}
+
 impl Repository {
     /// Keeps a plan: new, or the next state of one that is known.
     ///
@@ -199,14 +218,11 @@ impl Repository {
     /// # Errors
     /// [`StoreError`] where they cannot be read.
     pub async fn commands_in_force(&self, now: Timestamp) -> Result<Vec<CommandRecord>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT id FROM command WHERE authority_id = $1 AND expires > $2 AND EXISTS (SELECT 1 FROM receipt \
-             WHERE receipt.authority_id = $1 AND receipt.command = command.id) ORDER BY expires, id LIMIT 1000",
-        )
-        .bind(self.whose())
-        .bind(now.micros())
-        .fetch_all(self.readers())
-        .await?;
+        let rows = sqlx::query(concat!("SELECT id", in_force!(), " ORDER BY expires, id LIMIT 1000"))
+            .bind(self.whose())
+            .bind(now.micros())
+            .fetch_all(self.readers())
+            .await?;
         let mut records = Vec::new();
         for row in &rows {
             let id: String = row.try_get(0)?;
@@ -220,14 +236,28 @@ impl Repository {
         Ok(records)
     }
 
+    /// How many commands are in force at `now`.
+    ///
+    /// # Errors
+    /// [`StoreError`] where they cannot be counted.
+    pub async fn count_in_force(&self, now: Timestamp) -> Result<u64, StoreError> {
+        let row = sqlx::query(concat!("SELECT COUNT(*)", in_force!()))
+            .bind(self.whose())
+            .bind(now.micros())
+            .fetch_one(self.readers())
+            .await?;
+        Ok(count(&row)?.unsigned_abs())
+    }
+
     /// The receipts of a command, oldest first.
     ///
     /// # Errors
     /// [`StoreError`] where they cannot be read.
     pub async fn receipts_of(&self, command: &CommandId) -> Result<Vec<Receipt>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT body FROM receipt WHERE authority_id = $1 AND command = $2 ORDER BY at, rowid",
-        )
+        let rows = sqlx::query(concat!(
+            "SELECT body FROM receipt WHERE authority_id = $1 AND command = $2 ORDER BY at, ",
+            order_of_effects!()
+        ))
         .bind(self.whose())
         .bind(command.as_str())
         .fetch_all(self.readers())
