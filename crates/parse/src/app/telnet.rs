@@ -23,6 +23,12 @@ enum State {
 }
 
 impl Stripper {
+    /// At the beginning of a direction.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { state: State::Text }
+    }
+
     /// The text in the next byte, if any.
     pub const fn byte(&mut self, byte: u8) -> Option<u8> {
         let (state, text) = match (self.state, byte) {
