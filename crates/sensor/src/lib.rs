@@ -17,7 +17,6 @@ mod follow;
 mod headers;
 mod lanes;
 mod notice;
-mod nowhere;
 mod outbox;
 mod position;
 pub mod respond;
@@ -27,6 +26,7 @@ mod supervise;
 mod watch;
 
 pub use notice::{FollowStats, InterfaceState, InterfaceStats, Notice, Order, Stats};
+pub use protect::ResponseConfig;
 
 use analysis::{Analysis, Scope};
 use capture::{Capability, CaptureError};
@@ -36,7 +36,7 @@ use lanes::Lanes;
 use model::NetSet;
 use outbox::Outbox;
 use position::Positions;
-use protect::{ConfigError, ResponseConfig};
+use protect::ConfigError;
 use responding::{Making, Responding, Wishes};
 use std::{
     collections::BTreeSet,
@@ -263,8 +263,9 @@ fn check(config: &SensorConfig) -> Result<(), SensorError> {
 
 /// How the actuator is chosen, at the start and after a failure.
 fn choose_actuator(config: &SensorConfig) -> Box<dyn Fn() -> Box<dyn Actuator> + Send> {
-    let _place = &config.name;
-    Box::new(|| Box::new(nowhere::Nowhere))
+    let (response, interfaces) = (config.response.clone(), config.interfaces.clone());
+    let place = config.name.clone();
+    Box::new(move || respond::choose(&response, &interfaces, &place))
 }
 
 /// Nobody but its owner needs to read who did what.
