@@ -1,11 +1,130 @@
-//! `bastide analyze`.
+//! `bastide analyze`: captures and logs in, incidents and a report out.
 
-use std::process::ExitCode;
+use analyze::{Options, Progress, analyze};
+use anyhow::Context as _;
+use indicatif::{ProgressBar, ProgressStyle};
+use model::{NetSet, Severity, Timestamp};
+use report::Document;
+use std::{
+    io::{IsTerminal, Write},
+    path::PathBuf,
+    process::ExitCode,
+    time::Instant,
+};
 
 /// Arguments of `bastide analyze`.
 #[derive(clap::Args)]
-pub(crate) struct Args {}
+pub(crate) struct Args {
+    /// Captures (pcap, pcapng) and logs (Zeek conn.log, Suricata EVE, Cowrie), gzip or not; `-` reads standard input
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<String>,
+    /// What is ours [default: private ranges]
+    #[arg(long, value_name = "CIDR", value_delimiter = ',')]
+    home: Vec<model::Net>,
+    /// Never looked into
+    #[arg(long, value_name = "CIDR", value_delimiter = ',')]
+    exclude: Vec<model::Net>,
+    /// How to print what was found
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+    /// Write a report that a person can read and print
+    #[arg(long, value_name = "FILE.html")]
+    report: Option<PathBuf>,
+    /// Write every flow with its verdict, a JSON object a line
+    #[arg(long, value_name = "FILE.ndjson")]
+    flows: Option<PathBuf>,
+    /// Exit with 3 where an incident is this severe or more: info, low, medium, high, critical
+    #[arg(long, value_name = "SEVERITY")]
+    fail_on: Option<Severity>,
+    /// Print nothing but errors; exit code, report and flows tell
+    #[arg(long)]
+    quiet: bool,
+}
 
-pub(crate) fn run(_args: Args) -> anyhow::Result<ExitCode> {
-    Ok(ExitCode::SUCCESS)
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// For people
+    Text,
+    /// For programs: one document, see docs/analysis.schema.json
+    Json,
+}
+
+pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let started = Instant::now();
+    let home = if args.home.is_empty() { NetSet::private() } else { NetSet::new(args.home) };
+    let options =
+        Options { files: args.files, home, exclude: NetSet::new(args.exclude), flows: args.flows };
+    let bar = progress_bar(args.quiet);
+    let analysis = analyze(&options, &mut |progress| show(bar.as_ref(), progress))?;
+    if let Some(bar) = bar {
+        bar.finish_and_clear();
+    }
+    let mut document = analysis.document;
+    document.totals.seconds = started.elapsed().as_secs_f64();
+    if let Some(path) = &args.report {
+        let html = report::html(&document, now());
+        std::fs::write(path, html).with_context(|| format!("cannot write the report to {}", path.display()))?;
+    }
+    if !args.quiet {
+        print(&document, args.format)?;
+    }
+    for input in &document.inputs {
+        if let Some(error) = &input.error {
+            eprintln!("bastide: {}: {error}", input.path);
+        }
+    }
+    Ok(ExitCode::from(exit_code(&document, args.fail_on)))
+}
+
+/// 0 fine, 1 nothing readable, 2 read in part, 3 `--fail-on` met.
+fn exit_code(document: &Document, fail_on: Option<Severity>) -> u8 {
+    if fail_on.is_some_and(|bar| document.worst().is_some_and(|worst| worst >= bar)) {
+        return 3;
+    }
+    let readable = document.inputs.iter().any(|input| input.records > 0 || input.error.is_none());
+    match (readable, document.is_partial()) {
+        (false, _) => 1,
+        (true, true) => 2,
+        (true, false) => 0,
+    }
+}
+
+fn print(document: &Document, format: Format) -> anyhow::Result<()> {
+    let stdout = std::io::stdout();
+    let terminal = stdout.is_terminal();
+    let text = match format {
+        Format::Json => serde_json::to_string_pretty(document)?,
+        Format::Text => report::text(document, terminal && crate::terminal::colour(), crate::terminal::width()),
+    };
+    let mut out = stdout.lock();
+    match out.write_all(text.as_bytes()).and_then(|()| if text.ends_with('\n') { Ok(()) } else { out.write_all(b"\n") }) {
+        // Whoever reads us has seen enough.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        other => other.context("cannot write to standard output"),
+    }
+}
+
+fn progress_bar(quiet: bool) -> Option<ProgressBar> {
+    if quiet || !std::io::stderr().is_terminal() {
+        return None;
+    }
+    let bar = ProgressBar::no_length();
+    let style = ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {msg} {eta} left");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    Some(bar)
+}
+
+fn show(bar: Option<&ProgressBar>, progress: Progress) {
+    let Some(bar) = bar else { return };
+    if let Some(size) = progress.size {
+        bar.set_length(size);
+    }
+    bar.set_position(progress.read);
+    bar.set_message(format!("{} records", progress.records));
+}
+
+#[expect(clippy::disallowed_methods, reason = "the binary is the front door that time comes in by")]
+fn now() -> Timestamp {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_micros(since.as_micros() as i64)
 }

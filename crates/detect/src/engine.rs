@@ -126,6 +126,13 @@ impl Engine {
         self.correlator.retire(self.now, &mut self.findings);
     }
 
+    /// The recording ended: what waited for time is decided by what was seen.
+    pub fn finish(&mut self) {
+        let end = self.now.plus_secs(60);
+        let context = &mut Context { hosts: &self.hosts, findings: &mut self.findings, at: end, record: RecordRef::default() };
+        self.local.advance(context);
+    }
+
     /// Incidents that are new or changed noticeably since the last call, worst first.
     pub fn take_changed(&mut self) -> Vec<Incident> {
         self.correlator.take_in(&mut self.findings, &self.hosts);

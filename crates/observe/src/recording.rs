@@ -3,7 +3,7 @@
 use crate::logs::{LogDecoder, LogFormat};
 pub use parse::{
     LinkType,
-    capture::{MAX_NEED, RawPacket, Step},
+    capture::{Decoder as CaptureDecoder, MAX_NEED, RawPacket, Step},
 };
 
 /// How an input is decoded.

@@ -1,0 +1,179 @@
+//! All inputs, merged by event time, through observation and detection.
+
+use crate::{
+    flows::{FlowsError, Spool},
+    input::{Input, Item},
+};
+use detect::Engine;
+use model::{Event, EventKind, NetSet, RecordRef};
+use observe::Observer;
+use report::{Document, Skipped, Totals};
+use std::path::PathBuf;
+
+/// What to analyse and how.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Files; `-` is standard input.
+    pub files: Vec<String>,
+    /// What is ours.
+    pub home: NetSet,
+    /// Never parsed.
+    pub exclude: NetSet,
+    /// Where to write each flow with its verdict.
+    pub flows: Option<PathBuf>,
+}
+
+/// How far an analysis is, in bytes of the inputs as stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Read so far.
+    pub read: u64,
+    /// In all; none where an input does not say.
+    pub size: Option<u64>,
+    /// Records so far.
+    pub records: u64,
+}
+
+/// Why there is no document.
+#[derive(Debug, thiserror::Error)]
+pub enum AnalyzeError {
+    /// `--flows` could not be written.
+    #[error(transparent)]
+    Flows(#[from] FlowsError),
+}
+
+/// A document, and how its making went.
+pub struct Analysis {
+    /// What was read and found; `totals.seconds` is left to the caller, who has a clock.
+    pub document: Document,
+    /// Packets of excluded networks.
+    pub excluded: u64,
+    /// What was given up for lack of room, all tables together.
+    pub shed: u64,
+}
+
+const TELL_EVERY: u64 = 1 << 14;
+
+/// Analyses the inputs.
+///
+/// # Errors
+/// Only where an output cannot be written; what is wrong with an input stands in its summary.
+pub fn analyze(options: &Options, tell: &mut dyn FnMut(Progress)) -> Result<Analysis, AnalyzeError> {
+    let mut inputs: Vec<Input> =
+        options.files.iter().enumerate().map(|(number, path)| Input::open(path, number as u32)).collect();
+    let config = observe::Config { home: options.home.clone(), exclude: options.exclude.clone(), ..observe::Config::default() };
+    let mut observer = Observer::new(config);
+    let detection = detect::Config { home: options.home.clone(), ..detect::Config::default() };
+    let mut engine = Engine::new(detection, options.files.clone());
+    let spool = options.flows.as_ref().map(|_| Spool::new()).transpose()?;
+    let mut sink = Sink { engine: &mut engine, spool, flows: 0, failed: None };
+    let mut records = 0;
+    while let Some(number) = earliest(&inputs) {
+        let Some(input) = inputs.get_mut(number) else { break };
+        input.take(|item| match item {
+            Item::Packet { at, record, link, wire_length, data } => {
+                let record = RecordRef { input: number as u32, record };
+                observer.packet(record, at, link, wire_length, data, &mut |event| sink.event(&event, None));
+            }
+            Item::Event { event, uid } => {
+                if !is_excluded(&event, &options.exclude) {
+                    sink.flows += u64::from(opens_flow(&event));
+                    sink.event(&event, uid.as_deref());
+                }
+            }
+        });
+        records += 1;
+        if records % TELL_EVERY == 0 {
+            tell(progress(&inputs, records));
+            if sink.failed.is_some() {
+                break;
+            }
+        }
+    }
+    observer.finish(&mut |event| sink.event(&event, None));
+    let Sink { spool, flows: log_flows, failed, .. } = sink;
+    if let Some(failed) = failed {
+        return Err(failed.into());
+    }
+    tell(progress(&inputs, records));
+    engine.finish();
+    let incidents = engine.incidents();
+    if let (Some(spool), Some(path)) = (spool, &options.flows) {
+        spool.finish(&engine.verdicts(), path)?;
+    }
+    let (counters, stats) = (observer.counters(), engine.stats());
+    let mut summaries: Vec<_> = inputs.into_iter().map(Input::finish).collect();
+    // What the packets could not be read for is the captures' together; it is told once, at the first of them.
+    if let Some(capture) = summaries.iter_mut().find(|input| input.format.as_deref().is_some_and(|f| f.starts_with("pcap"))) {
+        let unread = counters.skipped.iter().map(|(reason, count)| Skipped { reason: (*reason).to_owned(), count: *count });
+        capture.skipped.extend(unread);
+    }
+    let totals = Totals {
+        packets: counters.packets,
+        flows: counters.flows + log_flows,
+        events: stats.events,
+        findings: stats.findings,
+        incidents: incidents.len() as u64,
+        seconds: 0.0,
+    };
+    let shed = stats.shed + counters.shed.flows + counters.shed.sessions;
+    Ok(Analysis { document: Document { inputs: summaries, totals, incidents }, excluded: counters.excluded, shed })
+}
+
+/// Takes events from wherever they come.
+struct Sink<'a> {
+    engine: &'a mut Engine,
+    spool: Option<Spool>,
+    flows: u64,
+    failed: Option<FlowsError>,
+}
+
+impl Sink<'_> {
+    fn event(&mut self, event: &Event, uid: Option<&str>) {
+        self.engine.event(event);
+        if let (Some(spool), EventKind::Flow(flow)) = (&mut self.spool, &event.kind)
+            && flow.phase.closes()
+            && let Err(error) = spool.add(flow, uid)
+        {
+            self.failed.get_or_insert(error);
+        }
+    }
+}
+
+/// The input whose next item is the earliest.
+fn earliest(inputs: &[Input]) -> Option<usize> {
+    match inputs {
+        [only] => only.peek().map(|_| 0),
+        inputs => {
+            let next = inputs.iter().enumerate().filter_map(|(number, input)| Some((input.peek()?, number)));
+            next.min().map(|(_, number)| number)
+        }
+    }
+}
+
+fn progress(inputs: &[Input], records: u64) -> Progress {
+    let read = inputs.iter().map(|input| input.raw_read.get()).sum();
+    let size = inputs.iter().try_fold(0, |sum, input| Some(sum + input.raw_size?));
+    Progress { read, size, records }
+}
+
+fn opens_flow(event: &Event) -> bool {
+    matches!(&event.kind, EventKind::Flow(flow) if flow.phase.opens())
+}
+
+fn is_excluded(event: &Event, exclude: &NetSet) -> bool {
+    if exclude.is_empty() {
+        return false;
+    }
+    let key = match &event.kind {
+        EventKind::Flow(flow) => &flow.key,
+        EventKind::Login(login) => &login.key,
+        EventKind::Request(request) => &request.key,
+        EventKind::Transfer(transfer) => &transfer.key,
+        EventKind::Alert(alert) => &alert.key,
+        EventKind::Dns(dns) => return exclude.contains(dns.client) || exclude.contains(dns.server),
+        EventKind::Honeypot(honeypot) => return exclude.contains(honeypot.client) || exclude.contains(honeypot.server),
+        _ => return false,
+    };
+    exclude.contains(key.src) || exclude.contains(key.dst)
+}
