@@ -229,12 +229,12 @@ impl Inventory {
     fn dhcp(&mut self, at: Timestamp, dhcp: &Dhcp) {
         let from_server =
             matches!(dhcp.operation, DhcpOperation::Offer | DhcpOperation::Ack | DhcpOperation::Nak);
-        if dhcp.operation == DhcpOperation::Ack && is_device(dhcp.client) {
-            if let Some(address) =
-                dhcp.address.filter(|address| is_unicast(*address) && self.home.contains(*address))
-            {
-                self.place(at, address, Some(dhcp.client), Binding::Granted);
-            }
+        let granted = dhcp
+            .address
+            .filter(|address| is_unicast(*address) && self.home.contains(*address))
+            .filter(|_| dhcp.operation == DhcpOperation::Ack && is_device(dhcp.client));
+        if let Some(address) = granted {
+            self.place(at, address, Some(dhcp.client), Binding::Granted);
         }
         if !from_server {
             if is_device(dhcp.client) && dhcp.frame_src.is_none_or(|src| src == dhcp.client) {

@@ -132,10 +132,9 @@ pub(crate) fn normalised(text: &str) -> String {
     let mut last = ' ';
     for letter in text.chars().take(256) {
         let letter = if letter.is_alphanumeric() { letter } else { ' ' };
-        if last == ' ' || letter == ' ' || last.is_numeric() != letter.is_numeric() {
-            if !result.ends_with(' ') {
-                result.push(' ');
-            }
+        let breaks = last == ' ' || letter == ' ' || last.is_numeric() != letter.is_numeric();
+        if breaks && !result.ends_with(' ') {
+            result.push(' ');
         }
         if letter != ' ' {
             result.extend(letter.to_lowercase());
