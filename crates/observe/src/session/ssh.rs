@@ -143,7 +143,11 @@ impl Ssh {
             (Side::Client, Some(_)) => self.try_once(tell),
             _ => {}
         }
-        if self.tried && self.looks_like_a_session() {
+        self.conclude(tell);
+    }
+
+    fn conclude(&mut self, tell: &mut Teller<'_>) {
+        if self.tried && !self.done && self.looks_like_a_session() {
             tell.login(ATTEMPT, LoginOutcome::Possible);
             self.done = true;
         }
@@ -183,10 +187,7 @@ impl Conversation for Ssh {
         let talker = self.talker(from);
         talker.encrypted = talker.encrypted.saturating_add(encrypted);
         talker.largest_turn = talker.largest_turn.max(so_far);
-        if self.tried && self.looks_like_a_session() {
-            tell.login(ATTEMPT, LoginOutcome::Possible);
-            self.done = true;
-        }
+        self.conclude(tell);
     }
 
     fn close(&mut self, tell: &mut Teller<'_>) {

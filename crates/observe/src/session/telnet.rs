@@ -300,15 +300,16 @@ const PASSWORD_WORDS: [&str; 11] = [
 pub(super) fn prompt(tail: &[u8]) -> Option<Prompt> {
     let text = String::from_utf8_lossy(tail.get(tail.len().saturating_sub(TAIL)..).unwrap_or(tail)).to_lowercase();
     let text = text.trim();
-    if let Some(asked) = text.strip_suffix([':', '\u{ff1a}', '?']).or_else(|| text.strip_suffix(" >")) {
+    if let Some(asked) = text.strip_suffix([':', '\u{ff1a}', '?', '>']) {
         let asked = asked.trim_end();
         let last = asked.char_indices().rev().nth(48).map_or(asked, |(at, _)| asked.get(at..).unwrap_or(asked));
         let changes = last.contains("new ") || last.contains("retype") || last.contains("change");
         if PASSWORD_WORDS.iter().any(|word| has_word(last, word)) {
             return (!changes).then_some(Prompt::Password);
         }
-        let named = LOGIN_WORDS.iter().any(|word| ends_with_word(asked, word));
-        return (named && !has_word(asked, "last")).then_some(Prompt::Login);
+        if LOGIN_WORDS.iter().any(|word| ends_with_word(asked, word)) && !has_word(asked, "last") {
+            return Some(Prompt::Login);
+        }
     }
     is_shell(text).then_some(Prompt::Shell)
 }

@@ -134,7 +134,7 @@ enum Field {
 fn field(name: &[u8]) -> Option<Field> {
     let name = name.get(..32).unwrap_or(name).to_ascii_lowercase();
     let has = |part: &[u8]| contains(&name, part);
-    if has(b"pass") || has(b"pwd") || has(b"psw") || has(b"psd") || name == b"pw" {
+    if has(b"pass") || has(b"pwd") || has(b"psw") || has(b"psd") || name == b"pw" || name.ends_with(b"pas") {
         Some(Field::Password)
     } else if has(b"user") || has(b"usr") || has(b"uname") || has(b"account") || has(b"email") || has(b"loginuse") {
         Some(Field::User)
