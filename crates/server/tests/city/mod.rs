@@ -1,0 +1,461 @@
+//! A small city behind a real server: a store in a temporary folder, a sensor's reports, and a browser that signs in.
+
+#![allow(dead_code, reason = "each test uses a part")]
+
+use axum::{
+    body::Body,
+    extract::ConnectInfo,
+    http::{HeaderMap, Method, Request, StatusCode, header},
+};
+use model::{
+    Action, Asset, AssetStatus, AuthorityId, Command, CommandId, ContentHasher, Criticality, Effect,
+    Evidence, Hit, Incident, IncidentAsset, IncidentId, Kind, Layer, Mac, Plan, PlanId, PlanStatus, Proof,
+    Receipt, Role, Severity, Tactic, Target, Technique, Timestamp, Withheld,
+};
+use server::{
+    AppState, Doors, InputStatus, Node, Order, SensorStatus, Setting,
+    intake::{Report, take},
+};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::Path,
+    sync::{Arc, Mutex},
+};
+use store::{JournalRow, Repository, Retention};
+use tower::ServiceExt as _;
+
+pub(crate) const HOST: &str = "localhost:8443";
+
+/// What an enemy would call a host.
+pub(crate) const HOSTILE: &str = "<script>alert(1)</script>\"><img src=x onerror=alert(1)>' onmouseover='x' \u{1b}[2J\u{202e}gpj.exe\u{2066}\0\r\n&lt;b&gt;</title></textarea>{{7*7}}";
+
+/// The orders that the console gave.
+pub(crate) type Given = Arc<Mutex<Vec<Order>>>;
+
+pub(crate) async fn open(dir: &Path, sensor: bool) -> (AppState, Given) {
+    let repository = Repository::open(&dir.join("bastide.sqlite"), AuthorityId::local()).await.unwrap();
+    let given = Given::default();
+    let taken = Arc::clone(&given);
+    let node = Node {
+        version: "0.1.0".into(),
+        url: format!("https://{HOST}"),
+        data_dir: dir.to_owned(),
+        watched: vec!["street0".into()],
+        response_mode: "ask".into(),
+        retention: Retention {
+            incident_days: 400,
+            asset_days: 400,
+            journal_days: 400,
+            counter_days: 400,
+            most_bytes: 1 << 30,
+        },
+        channels: vec!["webhook"],
+        settings: settings(),
+    };
+    let doors = Doors::new(&[], &[], 8443);
+    let orders: Option<server::Orders> = sensor.then(|| {
+        Box::new(move |order| {
+            taken.lock().unwrap().push(order);
+            Ok(())
+        }) as server::Orders
+    });
+    (AppState::new(repository, node, doors, orders), given)
+}
+
+fn settings() -> Vec<Setting> {
+    let setting = |key: &str, value: &str, source: &str, meaning: &str| Setting {
+        key: key.into(),
+        value: value.into(),
+        source: source.into(),
+        meaning: meaning.into(),
+    };
+    vec![
+        setting(
+            "server.listen",
+            "\"127.0.0.1:8443\"",
+            "default",
+            "Where the console and the API are served.",
+        ),
+        setting(
+            "server.name",
+            "\"bastide.city.example\"",
+            "file /etc/bastide.toml",
+            "A further name of this server.",
+        ),
+        setting(
+            "sensor.interfaces",
+            "[\"street0\", \"uplink0\"]",
+            "flag --sensor",
+            "Interfaces that are watched.",
+        ),
+        setting(
+            "response.mode",
+            "\"ask\"",
+            "default",
+            "off, ask or auto, where nothing else is said for the kind.",
+        ),
+        setting(
+            "notify.webhook",
+            "(secret)",
+            "environment BASTIDE_WEBHOOK",
+            "Where new incidents are posted.",
+        ),
+    ]
+}
+
+/// Someone who is signed in.
+pub(crate) struct Browser {
+    state: AppState,
+    cookie: String,
+}
+
+/// An answer, read to its end.
+pub(crate) struct Page {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) text: String,
+}
+
+impl Browser {
+    pub(crate) async fn sign_in(state: &AppState) -> Self {
+        let url = format!("https://{HOST}");
+        let link =
+            server::auth::make_link(state.repository(), &url, "administrator", state.now()).await.unwrap();
+        let path = link.strip_prefix(&url).unwrap().to_owned();
+        let mut browser = Self { state: state.clone(), cookie: String::new() };
+        let answer = browser.get(&path).await;
+        let cookie = answer.headers.get(header::SET_COOKIE).unwrap().to_str().unwrap();
+        browser.cookie = cookie.split(';').next().unwrap().to_owned();
+        browser
+    }
+
+    pub(crate) fn stranger(state: &AppState) -> Self {
+        Self { state: state.clone(), cookie: String::new() }
+    }
+
+    pub(crate) fn cookie(&self) -> &str {
+        &self.cookie
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Page {
+        self.send(Method::GET, path, Body::empty()).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, form: &str) -> Page {
+        self.send(Method::POST, path, Body::from(form.to_owned())).await
+    }
+
+    async fn send(&self, method: Method, path: &str, body: Body) -> Page {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::HOST, HOST)
+            .header(header::ACCEPT, "text/html,application/xhtml+xml,*/*;q=0.8")
+            .header(header::COOKIE, &self.cookie)
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .header("sec-fetch-site", "same-origin")
+            .extension(ConnectInfo(SocketAddr::from(([127, 0, 0, 1], 40_000))))
+            .body(body)
+            .unwrap();
+        let answer = server::router(self.state.clone()).oneshot(request).await.unwrap();
+        let (parts, body) = answer.into_parts();
+        let bytes = axum::body::to_bytes(body, 16 << 20).await.unwrap();
+        Page {
+            status: parts.status,
+            headers: parts.headers,
+            text: String::from_utf8(bytes.to_vec()).unwrap(),
+        }
+    }
+}
+
+pub(crate) fn incident_id(text: &str) -> IncidentId {
+    IncidentId::from_content(ContentHasher::new().part(text))
+}
+
+fn address(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+fn party(text: &str, role: Role, home: bool) -> IncidentAsset {
+    let mac = home.then_some(Mac([2, 0, 0x5e, 0x10, 0, 7]));
+    let proof = if home { Proof::Hardware } else { Proof::Handshake };
+    IncidentAsset { address: address(text), mac, role, proof, home }
+}
+
+/// A camera was taken over and floods a name server, `ago` seconds before `now`.
+pub(crate) fn takeover(now: Timestamp, ago: i64) -> Incident {
+    let at = |after: i64| now.plus_secs(after - ago);
+    let evidence =
+        |after: i64, detector: &str, stage: Tactic, why: &str, value: f64, threshold: f64| Evidence {
+            at: at(after),
+            detector: detector.into(),
+            stage,
+            why: why.into(),
+            value,
+            threshold,
+            file: "street0".into(),
+            record: 1_000 + after.unsigned_abs() * 37,
+        };
+    Incident {
+        id: incident_id("takeover"),
+        title: "192.168.20.17 was taken over through telnet and floods 198.51.100.53".into(),
+        severity: Severity::Critical,
+        confidence: 98,
+        stages: vec![
+            Tactic::Reconnaissance,
+            Tactic::Execution,
+            Tactic::CredentialAccess,
+            Tactic::CommandAndControl,
+            Tactic::Impact,
+        ],
+        techniques: ["T1595.001", "T1110.001", "T1059.004", "T1071", "T1498.001"].map(Technique::new).to_vec(),
+        first: at(0),
+        last: at(95),
+        assets: vec![
+            party("192.168.20.17", Role::Infected, true),
+            party("203.0.113.66", Role::Attacker, false),
+            party("203.0.113.80", Role::Controller, false),
+            party("198.51.100.53", Role::Victim, false),
+            party("192.168.20.21", Role::Target, true),
+        ],
+        assets_omitted: 11,
+        findings: 9,
+        flows: 41_230,
+        summary: "192.168.20.17 was logged into from 203.0.113.66 by telnet with the factory password of a camera, \
+                  fetched a program, keeps contact with 203.0.113.80 and floods 198.51.100.53 on 53/udp."
+            .into(),
+        joined: vec!["same asset 192.168.20.17".into(), "the login precedes the keep-alive by 12 s".into()],
+        evidence: vec![
+            evidence(
+                2,
+                "scan-horizontal",
+                Tactic::Reconnaissance,
+                "203.0.113.66 tried 23/tcp on 14 new addresses in 20 s, 12 of them without an answer",
+                14.0,
+                10.0,
+            ),
+            evidence(
+                22,
+                "factory-password",
+                Tactic::CredentialAccess,
+                "telnet login with the factory entry xc3511 was accepted",
+                1.0,
+                1.0,
+            ),
+            evidence(30, "loader", Tactic::Execution, "busybox wget in a telnet session, then an ELF program", 1.0, 1.0),
+            evidence(34, "keep-alive", Tactic::CommandAndControl, "2 bytes every 10 s to 203.0.113.80:23", 4.0, 3.0),
+            evidence(
+                60,
+                "flood-udp",
+                Tactic::Impact,
+                "10 412 packets/s to 198.51.100.53:53, 2 100 times the device's own past",
+                10_412.0,
+                200.0,
+            ),
+        ],
+        advice: vec![
+            "Restart 192.168.20.17 once it is cut off: the program lives in memory only.".into(),
+            "Change its password before it is connected again and close telnet.".into(),
+        ],
+        supersedes: Vec::new(),
+    }
+}
+
+/// Somebody guesses passwords; of severity and number as given.
+pub(crate) fn guessing(now: Timestamp, number: usize, severity: Severity) -> Incident {
+    let source = format!("203.0.113.{}", number % 250 + 1);
+    let target = format!("192.168.{}.{}", 20 + number / 250 % 200, number % 250 + 1);
+    let last = now.plus_secs(-(number as i64) * 317 - 40);
+    Incident {
+        id: incident_id(&format!("guessing {number}")),
+        title: format!("{source} guesses SSH passwords on {target}"),
+        severity,
+        confidence: 85,
+        stages: vec![Tactic::CredentialAccess],
+        techniques: vec![Technique::new("T1110.001")],
+        first: last.plus_secs(-13),
+        last,
+        assets: vec![party(&source, Role::Attacker, false), party(&target, Role::Target, true)],
+        assets_omitted: 0,
+        findings: 1,
+        flows: 60,
+        summary: format!("{source} tried 60 SSH logins on {target}:902 in 13 s; none was accepted."),
+        joined: Vec::new(),
+        evidence: vec![Evidence {
+            at: last,
+            detector: "guessing-ssh".into(),
+            stage: Tactic::CredentialAccess,
+            why: "60 sessions of the same shape in 13 s".into(),
+            value: 60.0,
+            threshold: 10.0,
+            file: "uplink0".into(),
+            record: 91_211,
+        }],
+        advice: vec!["Let SSH in from known networks only.".into()],
+        supersedes: Vec::new(),
+    }
+}
+
+pub(crate) fn asset(
+    now: Timestamp,
+    number: u8,
+    name: Option<&str>,
+    kind: &str,
+    criticality: Criticality,
+) -> Asset {
+    let mac = Mac([2, 0, 0x5e, 0x10, 0, number]);
+    Asset {
+        id: mac.to_string(),
+        authority_id: AuthorityId::local(),
+        layer: Layer::Device,
+        kind: Kind(kind.into()),
+        confidence: 85,
+        reasons: vec!["it serves RTSP".into(), "its DHCP name begins with cam".into()],
+        criticality,
+        status: AssetStatus::Discovered,
+        name: name.map(str::to_owned),
+        vendor: Some("Example Optics".into()),
+        mac: Some(mac),
+        addresses: vec![IpAddr::from([192, 168, 20, number])],
+        functions: Vec::new(),
+        first_seen: now.plus_secs(-86_400 * 3),
+        last_seen: now.plus_secs(-i64::from(number)),
+    }
+}
+
+pub(crate) fn command(now: Timestamp, text: &str, action: Action, on: Target, hits: Vec<Hit>) -> Command {
+    Command {
+        id: CommandId::from_content(ContentHasher::new().part(text)),
+        action,
+        on,
+        why: "it floods 198.51.100.53 with 10 412 packets/s".into(),
+        hits,
+        created: now.plus_secs(-30),
+        expires: now.plus_secs(3_570),
+        inverse: "let cam-07 talk again".into(),
+        kind: Kind("camera".into()),
+    }
+}
+
+pub(crate) fn plan(now: Timestamp, status: PlanStatus, commands: Vec<Command>) -> Plan {
+    Plan {
+        id: PlanId::from_content(ContentHasher::new().part(format!("{status:?}"))),
+        incident: incident_id("takeover"),
+        made: now.plus_secs(-30),
+        status,
+        commands,
+        withheld: vec![Withheld { address: address("192.168.20.1"), reason: "it is a gateway".into() }],
+        because: "the mode for cameras is ask".into(),
+    }
+}
+
+pub(crate) fn isolate(now: Timestamp) -> Command {
+    let hit = |text: &str, name: &str, criticality: Criticality, loses: &str| Hit {
+        address: address(text),
+        name: Some(name.into()),
+        kind: Kind("camera".into()),
+        criticality,
+        loses: loses.into(),
+    };
+    let on = Target::Device {
+        addresses: vec![address("192.168.20.17")],
+        mac: Some(Mac([2, 0, 0x5e, 0x10, 0, 17])),
+    };
+    let hits = vec![
+        hit("192.168.20.17", "cam-07", Criticality::Ordinary, "everything but DHCP, DNS and time"),
+        hit("192.168.20.200", "recorder", Criticality::Ordinary, "1 flow from cam-07 (554/tcp)"),
+    ];
+    command(now, "isolate", Action::Isolate { keep: vec![address("192.168.20.1")] }, on, hits)
+}
+
+pub(crate) fn block(now: Timestamp) -> Command {
+    let on = Target::Remote { address: address("203.0.113.80") };
+    let mut command = command(now, "block", Action::Block, on, Vec::new());
+    command.inverse = "let 203.0.113.80 be reached again".into();
+    command.why = "it gives orders to cam-07".into();
+    command
+}
+
+pub(crate) fn receipt(now: Timestamp, command: &Command, effect: Effect) -> Receipt {
+    Receipt {
+        command: command.id.clone(),
+        at: now.plus_secs(-20),
+        effect,
+        packets_stopped: 41_022,
+        packets_passed: 0,
+        actuator: "nftables@router".into(),
+    }
+}
+
+pub(crate) fn stats(now: Timestamp) -> Report {
+    let input = |name: &str, dropped: u64| InputStatus {
+        name: name.into(),
+        kind: "interface".into(),
+        records: 12_345_678,
+        bytes: 9_876_543_210,
+        dropped,
+        skipped: 3,
+        last: Some(now),
+        problem: None,
+    };
+    let mut follow = input("/var/log/suricata/eve.json", 0);
+    follow.kind = "file".into();
+    follow.problem = Some("not there since 02:14; looking again every second".into());
+    Report::Stats {
+        status: Box::new(SensorStatus {
+            at: Some(now),
+            inputs: vec![input("street0", 0), input("uplink0", 1_204), follow],
+            response_mode: "ask".into(),
+            responding_stopped: false,
+            commands_in_force: 1,
+            counters: [("packets".to_owned(), 12_345_678), ("flows".to_owned(), 90_211)].into(),
+        }),
+        counted: Vec::new(),
+    }
+}
+
+fn boxed_assets(now: Timestamp) -> Vec<Report> {
+    let named = [
+        (17, Some("cam-07"), "camera", Criticality::Ordinary),
+        (21, Some("cam-08"), "camera", Criticality::Ordinary),
+        (30, Some("lights-harbour-3"), "traffic-light", Criticality::Protected),
+        (40, None, "unknown", Criticality::Unknown),
+        (200, Some("recorder"), "recorder", Criticality::Important),
+    ];
+    named
+        .iter()
+        .map(|(number, name, kind, criticality)| {
+            Report::Asset(Box::new(asset(now, *number, *name, kind, *criticality)))
+        })
+        .collect()
+}
+
+/// A night with one attack, decided upon or not.
+pub(crate) async fn night(state: &AppState, status: PlanStatus) {
+    let now = state.now();
+    let (isolate, block) = (isolate(now), block(now));
+    let mut reports = boxed_assets(now);
+    reports.push(stats(now));
+    reports.push(Report::Incident(Box::new(takeover(now, 240))));
+    for (number, severity) in
+        [(1, Severity::Medium), (2, Severity::Low), (3, Severity::High), (4, Severity::Info)]
+    {
+        reports.push(Report::Incident(Box::new(guessing(now, number * 9, severity))));
+    }
+    reports.push(Report::Plan(Box::new(plan(now, status, vec![isolate.clone(), block.clone()]))));
+    if status == PlanStatus::Active {
+        reports.push(Report::Receipt(receipt(now.plus_secs(-5), &isolate, Effect::Applied)));
+        reports.push(Report::Receipt(receipt(now, &isolate, Effect::Effective)));
+        reports.push(Report::Receipt(receipt(now, &block, Effect::WithoutEffect)));
+        reports.push(Report::Journal(JournalRow {
+            seq: 1,
+            at: now.plus_secs(-25),
+            hash: "ab".repeat(32),
+            entry: serde_json::json!({
+                "seq": 1, "who": "administrator", "why": "it floods 198.51.100.53",
+                "what": {"act": "approved", "plan": plan(now, status, Vec::new()).id},
+            }),
+        }));
+    }
+    take(state, reports).await;
+}
