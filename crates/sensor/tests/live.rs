@@ -17,6 +17,7 @@ use std::{
     io::Write as _,
     net::{TcpStream, UdpSocket},
     path::Path,
+    process::Command,
     sync::mpsc::RecvTimeoutError,
     thread,
     time::{Duration, Instant},
@@ -121,6 +122,32 @@ fn a_packet_that_crosses_a_router_counts_once_and_the_routers_own_count_too() {
         let own = settled(&sensor);
         assert!((200..=200 + arp).contains(&(own.packets - crossed.packets)), "{own:?}");
         assert_eq!((own.dropped, own.restarts), (0, 0));
+    });
+}
+
+#[test]
+fn a_translated_packet_counts_once_as_the_inside_saw_it() {
+    in_own_network("a_translated_packet_counts_once_as_the_inside_saw_it", || {
+        let state = tempfile::tempdir().unwrap();
+        let camera = Machine::on("street", "10.1.0.2/24", Some("10.1.0.1"));
+        let server = Machine::on("wan", "192.0.2.2/24", None);
+        ip("addr add 10.1.0.1/24 dev street");
+        ip("addr add 192.0.2.1/24 dev wan");
+        fs::write("/proc/sys/net/ipv4/ip_forward", "1").unwrap();
+        let rules = "add table ip nat; add chain ip nat out { type nat hook postrouting priority 100; }; \
+            add rule ip nat out oifname wan masquerade";
+        if !Command::new("nft").arg(rules).status().is_ok_and(|status| status.success()) {
+            eprintln!("SKIPPED: this kernel does not translate addresses for us");
+            return;
+        }
+        let sensor = start(&["street", "wan"], state.path());
+        await_stats(&sensor, |stats| stats.interfaces.iter().all(|lane| lane.state == InterfaceState::Up));
+        let echoing = echo(&server, 7000, 100);
+        converse(&camera, "192.0.2.2:7000", 100);
+        echoing.join().unwrap();
+        let stats = settled(&sensor);
+        assert!((200..=216).contains(&stats.packets), "{stats:?}");
+        assert!((200..=216).contains(&stats.duplicates), "{stats:?}");
     });
 }
 
