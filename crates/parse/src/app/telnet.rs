@@ -63,10 +63,7 @@ pub fn recognise(start: &[u8]) -> Option<bool> {
         [IAC, 0xfb..=0xfe] => None,
         // Options in use are few: 0 to 49, and 255 for the extended list.
         [IAC, 0xfb..=0xfe, option, ..] => Some(*option < 50 || *option == IAC),
-        [IAC, SB, rest @ ..] => match rest.first() {
-            None => None,
-            Some(option) => Some(*option < 50),
-        },
+        [IAC, SB, rest @ ..] => rest.first().map(|option| *option < 50),
         [IAC, 0xf1..=0xf9, ..] => Some(true),
         _ => Some(false),
     }

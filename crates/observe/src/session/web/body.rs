@@ -136,9 +136,9 @@ fn field(name: &[u8]) -> Option<Field> {
     let has = |part: &[u8]| contains(&name, part);
     if has(b"pass") || has(b"pwd") || has(b"psw") || has(b"psd") || name == b"pw" || name.ends_with(b"pas") {
         Some(Field::Password)
-    } else if has(b"user") || has(b"usr") || has(b"uname") || has(b"account") || has(b"email") || has(b"loginuse") {
-        Some(Field::User)
-    } else if name == b"login" || name == b"name" || name == b"uid" || name == b"id" || name == b"log" {
+    } else if [&b"user"[..], b"usr", b"uname", b"account", b"email"].iter().any(|part| has(part))
+        || [&b"login"[..], b"loginuse", b"name", b"uid", b"id", b"log"].contains(&name.as_slice())
+    {
         Some(Field::User)
     } else {
         None
