@@ -12,6 +12,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// A log whose last event is older speaks of the past.
 const PAST_AFTER_SECS: f64 = 3_600.0;
+/// What is further in the future has a clock of its own too.
+const FUTURE_AFTER_SECS: f64 = 60.0;
 /// Ids that are remembered to count incidents.
 const MOST_COUNTED: usize = 1 << 16;
 
@@ -111,7 +113,9 @@ impl Analysis {
     /// An event of a followed log; `newest` is the last event time in that log.
     pub(crate) fn log_event(&mut self, event: &Event, newest: Timestamp, now: Timestamp, feed: &mut Feed) {
         self.stirred = true;
-        if now.seconds_since(newest.max(event.at)) <= PAST_AFTER_SECS {
+        // One line with a moment yet to come must not carry the living story, or its file, away from now.
+        let is_now = |at| (-FUTURE_AFTER_SECS..=PAST_AFTER_SECS).contains(&now.seconds_since(at));
+        if is_now(event.at) || (is_now(newest) && now >= event.at) {
             take(event, &mut self.inventory, &mut self.living, feed);
         } else {
             let make = || Past { engine: engine(&self.scope, &self.exceptions), now: event.at };

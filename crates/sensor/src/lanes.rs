@@ -2,9 +2,10 @@
 //!
 //! Guarantees: a packet is handed on when no other interface can still bring an earlier one: at once with one
 //! interface, at most [`HOLD`] later with several. A packet that crosses the machine is seen at several
-//! places; all but the first are marked as copies (see [`crate::sighting`]). An interface that is down or missing holds nobody up.
+//! places; all but the first are marked as copies (see [`crate::sighting`]
+//! and [`crate::translation`]). An interface that is down or missing holds nobody up.
 
-use crate::{InterfaceState, InterfaceStats, sighting::Sightings};
+use crate::{InterfaceState, InterfaceStats, sighting::Sightings, translation::Translation};
 use capture::{CaptureError, Direction, Options, Ring, State};
 use model::{RecordRef, Timestamp};
 use std::time::Duration;
@@ -49,6 +50,8 @@ struct Lane {
 pub(crate) struct Lanes {
     lanes: Vec<Lane>,
     sightings: Sightings,
+    /// With one interface, only one side of a translation is seen.
+    translation: Option<Translation>,
     packets: u64,
     bytes: u64,
     duplicates: u64,
@@ -66,8 +69,10 @@ impl Lanes {
             let ring = Ring::open(interface, &options)?;
             Ok(Lane { ring, state: InterfaceState::Missing, last_packet: None, records: 0 })
         };
-        let lanes = interfaces.iter().map(open).collect::<Result<_, CaptureError>>()?;
-        let mut lanes = Self { lanes, sightings: Sightings::new(), packets: 0, bytes: 0, duplicates: 0 };
+        let lanes = interfaces.iter().map(open).collect::<Result<Vec<_>, CaptureError>>()?;
+        let translation = (lanes.len() > 1).then(Translation::new);
+        let sightings = Sightings::new();
+        let mut lanes = Self { lanes, sightings, translation, packets: 0, bytes: 0, duplicates: 0 };
         lanes.refresh();
         Ok(lanes)
     }
@@ -135,7 +140,9 @@ impl Lanes {
         let Some(frame) = lane.ring.next_frame() else { return };
         lane.records += 1;
         lane.last_packet = Some(at);
-        let copy = self.sightings.is_copy(index as u16, frame.direction, frame.nanos, link, frame.data);
+        let (direction, nanos) = (frame.direction, frame.nanos);
+        let copy = self.sightings.is_copy(index as u16, direction, nanos, link, frame.data)
+            || self.translation.as_mut().is_some_and(|it| it.is_outside(direction, nanos, link, frame.data));
         if copy {
             self.duplicates += 1;
         } else {

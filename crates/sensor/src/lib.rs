@@ -23,6 +23,7 @@ pub mod respond;
 mod responding;
 mod sighting;
 mod supervise;
+mod translation;
 mod watch;
 
 pub use notice::{FollowStats, InterfaceState, InterfaceStats, Notice, Order, Stats};

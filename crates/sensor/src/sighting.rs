@@ -12,7 +12,8 @@
 
 use crate::headers;
 use capture::Direction;
-use std::hash::{BuildHasher, Hasher, RandomState};
+use foldhash::quality::RandomState;
+use std::hash::{BuildHasher, Hasher};
 
 /// How far apart copies of a packet may be.
 const APART_NANOS: i64 = 50_000_000;
@@ -39,7 +40,7 @@ pub(crate) struct Sightings {
 impl Sightings {
     pub(crate) fn new() -> Self {
         let never = Seen { print: 0, nanos: i64::MIN / 2, lane: u16::MAX, outgoing: false };
-        Self { hasher: RandomState::new(), seen: vec![never; SETS * WAYS] }
+        Self { hasher: RandomState::default(), seen: vec![never; SETS * WAYS] }
     }
 
     /// Whether the packet is a copy of one that was seen elsewhere on this machine a moment ago.

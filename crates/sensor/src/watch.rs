@@ -103,13 +103,13 @@ impl Watch<'_> {
                     if paused == Paused::Budget { reached.unwrap_or(drained).min(drained) } else { drained };
                 self.analysis.advance(to, now.micros_since(advanced), &mut self.feed);
                 advanced = now;
+                self.take_wishes();
             }
             if Due::is_time(&mut due.look, now, LOOK_EVERY) {
                 self.tell_changes();
             }
             if Due::is_time(&mut due.second, now, SECOND) {
                 self.lanes.refresh();
-                self.take_wishes();
                 let behind = match paused {
                     Paused::Budget => reached.map_or(0, |reached| now.micros_since(reached) / 1_000),
                     _ => 0,
