@@ -1,0 +1,8 @@
+//! Lines of IRC.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| {
+    let _ = parse::app::irc::parse(bytes);
+});
