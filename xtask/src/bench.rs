@@ -196,7 +196,7 @@ fn suricata(options: &Options, path: &Path, packets: u64) -> Result<()> {
 fn analyze(options: &Options, path: &Path) -> Result<(Document, Usage)> {
     let out = options.dir.join("analysis.json");
     let mut command = Command::new(&options.bastide);
-    command.args(["analyze", "--format", "json", "--quiet"]).arg(path);
+    command.args(["analyze", "--format", "json"]).arg(path);
     let usage = watch(command.stdout(fs::File::create(&out)?).spawn().context("bastide does not start")?)?;
     let document = serde_json::from_slice(&fs::read(&out)?).context("expected an analysis")?;
     fs::remove_file(&out)?;

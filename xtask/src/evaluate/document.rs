@@ -148,7 +148,7 @@ impl Analyzer {
     /// Where the program fails, or says what is no analysis.
     pub fn run(&self, files: &[&Path], more: &[&str]) -> Result<Document> {
         let output = Command::new(&self.binary)
-            .args(["analyze", "--format", "json", "--quiet"])
+            .args(["analyze", "--format", "json"])
             .args(more)
             .args(files)
             .output()

@@ -203,7 +203,6 @@ fn mirai_unseen(world: &mut World) {
     let scanned = begins + world.secs(900.0, 1_500.0);
     random_scan(world, scanned, scanned + 3 * MINUTE, camera, 60.0);
     let ends = flood(world, scanned + 10 * MINUTE, camera, victim);
-    world.truth.begins = scanned;
     world.truth.attack_at(ends);
     world.truth.infected.insert(camera.ip);
     world.truth.controllers.insert(controller.ip);
@@ -264,6 +263,7 @@ fn beacon_scan(world: &mut World) {
     let controller = world.outside();
     let begins = world.start + world.secs(30.0, 120.0);
     let count = world.rng.between(25, 60);
+    world.truth.attack_at(begins);
     let ends = beacon(world, begins, count, bot, controller);
     // The second sign comes while it beacons.
     let scan = begins + (ends - begins) * 3 / 4;
@@ -281,6 +281,7 @@ fn beacon_download(world: &mut World) {
     let (controller, files) = (world.outside(), world.outside());
     let begins = world.start + world.secs(30.0, 120.0);
     let count = world.rng.between(25, 60);
+    world.truth.attack_at(begins);
     let ends = beacon(world, begins, count, bot, controller);
     let at = begins + (ends - begins) * 2 / 3;
     let port = *world.doors.pick(&[80, 8_080, 1_024, 666]);
