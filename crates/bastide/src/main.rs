@@ -4,8 +4,12 @@ use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
 mod analyze;
+mod drill;
+mod respond;
 mod sensor;
+mod settings;
 mod terminal;
+mod up;
 
 /// A city's security backend: identifies, stops and reports attacks on things, clouds, markets and apps.
 #[derive(Parser)]
@@ -19,6 +23,19 @@ struct Cli {
 enum Verb {
     /// Captures and logs in, incidents and a report out; no server, no root
     Analyze(analyze::Args),
+    /// A whole node on one machine: sensor, server and console
+    Up(Box<up::Args>),
+    /// A live attack on a city of network namespaces: noticed, stopped, reported
+    Drill(drill::Args),
+    /// A part of a drill, inside of its namespaces
+    #[command(hide = true)]
+    DrillHost(drill::HostArgs),
+    /// The one lever: takes every command back and responds to nothing any more, with the server dead too
+    StopResponding(respond::StopArgs),
+    /// How responding stands; releases the lever
+    Respond(respond::Args),
+    /// Commands in force: list them, take them back
+    Command(respond::CommandArgs),
     /// The sensor alone: watches interfaces and logs, says what it notices
     Sensor(Box<sensor::Args>),
 }
@@ -34,6 +51,12 @@ fn main() -> ExitCode {
     };
     let outcome = match cli.verb {
         Verb::Analyze(args) => analyze::run(args),
+        Verb::Up(args) => up::run(*args),
+        Verb::Drill(args) => drill::run(args),
+        Verb::DrillHost(args) => drill::host(&args),
+        Verb::StopResponding(args) => respond::stop(&args),
+        Verb::Respond(args) => respond::run(args),
+        Verb::Command(args) => respond::command(args),
         Verb::Sensor(args) => sensor::run(*args),
     };
     outcome.unwrap_or_else(|error| {

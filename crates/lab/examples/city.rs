@@ -10,7 +10,11 @@ fn main() -> ExitCode {
     let outcome = match arguments.as_slice() {
         [verb, rest @ ..] if verb == drill::HOST_VERB => drill::host(&program, rest),
         [seed, out, rest @ ..] => {
-            let mode = if rest.first().is_some_and(|mode| mode == "out-of-sight") { Mode::OutOfSight } else { Mode::Watched };
+            let mode = if rest.first().is_some_and(|mode| mode == "out-of-sight") {
+                Mode::OutOfSight
+            } else {
+                Mode::Watched
+            };
             let bastide = rest.get(1).map(Into::into);
             let task = drill::task(seed.parse().unwrap_or(1), false, mode, out.into(), bastide);
             drill::one(&program, &task).map(|outcome| {

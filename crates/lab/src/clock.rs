@@ -8,7 +8,10 @@ use std::{
 
 /// Now.
 #[must_use]
-#[expect(clippy::disallowed_methods, reason = "the lab is a shell around a real kernel and measures real time")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the lab is a shell around a real kernel and measures real time"
+)]
 pub fn now() -> Timestamp {
     let micros = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_micros());
     Timestamp::from_micros(i64::try_from(micros).unwrap_or(i64::MAX))

@@ -81,7 +81,8 @@ mod tests {
 
     #[test]
     fn the_same_seed_falls_the_same_way_and_purposes_differ() {
-        let throw = |seed, purpose: &str| (0..8).map(|_| Dice::new(seed, purpose).range(0, 1000)).collect::<Vec<_>>();
+        let throw =
+            |seed, purpose: &str| (0..8).map(|_| Dice::new(seed, purpose).range(0, 1000)).collect::<Vec<_>>();
         assert_eq!(throw(7, "a"), throw(7, "a"));
         assert_ne!(throw(7, "a"), throw(7, "b"));
         assert_ne!(throw(7, "a"), throw(8, "a"));

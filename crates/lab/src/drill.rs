@@ -1,20 +1,113 @@
-//! The drill from the outside: three runs of one city, one after the other, each in namespaces of its own.
+//! The drill from the outside: three runs of one city, one after the other, each in namespaces of its own, then the
+//! table that compares them.
 
 use crate::{
     city::cell,
     dice::Dice,
     error::{Error, Result, Tried},
-    measure::outcome::Outcome,
+    measure::{
+        analysis::{self, Analysis},
+        outcome::Outcome,
+        table::{self, Paint},
+        verdict::{self, Claim},
+    },
     run::{self, Mode, Task},
 };
+use serde::Serialize;
 use std::{
     fs,
+    io::Write as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
 /// How the program is asked to be a part of the drill: its verb, and how far inside it is.
 pub const HOST_VERB: &str = "drill-host";
+
+/// What is asked of a drill.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The running program itself, which understands [`HOST_VERB`], `up`, `analyze` and `command`.
+    pub program: PathBuf,
+    /// The city's seed.
+    pub seed: u64,
+    /// Where to leave what it makes.
+    pub out: PathBuf,
+    /// A shorter drill.
+    pub quick: bool,
+    /// Which runs.
+    pub runs: Vec<Mode>,
+}
+
+/// What came of a drill.
+#[derive(Clone, Debug, Serialize)]
+pub struct Drill {
+    /// The city's seed.
+    pub seed: u64,
+    /// Where everything is.
+    pub out: PathBuf,
+    /// Whether every claim holds.
+    pub passed: bool,
+    /// The claims.
+    pub claims: Vec<Claim>,
+    /// The runs.
+    pub runs: Vec<Outcome>,
+    /// What `analyze` makes of their captures.
+    pub analyses: Vec<(Mode, Option<Analysis>)>,
+}
+
+impl Drill {
+    /// The table, and each claim.
+    #[must_use]
+    pub fn text(&self, paint: Paint) -> String {
+        table::text(self.seed, &self.runs, &self.analyses, &self.claims, paint)
+    }
+}
+
+/// The whole drill. Tells what happens on standard error.
+///
+/// # Errors
+/// What the city could not do; a claim that fails is no error.
+pub fn run(options: &Options) -> Result<Drill> {
+    let out = std::path::absolute(&options.out).tried(|| format!("find {}", options.out.display()))?;
+    fs::create_dir_all(&out).tried(|| format!("create {}", out.display()))?;
+    let (mut runs, mut analyses) = (Vec::new(), Vec::new());
+    for mode in &options.runs {
+        tell(match mode {
+            Mode::Watched => "First, Bastide only watches.",
+            Mode::Responding => "Now Bastide may respond by itself where cameras are concerned.",
+            Mode::OutOfSight => {
+                "Now the camera was taken over before Bastide came: only what its bot does can be seen."
+            }
+        });
+        let folder = out.join(mode.as_str());
+        let bastide = Some(options.program.clone());
+        let outcome =
+            one(&options.program, &task(options.seed, options.quick, *mode, folder.clone(), bastide))?;
+        tell("  analysing the captures of this run");
+        let analysis = match analysis::compare(&options.program, &folder, &outcome) {
+            Ok(analysis) => Some(analysis),
+            Err(error) => {
+                tell(&format!("  the captures could not be analysed: {error}"));
+                None
+            }
+        };
+        analyses.push((*mode, analysis));
+        runs.push(outcome);
+    }
+    let claims = verdict::claims(&runs, &analyses);
+    let passed =
+        claims.iter().all(|claim| claim.met) && analyses.iter().all(|(_, analysis)| analysis.is_some());
+    let drill = Drill { seed: options.seed, out: out.clone(), passed, claims, runs, analyses };
+    let json = serde_json::to_string_pretty(&drill).unwrap_or_default();
+    fs::write(out.join("drill.json"), json).tried(|| "write drill.json".into())?;
+    fs::write(out.join("drill.txt"), drill.text(Paint(false))).tried(|| "write drill.txt".into())?;
+    Ok(drill)
+}
+
+fn tell(what: &str) {
+    let _ = writeln!(std::io::stderr(), "{what}");
+}
 
 /// One run, in a process of its own; waits for it and gives what came of it.
 ///

@@ -31,12 +31,12 @@ pub(crate) struct Guard {
     child: Mutex<Child>,
     program: PathBuf,
     data: PathBuf,
-    told: Arc<Mutex<Vec<Told>>>,
+    told: Arc<Mutex<Vec<Message>>>,
 }
 
 /// What Bastide told of an incident, and when that arrived.
 #[derive(Clone, Debug)]
-pub(crate) struct Told {
+pub(crate) struct Message {
     pub(crate) at: Timestamp,
     pub(crate) text: String,
 }
@@ -45,7 +45,7 @@ pub(crate) struct Told {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Seen {
     pub(crate) acts: Vec<Act>,
-    pub(crate) told: Vec<Told>,
+    pub(crate) told: Vec<Message>,
 }
 
 /// How Bastide is started: the one place that knows its command line.
@@ -81,7 +81,7 @@ impl Guard {
         fs::write(&config, settings(task.mode)).tried(|| format!("write {}", config.display()))?;
         let log = task.out.join("bastide.log");
         let log = File::create(&log).tried(|| format!("create {}", log.display()))?;
-        let told = Arc::<Mutex<Vec<Told>>>::default();
+        let told = Arc::<Mutex<Vec<Message>>>::default();
         inbox(&city.router, &told)?;
         let (line, run) = (command_line(&data, &config), program.clone());
         let child = city.router.call(move || {
@@ -92,7 +92,9 @@ impl Guard {
         let guard = Self { child, program, data, told };
         let ready = city.router.call(|| {
             let address = (Ipv4Addr::LOCALHOST, PORT);
-            clock::wait_until(20_000, || TcpStream::connect_timeout(&address.into(), Duration::from_millis(300)).is_ok())
+            clock::wait_until(20_000, || {
+                TcpStream::connect_timeout(&address.into(), Duration::from_millis(300)).is_ok()
+            })
         })?;
         if !ready {
             let said = fs::read_to_string(task.out.join("bastide.log")).unwrap_or_default();
@@ -118,7 +120,13 @@ impl Guard {
         let pressed = clock::now();
         let undone = city.router.call(move || -> Result<()> {
             for act in ids {
-                let arguments = ["command".into(), "undo".into(), act.id, "--data-dir".into(), data.display().to_string()];
+                let arguments = [
+                    "command".into(),
+                    "undo".into(),
+                    act.id,
+                    "--data-dir".into(),
+                    data.display().to_string(),
+                ];
                 command(&program.display().to_string(), arguments, "")?;
             }
             Ok(())
@@ -153,11 +161,11 @@ impl Guard {
 }
 
 /// Takes messages about incidents, as a city's own tool would.
-fn inbox(router: &Host, told: &Arc<Mutex<Vec<Told>>>) -> Result<()> {
+fn inbox(router: &Host, told: &Arc<Mutex<Vec<Message>>>) -> Result<()> {
     let told = Arc::clone(told);
     router.start("inbox", move || {
         let _ = crate::things::web::take_posts(INBOX, move |text| {
-            crate::city::world::lock(&told).push(Told { at: clock::now(), text });
+            crate::city::world::lock(&told).push(Message { at: clock::now(), text });
         });
     })
 }
@@ -173,8 +181,12 @@ pub(crate) fn journal(data: &Path) -> Vec<Act> {
         match text("/what/act").as_deref() {
             Some("applying") => {
                 let Some(id) = text("/what/command/id") else { continue };
-                let listed = field("/what/command/on/addresses").and_then(Value::as_array).cloned().unwrap_or_default();
-                let named = ["/what/command/on/address", "/what/command/on/src"].map(|path| field(path).cloned());
+                let listed = field("/what/command/on/addresses")
+                    .and_then(Value::as_array)
+                    .cloned()
+                    .unwrap_or_default();
+                let named =
+                    ["/what/command/on/address", "/what/command/on/src"].map(|path| field(path).cloned());
                 let addresses = listed.into_iter().chain(named.into_iter().flatten());
                 acts.push(Act {
                     id,
@@ -186,7 +198,9 @@ pub(crate) fn journal(data: &Path) -> Vec<Act> {
                 });
             }
             Some("outcome") => {
-                let (Some(id), Some(at)) = (text("/what/receipt/command"), text("/what/receipt/at")) else { continue };
+                let (Some(id), Some(at)) = (text("/what/receipt/command"), text("/what/receipt/at")) else {
+                    continue;
+                };
                 let effect = text("/what/receipt/effect").unwrap_or_default();
                 if let (true, Ok(at)) = (effect == "applied" || effect == "effective", Timestamp::parse(&at))
                     && let Some(act) = acts.iter_mut().find(|act| act.id == id && act.applied.is_none())

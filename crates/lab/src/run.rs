@@ -27,6 +27,9 @@ use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
 };
 
+/// Packets a second that the DNS provider can take.
+const PROVIDER_TAKES: u32 = 2_500;
+
 /// What Bastide may do in a run, and what it can see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -136,15 +139,17 @@ impl Run<'_> {
         let plan = &self.world.plan;
         let street = format!("{}/{}", plan.street.base, plan.street.prefix);
         let (victim, wan) = (plan.outside.provider, plan.wan);
-        let counters = |hook: &str| {
+        let counters = |hook: &str, then: &str| {
             format!(
                 "table ip lab {{\n counter from_street {{}}\n counter from_resolver {{}}\n chain count {{\n  \
                  type filter hook {hook} priority -300;\n  ip saddr {street} ip daddr {victim} counter name from_street\n  \
-                 ip saddr {wan} ip daddr {victim} counter name from_resolver\n }}\n}}\n"
+                 ip saddr {wan} ip daddr {victim} counter name from_resolver\n  {then}\n }}\n}}\n"
             )
         };
-        self.city.internet.nft(&counters("forward"))?;
-        self.city.outside("provider")?.nft(&counters("input"))
+        self.city.internet.nft(&counters("forward", ""))?;
+        // The provider can take only so much: what is more is lost, whosever it is.
+        let line = format!("limit rate over {PROVIDER_TAKES}/second burst 200 packets drop");
+        self.city.outside("provider")?.nft(&counters("input", &line))
     }
 
     /// Packets from the street and from the resolver, at the internet provider and at the victim.
@@ -152,12 +157,14 @@ impl Run<'_> {
         let mut counted = BTreeMap::new();
         for (place, host) in [("internet", &self.city.internet), ("victim", self.city.outside("provider")?)] {
             let listed = host.nft_list(&["-j", "list", "counters"])?;
-            let listed: serde_json::Value = serde_json::from_str(&listed)
-                .map_err(|error| Error::Command { command: "nft -j list counters".into(), said: error.to_string() })?;
+            let listed: serde_json::Value = serde_json::from_str(&listed).map_err(|error| {
+                Error::Command { command: "nft -j list counters".into(), said: error.to_string() }
+            })?;
             for entry in listed.get("nftables").and_then(|all| all.as_array()).into_iter().flatten() {
                 let counter = entry.get("counter");
                 let name = counter.and_then(|counter| counter.get("name")).and_then(|name| name.as_str());
-                let packets = counter.and_then(|counter| counter.get("packets")).and_then(|count| count.as_u64());
+                let packets =
+                    counter.and_then(|counter| counter.get("packets")).and_then(|count| count.as_u64());
                 if let (Some(name), Some(packets)) = (name, packets) {
                     counted.insert(format!("{place} {name}"), packets);
                 }
@@ -187,7 +194,8 @@ impl Run<'_> {
 
     fn firewall(&self, name: &str) -> Result<()> {
         let rules = self.city.router.nft_list(&["list", "ruleset"])?;
-        let text = if rules.trim().is_empty() { "# the router's firewall is empty\n".to_owned() } else { rules };
+        let text =
+            if rules.trim().is_empty() { "# the router's firewall is empty\n".to_owned() } else { rules };
         save(&self.task.out.join(name), &text)
     }
 
@@ -206,9 +214,8 @@ impl Run<'_> {
 
     fn decoy(&self, decoy: Decoy) -> Result<()> {
         let world = Arc::clone(&self.world);
-        let office = |number: usize| {
-            self.city.office.get(number).ok_or_else(|| Error::HostGone("office".into()))
-        };
+        let office =
+            |number: usize| self.city.office.get(number).ok_or_else(|| Error::HostGone("office".into()));
         match decoy {
             Decoy::AdministratorTelnet => {
                 world.say("decoy: the administrator logs in to a device by telnet");

@@ -138,7 +138,9 @@ mod tests {
     #[test]
     fn packets_read_back_and_their_checksums_hold() {
         let (a, b) = (Ipv4Addr::new(10, 1, 2, 3), Ipv4Addr::new(198, 18, 0, 9));
-        let tcp = Segment { src: (a, 4000), dst: (b, 23), seq: 7, ack: 0, flags: flag::SYN, window: 99, id: 1 }.packet(&[]);
+        let tcp =
+            Segment { src: (a, 4000), dst: (b, 23), seq: 7, ack: 0, flags: flag::SYN, window: 99, id: 1 }
+                .packet(&[]);
         let udp = datagram((a, 5000), (b, 53), 2, b"odd");
         for (packet, protocol, src_port, dst_port) in [(&tcp, 6, 4000, 23), (&udp, 17, 5000, 53)] {
             let seen = read_ipv4(packet).unwrap();

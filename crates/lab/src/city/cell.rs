@@ -42,7 +42,8 @@ pub fn enclose(starter: u32, program: &Path, arguments: &[String]) -> Result<u8>
     // Set after the credentials changed: changing them clears it.
     die_with_parent(Some(starter))?;
     let map = |file: &str, line: String| {
-        fs::write(file, line).map_err(|error| refused(nix::Error::from_raw(error.raw_os_error().unwrap_or(0))))
+        fs::write(file, line)
+            .map_err(|error| refused(nix::Error::from_raw(error.raw_os_error().unwrap_or(0))))
     };
     // Kernels before 3.19 have no setgroups file and need no line in it.
     let _ = fs::write("/proc/self/setgroups", "deny");
@@ -156,7 +157,9 @@ impl Inside {
     pub fn check(&self) -> Result<()> {
         let valid = self.token.len() == 8 && self.token.bytes().all(|byte| byte.is_ascii_hexdigit());
         if !valid || nix::net::if_::if_nametoindex(Self::marker(&self.token).as_str()).is_err() {
-            return Err(Error::Refused("the attack runs only inside the network namespaces that the drill made".into()));
+            return Err(Error::Refused(
+                "the attack runs only inside the network namespaces that the drill made".into(),
+            ));
         }
         Ok(())
     }

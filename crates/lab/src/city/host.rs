@@ -85,9 +85,8 @@ impl Host {
 
     /// Sets a kernel setting of the host's network.
     pub(crate) fn set(&self, key: &'static str, value: &'static str) -> Result<()> {
-        self.call(move || std::fs::write(format!("/proc/sys/{key}"), value)).and_then(|set| {
-            set.tried(|| format!("set {key} to {value}"))
-        })
+        self.call(move || std::fs::write(format!("/proc/sys/{key}"), value))
+            .and_then(|set| set.tried(|| format!("set {key} to {value}")))
     }
 }
 

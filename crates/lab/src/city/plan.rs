@@ -272,12 +272,8 @@ impl Plan {
             .filter(|device| device.telnet.as_ref().is_some_and(|telnet| telnet.factory))
             .map(|device| device.number)
             .collect();
-        let mut decoys = [
-            Decoy::AdministratorTelnet,
-            Decoy::FirmwareRollOut,
-            Decoy::InventoryPoll,
-            Decoy::TelemetryBurst,
-        ];
+        let mut decoys =
+            [Decoy::AdministratorTelnet, Decoy::FirmwareRollOut, Decoy::InventoryPoll, Decoy::TelemetryBurst];
         dice.shuffle(&mut decoys);
         let mut vectors = vec![Vector::Udp, Vector::Syn, Vector::Ack, Vector::Torture];
         dice.shuffle(&mut vectors);
@@ -297,8 +293,14 @@ impl Plan {
             citizens: (0..3).map(|number| public.host(20 + number * 7)).collect(),
             outside: Outside { scanner, report, loader, controller, provider, other_dns, firmware, broker },
             ports,
-            provider_zones: ["news", "shop", "music"].iter().map(|zone| format!("{zone}-{}.example", dice.word(4))).collect(),
-            other_zones: ["cloud", "clinic", "bus"].iter().map(|zone| format!("{zone}-{}.example", dice.word(4))).collect(),
+            provider_zones: ["news", "shop", "music"]
+                .iter()
+                .map(|zone| format!("{zone}-{}.example", dice.word(4)))
+                .collect(),
+            other_zones: ["cloud", "clinic", "bus"]
+                .iter()
+                .map(|zone| format!("{zone}-{}.example", dice.word(4)))
+                .collect(),
             timing: timing(&mut Dice::new(seed, "timing"), quick),
             vectors,
             rate: dice.range(13_000, 16_000) as u32,
@@ -469,7 +471,9 @@ fn device(
         }
         DeviceKind::TrafficLight => ([0x00, 0x50, 0xc2], format!("traffic-light-{nth}"), "TLC", "SEPAC/4.1"),
         DeviceKind::Meter => ([0x00, 0x1e, 0xb8], format!("smart-meter-{nth:02}"), "meter", ""),
-        DeviceKind::StreetLight => ([0x00, 0x0d, 0x6f], format!("street-light-{nth:02}"), "luminaire", "lwIP/1.4.1"),
+        DeviceKind::StreetLight => {
+            ([0x00, 0x0d, 0x6f], format!("street-light-{nth:02}"), "luminaire", "lwIP/1.4.1")
+        }
     };
     let (user, password, _) = weighted_factory(dice, 8);
     // The last two cameras had their password changed; the controllers have telnet too, with a good one.

@@ -52,7 +52,8 @@ impl City {
     pub(crate) fn build(world: Arc<World>) -> Result<Self> {
         let interface = Inside::marker(&world.token);
         let plan = &world.plan;
-        let outside_names = ["scanner", "report", "loader", "controller", "provider", "other-dns", "firmware", "broker"];
+        let outside_names =
+            ["scanner", "report", "loader", "controller", "provider", "other-dns", "firmware", "broker"];
         let mut city = Self {
             router: Host::raise("router")?,
             internet: Host::raise("internet")?,
@@ -81,7 +82,8 @@ impl City {
         let mut lines = String::from("link set lo up\n");
         let lans = [("street0", plan.street), ("office0", plan.office), ("public0", plan.public)];
         for (bridge, net) in lans {
-            let _ = writeln!(lines, "link add {bridge} type bridge stp_state 0 forward_delay 0 mcast_snooping 0");
+            let _ =
+                writeln!(lines, "link add {bridge} type bridge stp_state 0 forward_delay 0 mcast_snooping 0");
             let _ = writeln!(lines, "addr add {}/{} dev {bridge}", net.host(1), net.prefix);
             let _ = writeln!(lines, "link set {bridge} up promisc on");
         }
@@ -184,7 +186,8 @@ impl City {
         self.servers()?;
         self.attackers()?;
         for (host, device) in self.devices.iter().zip(&self.world.plan.devices) {
-            let (world, device, interface) = (Arc::clone(&self.world), device.clone(), self.interface.clone());
+            let (world, device, interface) =
+                (Arc::clone(&self.world), device.clone(), self.interface.clone());
             let on_run = self.on_run(device.number);
             host.start("boot", move || {
                 if let Err(error) = device::boot(&world, &device, &interface, on_run) {
@@ -219,7 +222,8 @@ impl City {
 
     fn servers(&self) -> Result<()> {
         let plan = &self.world.plan;
-        let zones = |zones: &[String], at: Ipv4Addr| zones.iter().map(|zone| (zone.clone(), at)).collect::<Vec<_>>();
+        let zones =
+            |zones: &[String], at: Ipv4Addr| zones.iter().map(|zone| (zone.clone(), at)).collect::<Vec<_>>();
         let mut authorities = BTreeMap::from_iter(zones(&plan.provider_zones, plan.outside.provider));
         authorities.extend(zones(&plan.other_zones, plan.outside.other_dns));
         self.router.start("resolver", move || drop(dns::resolver(authorities)))?;
@@ -239,12 +243,10 @@ impl City {
         let of_provider = names(&plan.provider_zones, &[]);
         let of_other =
             names(&plan.other_zones, &[("mqtt", plan.outside.broker), ("fw", plan.outside.firmware)]);
-        let world = Arc::clone(&self.world);
         let provider = self.outside("provider")?;
-        provider.start("dns", move || drop(dns::authority(of_provider, 4_000, &world.provider)))?;
+        provider.start("dns", move || drop(dns::authority(&of_provider)))?;
         provider.start("dns-tcp", || drop(crate::things::serve_tcp(53, 64, |_, _| {})))?;
-        self.outside("other-dns")?
-            .start("dns", move || drop(dns::authority(of_other, 40_000, &dns::Served::default())))?;
+        self.outside("other-dns")?.start("dns", move || drop(dns::authority(&of_other)))?;
         let broker = self.outside("broker")?;
         let world = Arc::clone(&self.world);
         broker.start("mqtt", move || drop(broker::mqtt(&world)))?;
@@ -298,7 +300,11 @@ impl City {
         let Some(host) = self.devices.get(plan.resident) else { return Ok(()) };
         let controller = std::net::SocketAddrV4::new(plan.outside.controller, plan.ports.controller);
         let at = clock::now();
-        lock(&self.world.infections).push(crate::city::world::Infection { device: plan.resident, at, login: at });
+        lock(&self.world.infections).push(crate::city::world::Infection {
+            device: plan.resident,
+            at,
+            login: at,
+        });
         start_bot(&self.world, host, plan.resident, program::Orders { controller }, None)
     }
 }

@@ -1,7 +1,7 @@
 //! What the hosts of one city share: the plan, the drill's own log, and the ground truth that they write down
 //! themselves. Nothing of it reaches Bastide.
 
-use crate::{clock, city::plan::Plan, things::dns::Served};
+use crate::{city::plan::Plan, clock};
 use model::Timestamp;
 use serde::Serialize;
 use std::{
@@ -67,7 +67,6 @@ pub(crate) struct World {
     pub(crate) telemetry: Mutex<Vec<Telemetry>>,
     pub(crate) lookups: Mutex<Vec<Lookup>>,
     pub(crate) ready: Mutex<BTreeSet<usize>>,
-    pub(crate) provider: Served,
     /// Attack packets that bots handed to their network, by device.
     pub(crate) attack_sent: Mutex<BTreeMap<usize, u64>>,
     /// Attack packets of the current tenth of a second, of all bots: bounded by construction.
@@ -103,7 +102,6 @@ impl World {
             telemetry: Mutex::new(vec![Telemetry::default(); devices]),
             lookups: Mutex::default(),
             ready: Mutex::default(),
-            provider: Served::default(),
             attack_sent: Mutex::default(),
             budget: AtomicU64::new(0),
             repaired: Mutex::default(),
@@ -116,7 +114,8 @@ impl World {
     /// Writes into the drill's log and tells whoever watches.
     pub(crate) fn say(&self, what: impl Into<String>) {
         let entry = Entry { at: clock::now(), what: what.into() };
-        let _ = writeln!(std::io::stderr(), "  {:5.1} s  {}", entry.at.seconds_since(self.started), entry.what);
+        let _ =
+            writeln!(std::io::stderr(), "  {:5.1} s  {}", entry.at.seconds_since(self.started), entry.what);
         lock(&self.log).push(entry);
     }
 

@@ -2,7 +2,7 @@
 //! is Bastide's to say, and where it claims an effect the captures are asked.
 
 use crate::{
-    city::world::{World, lock},
+    city::world::{Lookup, World, lock},
     error::Result,
     guard::Seen,
     measure::{
@@ -11,9 +11,12 @@ use crate::{
     },
     run::{Mode, Task},
 };
-use model::Timestamp;
+use model::{Incident, Role, Severity, Timestamp};
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, net::Ipv4Addr};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr},
+};
 
 /// When the run's phases were.
 #[derive(Clone, Copy, Debug, Default)]
@@ -39,6 +42,35 @@ pub struct Act {
     pub why: String,
     /// When it was in force.
     pub applied: Option<Timestamp>,
+}
+
+/// What Bastide told of an incident.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Told {
+    /// When that arrived.
+    pub at: Timestamp,
+    /// The incident.
+    pub id: String,
+    /// Its headline.
+    pub title: String,
+    /// How bad it is.
+    pub severity: Severity,
+    /// Who is in it, and as what.
+    pub assets: Vec<(IpAddr, Role)>,
+}
+
+impl Told {
+    fn read(message: &crate::guard::Message) -> Option<Self> {
+        let value: serde_json::Value = serde_json::from_str(&message.text).ok()?;
+        let incident: Incident = serde_json::from_value(value.get("incident")?.clone()).ok()?;
+        Some(Self {
+            at: message.at,
+            id: incident.id.to_string(),
+            title: incident.title,
+            severity: incident.severity,
+            assets: incident.assets.iter().map(|asset| (asset.address, asset.role)).collect(),
+        })
+    }
 }
 
 /// Undo, pressed live.
@@ -118,7 +150,8 @@ pub struct Outcome {
     pub attack_left: u64,
     /// Flood packets from the street that the victim got, by its own counter.
     pub victim_got: u64,
-    /// Packets that the victim got from the city's resolver, by its own counter.
+    /// Questions for random names that reached the victim by the city's resolver, by the capture at the internet
+    /// provider.
     pub victim_by_resolver: u64,
     /// The most flood packets in one second.
     pub peak: u64,
@@ -132,6 +165,10 @@ pub struct Outcome {
     pub names_before: Names,
     /// Lookups during the attack.
     pub names_during: Names,
+    /// Of these, names that the victim is the authority for.
+    pub names_of_victim: Names,
+    /// What Bastide told of incidents, as it arrived.
+    pub told: Vec<Told>,
     /// Commands in force.
     pub acts: Vec<Act>,
     /// Whom they cut wrongly.
@@ -184,14 +221,19 @@ pub(crate) fn sum_up(
         wrong.map(|address| format!("{} ({})", plan.name(*address), act.action)).collect::<Vec<_>>()
     });
     let contained = seen.acts.iter().filter(|act| {
-        act.device && act.addresses.iter().any(|address| infected.contains(address) || logged_in.contains(address))
+        act.device
+            && act.addresses.iter().any(|address| infected.contains(address) || logged_in.contains(address))
     });
-    let named = |told: &&crate::guard::Told| {
-        infected.iter().chain(&logged_in).any(|address| told.text.contains(&address.to_string()))
+    let told: Vec<Told> = seen.told.iter().filter_map(Told::read).collect();
+    let named = |told: &&Told| {
+        let ours =
+            |address: &IpAddr| infected.iter().chain(&logged_in).any(|own| IpAddr::V4(*own) == *address);
+        told.assets.iter().any(|(address, _)| ours(address))
     };
     let bots = |tally: &Tally| tally.attacks.clone().into_iter().filter(|(from, _)| infected.contains(from));
     let end = marks.end.unwrap_or(world.started);
-    let (lost, telemetry) = telemetry(world, &infections.iter().map(|one| one.device).collect::<Vec<_>>(), end);
+    let (lost, telemetry) =
+        telemetry(world, &infections.iter().map(|one| one.device).collect::<Vec<_>>(), end);
     let decoys = lock(&world.decoys).clone();
     Ok(Outcome {
         mode: task.mode,
@@ -203,21 +245,23 @@ pub(crate) fn sum_up(
         login: lock(&world.logins).values().min().copied(),
         takeover: infections.iter().map(|infection| infection.at).min(),
         first_attack: bots(&street).map(|(_, span)| span.first).min(),
-        finding: seen.told.iter().find(named).map(|told| told.at),
+        finding: told.iter().find(named).map(|told| told.at),
         contained: contained.filter_map(|act| act.applied).min(),
         last_left: bots(&internet).map(|(_, span)| span.last).max(),
         attack_sent: lock(&world.attack_sent).values().sum(),
         attack_left: bots(&internet).map(|(_, span)| span.packets).sum(),
         victim_got: counters.get("victim from_street").copied().unwrap_or(0),
-        victim_by_resolver: counters.get("victim from_resolver").copied().unwrap_or(0),
+        victim_by_resolver: internet.by_resolver,
         peak: internet.peak,
         loud_seconds: internet.loud_seconds,
         lost,
         telemetry,
-        names_before: names(world, marks.guarded, marks.attack),
-        names_during: names(world, marks.attack, marks.attack_over),
+        names_before: names(world, marks.guarded, marks.attack, false),
+        names_during: names(world, marks.attack, marks.attack_over, false),
+        names_of_victim: names(world, marks.attack, marks.attack_over, true),
         wrongly: wrongly.collect(),
         acts: seen.acts,
+        told,
         decoys_hurt: decoys.iter().filter(|decoy| !decoy.ok).map(|decoy| decoy.what.clone()).collect(),
         decoys: decoys.len(),
         undone,
@@ -251,10 +295,11 @@ fn telemetry(world: &World, infected: &[usize], end: Timestamp) -> (Vec<Lost>, u
     (lost, total)
 }
 
-fn names(world: &World, from: Option<Timestamp>, to: Option<Timestamp>) -> Names {
+fn names(world: &World, from: Option<Timestamp>, to: Option<Timestamp>, of_victim: bool) -> Names {
     let (Some(from), Some(to)) = (from, to) else { return Names::default() };
     let lookups = lock(&world.lookups);
-    let within: Vec<_> = lookups.iter().filter(|lookup| lookup.at >= from && lookup.at < to).collect();
+    let within = |lookup: &&Lookup| lookup.at >= from && lookup.at < to && (lookup.provider || !of_victim);
+    let within: Vec<_> = lookups.iter().filter(within).collect();
     let mut took: Vec<u64> = within.iter().filter_map(|lookup| lookup.took).collect();
     took.sort_unstable();
     let at = |share: f64| {

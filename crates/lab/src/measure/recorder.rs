@@ -123,7 +123,8 @@ impl Queue<'_> {
             for _ in 0..512 {
                 let mut slices = [IoSliceMut::new(&mut buffer)];
                 let flags = MsgFlags::MSG_TRUNC | MsgFlags::MSG_DONTWAIT;
-                let Ok(message) = recvmsg::<LinkAddr>(socket.as_raw_fd(), &mut slices, Some(&mut space), flags)
+                let Ok(message) =
+                    recvmsg::<LinkAddr>(socket.as_raw_fd(), &mut slices, Some(&mut space), flags)
                 else {
                     break;
                 };
@@ -155,7 +156,11 @@ impl Queue<'_> {
         self.waiting.sort_by_key(|(at, ..)| *at);
         let newest = self.waiting.last().map_or(0, |(at, ..)| *at);
         let now = crate::clock::now().micros().max(newest);
-        let due = if all { self.waiting.len() } else { self.waiting.partition_point(|(at, ..)| *at < now - 50_000) };
+        let due = if all {
+            self.waiting.len()
+        } else {
+            self.waiting.partition_point(|(at, ..)| *at < now - 50_000)
+        };
         self.waiting.drain(..due).collect()
     }
 }
@@ -166,7 +171,8 @@ const SHARES: u32 = 16;
 
 /// Packet sockets that together see one interface, each its share; filters in the kernel keep the rest out.
 fn open(interface: &str) -> Result<(Vec<Socket>, usize)> {
-    let index = nix::net::if_::if_nametoindex(interface).tried(|| format!("find the interface {interface}"))?;
+    let index =
+        nix::net::if_::if_nametoindex(interface).tried(|| format!("find the interface {interface}"))?;
     let socket = |share: u32| -> std::io::Result<Socket> {
         let socket = Socket::new(Domain::PACKET, Type::RAW, Some(Protocol::from(EVERY_PROTOCOL)))?;
         let load = |code, value| SockFilter::new(code, 0, 0, value);
@@ -208,7 +214,8 @@ fn file_header() -> Vec<u8> {
 /// Where the file is none of the lab's own captures.
 pub(crate) fn read(path: &Path, mut each: impl FnMut(i64, &[u8])) -> Result<()> {
     let bytes = std::fs::read(path).tried(|| format!("read {}", path.display()))?;
-    let wrong = || Error::Format { path: path.to_owned(), expected: "expected a capture of the lab's own".into() };
+    let wrong =
+        || Error::Format { path: path.to_owned(), expected: "expected a capture of the lab's own".into() };
     let mut rest = bytes.strip_prefix(file_header().as_slice()).ok_or_else(wrong)?;
     let value = |from: &[u8], at: usize| -> Option<u32> {
         Some(u32::from_le_bytes(from.get(at..at + 4)?.try_into().ok()?))

@@ -4,6 +4,7 @@ use crate::{
     city::plan::Plan,
     error::Result,
     measure::recorder,
+    things::{citizen, dns},
     wire::{Seen, flag, read_ipv4},
 };
 use model::Timestamp;
@@ -38,7 +39,7 @@ pub(crate) struct Tally {
     pub(crate) to_victim: u64,
     /// Everything that infected devices sent to anybody but the broker, the resolver and the time server.
     pub(crate) talk: BTreeMap<Ipv4Addr, Span>,
-    /// Questions to the victim that came by the city's resolver.
+    /// Questions for random names that the city's resolver passed on to the victim.
     pub(crate) by_resolver: u64,
     /// The most packets to the victim in any one second.
     pub(crate) peak: u64,
@@ -53,7 +54,8 @@ pub(crate) fn count(path: &Path, plan: &Plan) -> Result<Tally> {
     let victim = plan.outside.provider;
     recorder::read(path, |at, frame| {
         tally.packets += 1;
-        let Some(seen) = frame.get(14..).filter(|_| frame.get(12..14) == Some(&[8, 0])).and_then(read_ipv4) else {
+        let Some(seen) = frame.get(14..).filter(|_| frame.get(12..14) == Some(&[8, 0])).and_then(read_ipv4)
+        else {
             return;
         };
         let from_street = plan.street.contains(seen.src) && seen.src != plan.gateway();
@@ -61,7 +63,7 @@ pub(crate) fn count(path: &Path, plan: &Plan) -> Result<Tally> {
             if from_street {
                 tally.to_victim += 1;
                 *seconds.entry(at / 1_000_000).or_default() += 1;
-            } else if seen.src == plan.wan {
+            } else if seen.src == plan.wan && seen.protocol == 17 && is_random(frame) {
                 tally.by_resolver += 1;
             }
         }
@@ -76,6 +78,12 @@ pub(crate) fn count(path: &Path, plan: &Plan) -> Result<Tally> {
     tally.peak = seconds.values().copied().max().unwrap_or(0);
     tally.loud_seconds = seconds.values().filter(|count| **count >= 10_000).count() as u64;
     Ok(tally)
+}
+
+/// A question for a name that no citizen asks for.
+fn is_random(frame: &[u8]) -> bool {
+    let name = frame.get(42..).and_then(dns::asked).map(|(name, _)| name);
+    name.is_some_and(|name| !citizen::HOSTS.contains(&name.split('.').next().unwrap_or_default()))
 }
 
 /// A packet that only the attack sends: anything to the victim, and a SYN to the ports that the scan looks at.

@@ -1,11 +1,7 @@
 //! The bot: says hello to its controller, keeps alive, looks for neighbours, and attacks when it is told to.
 
 use crate::{
-    city::{
-        cell::Inside,
-        plan::Subnet,
-        world::World,
-    },
+    city::{cell::Inside, plan::Subnet, world::World},
     clock,
     error::Result,
     mirai::{
@@ -68,7 +64,9 @@ impl Bot {
     fn obey(&self, mut stream: TcpStream) {
         let every = Duration::from_millis(self.world.plan.timing.keep_alive);
         let hello = [0, 0, 0, 1, 4, b'a', b'r', b'm', b'7'];
-        if stream.write_all(&hello).is_err() || stream.set_read_timeout(Some(Duration::from_millis(100))).is_err() {
+        if stream.write_all(&hello).is_err()
+            || stream.set_read_timeout(Some(Duration::from_millis(100))).is_err()
+        {
             return;
         }
         let mut pinged = Instant::now();

@@ -120,7 +120,9 @@ pub(crate) fn listen(stream: &mut TcpStream) -> Word {
     let mut length = [0; 2];
     match stream.read_exact(&mut length) {
         Ok(()) => {}
-        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => return Word::Nothing,
+        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+            return Word::Nothing;
+        }
         Err(_) => return Word::Gone,
     }
     let length = usize::from(word(&length, 0).unwrap_or(0));

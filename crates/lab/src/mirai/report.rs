@@ -22,7 +22,12 @@ pub(crate) struct Report {
 }
 
 /// A scanner reports.
-pub(crate) fn send(to: SocketAddrV4, device: SocketAddrV4, user: &str, password: &str) -> std::io::Result<()> {
+pub(crate) fn send(
+    to: SocketAddrV4,
+    device: SocketAddrV4,
+    user: &str,
+    password: &str,
+) -> std::io::Result<()> {
     let mut stream = TcpStream::connect_timeout(&to.into(), Duration::from_secs(2))?;
     let mut report = vec![0];
     report.extend(device.ip().octets());

@@ -67,7 +67,8 @@ impl Scan {
             for _ in 0..PER_SECOND / 10 {
                 let net = self.into.get(dice.range(0, (self.into.len() as u64).saturating_sub(1)) as usize);
                 let Some(net) = net.copied() else { return Ok(()) };
-                let to = inside.target(net.host(dice.range(1, u64::from(net.size()).saturating_sub(2)) as u32))?;
+                let to =
+                    inside.target(net.host(dice.range(1, u64::from(net.size()).saturating_sub(2)) as u32))?;
                 let port = if sent % 10 == 9 { seldom } else { often };
                 sent += 1;
                 let syn = Segment {
@@ -103,7 +104,8 @@ impl Scan {
         let device = self.device;
         let _ = thread::Builder::new().name("guess".into()).spawn(move || {
             let mut dice = Dice::new(world.plan.seed, &purpose);
-            let mut rest: Vec<(&str, &str)> = FACTORY.iter().take(8).map(|(user, word, _)| (*user, *word)).collect();
+            let mut rest: Vec<(&str, &str)> =
+                FACTORY.iter().take(8).map(|(user, word, _)| (*user, *word)).collect();
             while !rest.is_empty() {
                 let (user, password, _) = weighted_factory(&mut dice, 8);
                 let Some(at) = rest.iter().position(|entry| *entry == (user, password)) else { continue };
@@ -124,7 +126,8 @@ impl Scan {
                         if let Some(found) = world.plan.device_at(*open.ip()) {
                             lock(&world.logins).entry(found.number).or_insert_with(clock::now);
                             let who = device.and_then(|device| world.plan.devices.get(device));
-                            let who = who.map_or("the scanner".to_owned(), |bot| format!("the bot in {}", bot.name));
+                            let who = who
+                                .map_or("the scanner".to_owned(), |bot| format!("the bot in {}", bot.name));
                             world.say(format!("{who} logged in to {} with a factory password", found.name));
                         }
                         let to = SocketAddrV4::new(world.plan.outside.report, world.plan.ports.report);
@@ -177,4 +180,3 @@ pub(crate) fn outside(world: &Arc<World>) -> Result<()> {
     let over = Arc::clone(world);
     scan.run(world, move || over.scan_over.load(Relaxed))
 }
-

@@ -67,7 +67,8 @@ fn published(kind: u8, body: &[u8], world: &World) -> Option<Vec<u8>> {
 /// One MQTT control packet: its first byte and its body.
 fn packet(stream: &mut impl Read) -> std::io::Result<(u8, Vec<u8>)> {
     let mut byte = [0; 1];
-    let mut next = |stream: &mut dyn Read| stream.read_exact(&mut byte).map(|()| byte.first().copied().unwrap_or(0));
+    let mut next =
+        |stream: &mut dyn Read| stream.read_exact(&mut byte).map(|()| byte.first().copied().unwrap_or(0));
     let kind = next(stream)?;
     let mut length = 0_usize;
     for shift in [0, 7, 14, 21] {
@@ -109,8 +110,10 @@ pub(crate) struct Connection {
 impl Connection {
     /// Connects and says who it is.
     pub(crate) fn open(broker: Ipv4Addr, name: &str) -> std::io::Result<Self> {
-        let mut stream =
-            TcpStream::connect_timeout(&SocketAddrV4::new(broker, MQTT).into(), Duration::from_millis(1_500))?;
+        let mut stream = TcpStream::connect_timeout(
+            &SocketAddrV4::new(broker, MQTT).into(),
+            Duration::from_millis(1_500),
+        )?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(Duration::from_millis(1_500)))?;
         let length = (12 + name.len()) as u8;
@@ -147,7 +150,8 @@ impl Connection {
         match self.stream.read(&mut buffer) {
             Ok(0) => return Err(std::io::ErrorKind::ConnectionReset.into()),
             Ok(length) => drop(self.waiting.drain(..(length / 4).min(self.waiting.len()))),
-            Err(error) if matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) => {}
+            Err(error)
+                if matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) => {}
             Err(error) => return Err(error),
         }
         let patience = 3.0;

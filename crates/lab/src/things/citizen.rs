@@ -26,7 +26,8 @@ pub(crate) fn live(world: &World, number: usize) {
         let Some((zone, provider)) = zones.get(at) else { return };
         let name = format!("{}.{zone}", dice.pick(&HOSTS));
         let at = clock::now();
-        let found = dns::resolve(plan.public.host(1), &name, dice.next() as u16, Duration::from_millis(2_500));
+        let found =
+            dns::resolve(plan.public.host(1), &name, dice.next() as u16, Duration::from_millis(2_500));
         let took = found.map(|(_, took)| took);
         lock(&world.lookups).push(Lookup { at, took, provider: *provider });
         clock::pause(dice.range(60, 200));

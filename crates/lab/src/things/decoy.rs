@@ -20,7 +20,9 @@ pub(crate) fn administrator(world: &World) {
     let strong: Vec<_> = plan
         .devices
         .iter()
-        .filter_map(|device| device.telnet.clone().filter(|telnet| !telnet.factory).map(|telnet| (device, telnet)))
+        .filter_map(|device| {
+            device.telnet.clone().filter(|telnet| !telnet.factory).map(|telnet| (device, telnet))
+        })
         .collect();
     let at = (plan.seed % (strong.len() as u64).max(1)) as usize;
     let Some((device, telnet)) = strong.get(at) else { return };
@@ -29,7 +31,11 @@ pub(crate) fn administrator(world: &World) {
         if !client.log_in(&telnet.user, &telnet.password)? {
             return Ok(false);
         }
-        for line in if device.kind == DeviceKind::TrafficLight { ["show plan", "uptime"] } else { ["uptime", "ls /etc"] } {
+        for line in if device.kind == DeviceKind::TrafficLight {
+            ["show plan", "uptime"]
+        } else {
+            ["uptime", "ls /etc"]
+        } {
             client.say(line)?;
             client.expect(&["# ", "> "])?;
         }
@@ -86,9 +92,9 @@ pub(crate) fn inventory(world: &World) {
         // SNMP: the system's description, version 2c, community public.
         if let Ok(socket) = UdpSocket::bind(("0.0.0.0", 0)) {
             let ask = [
-                0x30, 0x29, 0x02, 0x01, 0x01, 0x04, 0x06, b'p', b'u', b'b', b'l', b'i', b'c', 0xa0, 0x1c, 0x02, 0x04,
-                0x12, 0x34, 0x56, 0x78, 0x02, 0x01, 0x00, 0x02, 0x01, 0x00, 0x30, 0x0e, 0x30, 0x0c, 0x06, 0x08, 0x2b,
-                0x06, 0x01, 0x02, 0x01, 0x01, 0x01, 0x00, 0x05, 0x00,
+                0x30, 0x29, 0x02, 0x01, 0x01, 0x04, 0x06, b'p', b'u', b'b', b'l', b'i', b'c', 0xa0, 0x1c,
+                0x02, 0x04, 0x12, 0x34, 0x56, 0x78, 0x02, 0x01, 0x00, 0x02, 0x01, 0x00, 0x30, 0x0e, 0x30,
+                0x0c, 0x06, 0x08, 0x2b, 0x06, 0x01, 0x02, 0x01, 0x01, 0x01, 0x00, 0x05, 0x00,
             ];
             let _ = socket.send_to(&ask, (device.address, 161));
         }

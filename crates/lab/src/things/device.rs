@@ -27,14 +27,25 @@ const BURST: u32 = 25;
 
 /// Brings a device up: gets its address, starts its servers and its telemetry. Runs on the device's host.
 pub(crate) fn boot(world: &Arc<World>, device: &Device, interface: &str, on_run: OnRun) -> Result<()> {
-    let client =
-        dhcp::Client { mac: device.mac, hostname: device.name.clone(), vendor_class: device.vendor_class.clone() };
+    let client = dhcp::Client {
+        mac: device.mac,
+        hostname: device.name.clone(),
+        vendor_class: device.vendor_class.clone(),
+    };
     let address = client.obtain(interface)?;
     let prefix = world.plan.street.prefix;
     let gateway = world.plan.gateway();
     let lines = format!("addr add {address}/{prefix} dev {interface}\nroute add default via {gateway}\n");
     crate::city::host::command("ip", ["-batch", "-"], &lines)?;
     servers(device, on_run)?;
+    let mut dice = Dice::new(world.plan.seed, &format!("lease {}", device.number));
+    let own = interface.to_owned();
+    spawn("lease", move || {
+        loop {
+            clock::pause(dice.range(3_000, 6_000));
+            let _ = client.renew(&own, address);
+        }
+    })?;
     let (shared, number) = (Arc::clone(world), device.number);
     spawn("telemetry", move || telemetry(&shared, number))?;
     let shared = Arc::clone(world);
@@ -78,7 +89,12 @@ fn servers(device: &Device, on_run: OnRun) -> Result<()> {
 fn broker(world: &World, device: usize) -> Ipv4Addr {
     let Some(zone) = world.plan.other_zones.first() else { return Ipv4Addr::UNSPECIFIED };
     loop {
-        let found = dns::resolve(world.plan.gateway(), &format!("mqtt.{zone}"), device as u16, Duration::from_secs(1));
+        let found = dns::resolve(
+            world.plan.gateway(),
+            &format!("mqtt.{zone}"),
+            device as u16,
+            Duration::from_secs(1),
+        );
         if let Some((address, _)) = found {
             return address;
         }

@@ -18,6 +18,8 @@ const DISCOVER: u8 = 1;
 const OFFER: u8 = 2;
 const REQUEST: u8 = 3;
 const ACK: u8 = 5;
+/// Seconds for which an address is lent. Hours in a real street; here every device renews while the drill looks on.
+const LEASE: u32 = 16;
 
 struct Message {
     operation: u8,
@@ -93,7 +95,8 @@ pub(crate) fn serve(plan: &Plan) -> Result<()> {
     let mut buffer = [0; 1500];
     loop {
         let Ok((length, _)) = socket.recv_from(&mut buffer) else { continue };
-        let Some(asked) = buffer.get(..length).and_then(Message::read).filter(|asked| asked.operation == 1) else {
+        let Some(asked) = buffer.get(..length).and_then(Message::read).filter(|asked| asked.operation == 1)
+        else {
             continue;
         };
         let Some(device) = plan.devices.iter().find(|device| device.mac == asked.client) else { continue };
@@ -107,7 +110,7 @@ pub(crate) fn serve(plan: &Plan) -> Result<()> {
             (3, gateway.octets().to_vec()),
             (6, gateway.octets().to_vec()),
             (42, gateway.octets().to_vec()),
-            (51, 3_600_u32.to_be_bytes().to_vec()),
+            (51, LEASE.to_be_bytes().to_vec()),
             (54, gateway.octets().to_vec()),
         ]);
         let reply = Message { operation: 2, yours: device.address, kind, options, ..asked };
@@ -140,6 +143,15 @@ impl Client {
         Err(Error::Late { what: format!("an address for {}", self.hostname), seconds: 8 })
     }
 
+    /// Asks for the same address again, as a device does half-way through its lease.
+    pub(crate) fn renew(&self, interface: &str, address: Ipv4Addr) -> Result<()> {
+        let socket = socket(interface, 68)?;
+        socket.set_read_timeout(Some(Duration::from_millis(700))).tried(|| "set a timeout".into())?;
+        let [.., c, d, e, f] = self.mac.0;
+        self.exchange(&socket, [d, c, f, e], REQUEST, Some(address));
+        Ok(())
+    }
+
     fn exchange(
         &self,
         socket: &UdpSocket,
@@ -156,8 +168,14 @@ impl Client {
         if let Some(wanted) = wanted {
             options.insert(50, wanted.octets().to_vec());
         }
-        let ask =
-            Message { operation: 1, transaction, client: self.mac, yours: Ipv4Addr::UNSPECIFIED, kind, options };
+        let ask = Message {
+            operation: 1,
+            transaction,
+            client: self.mac,
+            yours: Ipv4Addr::UNSPECIFIED,
+            kind,
+            options,
+        };
         let _ = socket.send_to(&ask.bytes(), (Ipv4Addr::BROADCAST, 67));
         let mut buffer = [0; 1500];
         loop {
@@ -174,7 +192,6 @@ impl Client {
         }
     }
 }
-
 
 #[cfg(test)]
 mod tests {

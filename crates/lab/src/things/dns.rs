@@ -10,10 +10,7 @@ use crate::{
 use std::{
     collections::{BTreeMap, HashMap},
     net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket},
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
+    sync::{Arc, Mutex, PoisonError},
     thread,
     time::{Duration, Instant},
 };
@@ -90,42 +87,21 @@ fn answered(message: &[u8]) -> Option<std::result::Result<Ipv4Addr, u8>> {
     Some(Ok(Ipv4Addr::from(data)))
 }
 
-/// How an authority fared.
-#[derive(Debug, Default)]
-pub(crate) struct Served {
-    /// Datagrams that reached it.
-    pub(crate) received: AtomicU64,
-    /// Of those, dropped because there were more than it can take.
-    pub(crate) dropped: AtomicU64,
-}
-
 /// An authority: knows some names exactly, and that others of its zones do not exist.
-///
-/// It can take `capacity` datagrams a second, as a real one has an end; what is more is dropped and counted.
-pub(crate) fn authority(names: BTreeMap<String, Ipv4Addr>, capacity: u32, served: &Served) -> Result<()> {
+pub(crate) fn authority(names: &BTreeMap<String, Ipv4Addr>) -> Result<()> {
     let socket = UdpSocket::bind(("0.0.0.0", 53)).tried(|| "open the authority's port 53".into())?;
     crowd(&socket);
     let mut buffer = [0; 1500];
-    let (mut second, mut taken) = (Instant::now(), 0);
     loop {
         let Ok((length, from)) = socket.recv_from(&mut buffer) else { continue };
-        served.received.fetch_add(1, Relaxed);
-        // Its day is cut into tenths of a second.
-        if second.elapsed() > Duration::from_millis(100) {
-            (second, taken) = (Instant::now(), 0);
-        }
-        taken += 1;
-        if taken > capacity / 10 {
-            served.dropped.fetch_add(1, Relaxed);
-            continue;
-        }
-        let Some(message) = buffer.get(..length).filter(|message| message.get(2).is_some_and(|flags| flags & 0x80 == 0))
+        let question =
+            buffer.get(..length).filter(|message| message.get(2).is_some_and(|flags| flags & 0x80 == 0));
+        let Some((question, (name, _))) = question.and_then(|question| Some((question, asked(question)?)))
         else {
             continue;
         };
-        let Some((name, _)) = asked(message) else { continue };
         let outcome = names.get(&name).copied().ok_or(NO_SUCH_NAME);
-        if let Some(reply) = answer(message, outcome, true) {
+        if let Some(reply) = answer(question, outcome, true) {
             let _ = socket.send_to(&reply, from);
         }
     }
@@ -193,9 +169,15 @@ pub(crate) fn resolver(zones: BTreeMap<String, Ipv4Addr>) -> Result<()> {
         }
         memory.next = memory.next.wrapping_mul(25_173).wrapping_add(13_849);
         let id = memory.next;
-        let _ = out.send_to(&super::dns::question(id, &name, false), (authority, 53));
-        let open =
-            Open { client, question: question.to_vec(), name, authority, asked: Instant::now(), again: false };
+        let _ = out.send_to(&self::question(id, &name, false), (authority, 53));
+        let open = Open {
+            client,
+            question: question.to_vec(),
+            name,
+            authority,
+            asked: Instant::now(),
+            again: false,
+        };
         memory.open.insert(id, open);
     }
 }
@@ -212,7 +194,8 @@ fn take_answers(back: &UdpSocket, front: &UdpSocket, memory: &Mutex<Memory>) {
         {
             let mut memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(open) = memory.open.remove(&id) {
-                let _ = answer(&open.question, outcome, false).map(|reply| front.send_to(&reply, open.client));
+                let _ =
+                    answer(&open.question, outcome, false).map(|reply| front.send_to(&reply, open.client));
                 if memory.known.len() >= REMEMBERED {
                     memory.known.clear();
                 }
@@ -241,7 +224,12 @@ fn take_answers(back: &UdpSocket, front: &UdpSocket, memory: &Mutex<Memory>) {
 }
 
 /// One question to a resolver: the address and how long the answer took, in microseconds.
-pub(crate) fn resolve(resolver: Ipv4Addr, name: &str, id: u16, patience: Duration) -> Option<(Ipv4Addr, u64)> {
+pub(crate) fn resolve(
+    resolver: Ipv4Addr,
+    name: &str,
+    id: u16,
+    patience: Duration,
+) -> Option<(Ipv4Addr, u64)> {
     let socket = UdpSocket::bind(("0.0.0.0", 0)).ok()?;
     socket.connect(SocketAddrV4::new(resolver, 53)).ok()?;
     socket.set_read_timeout(Some(patience)).ok()?;

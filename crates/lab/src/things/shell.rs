@@ -130,7 +130,8 @@ impl Shell {
         if self.device.fetcher != Fetcher::Wget {
             return b"wget: applet not found\r\n".to_vec();
         }
-        let Some((host, path)) = words.iter().find_map(|word| word.strip_prefix("http://")?.split_once('/')) else {
+        let Some((host, path)) = words.iter().find_map(|word| word.strip_prefix("http://")?.split_once('/'))
+        else {
             return b"BusyBox v1.22.1 (2016-06-03 11:21:36 CST) multi-call binary.\r\n\r\nUsage: wget [-csq] URL\r\n".to_vec();
         };
         let at = if host.contains(':') { host.parse() } else { format!("{host}:80").parse() };
@@ -266,9 +267,14 @@ mod tests {
     fn it_answers_as_mirai_expects() {
         check("/bin/busybox ECCHI", "ECCHI: applet not found\r\n");
         check("enable", "");
-        check("/bin/busybox wget; /bin/busybox tftp; /bin/busybox ECCHI",
-            "wget: applet not found\r\ntftp: applet not found\r\nECCHI: applet not found\r\n");
-        check("/bin/busybox echo -e '\\x6b\\x61\\x6d\\x69/dev' > /dev/.nippon; /bin/busybox cat /dev/.nippon", "kami/dev\r\n");
+        check(
+            "/bin/busybox wget; /bin/busybox tftp; /bin/busybox ECCHI",
+            "wget: applet not found\r\ntftp: applet not found\r\nECCHI: applet not found\r\n",
+        );
+        check(
+            "/bin/busybox echo -e '\\x6b\\x61\\x6d\\x69/dev' > /dev/.nippon; /bin/busybox cat /dev/.nippon",
+            "kami/dev\r\n",
+        );
         check("echo -ne 'a;b'", "a;b");
         check("./nothing", "-sh: ./nothing: not found\r\n");
         check("", "");
@@ -279,7 +285,9 @@ mod tests {
     fn only_the_drills_own_program_runs_and_only_whole() {
         let orders = program::Orders { controller: "198.18.0.1:23".parse().unwrap() };
         let whole = program::build(&orders, 1400);
-        for (content, ran) in [(whole.clone(), 1), (whole[..700].to_vec(), 0), (b"#!/bin/sh\nreboot\n".to_vec(), 0)] {
+        for (content, ran) in
+            [(whole.clone(), 1), (whole[..700].to_vec(), 0), (b"#!/bin/sh\nreboot\n".to_vec(), 0)]
+        {
             let (mut shell, runs) = shell(Fetcher::Echo);
             for chunk in content.chunks(128) {
                 let escaped: String = chunk.iter().map(|byte| format!("\\x{byte:02x}")).collect();

@@ -145,7 +145,11 @@ impl Client {
             let read = buffer.get(..length).unwrap_or_default();
             self.negotiate(read)?;
             // The ELF header of /bin/echo may hold any byte; only the opening is negotiation.
-            self.seen.extend(if read.starts_with(&[IAC]) { without_negotiation(read) } else { read.to_vec() });
+            self.seen.extend(if read.starts_with(&[IAC]) {
+                without_negotiation(read)
+            } else {
+                read.to_vec()
+            });
         }
     }
 

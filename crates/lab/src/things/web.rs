@@ -56,8 +56,9 @@ pub(crate) fn http(
 pub(crate) fn fetch(at: SocketAddrV4, host: &str, path: &str, agent: &str) -> Option<Vec<u8>> {
     let mut stream = TcpStream::connect_timeout(&at.into(), Duration::from_secs(2)).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(4))).ok()?;
-    let request =
-        format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: {agent}\r\nAccept: */*\r\nConnection: close\r\n\r\n");
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: {agent}\r\nAccept: */*\r\nConnection: close\r\n\r\n"
+    );
     stream.write_all(request.as_bytes()).ok()?;
     let (answer, mut body) = head(&mut stream)?;
     let length: usize = answer
@@ -93,7 +94,8 @@ pub(crate) fn rtsp_ask(camera: Ipv4Addr) -> bool {
         let at = SocketAddrV4::new(camera, 554);
         let mut stream = TcpStream::connect_timeout(&at.into(), Duration::from_secs(1)).ok()?;
         stream.set_read_timeout(Some(Duration::from_secs(2))).ok()?;
-        let request = format!("OPTIONS rtsp://{camera}/ch0 RTSP/1.0\r\nCSeq: 1\r\nUser-Agent: vms/4.2\r\n\r\n");
+        let request =
+            format!("OPTIONS rtsp://{camera}/ch0 RTSP/1.0\r\nCSeq: 1\r\nUser-Agent: vms/4.2\r\n\r\n");
         stream.write_all(request.as_bytes()).ok()?;
         head(&mut stream).map(|(answer, _)| answer.starts_with("RTSP/1.0 200"))
     };
@@ -107,7 +109,9 @@ fn ntp_time() -> [u8; 8] {
     let seconds = micros.div_euclid(1_000_000).wrapping_add(NTP_EPOCH) as u32;
     let fraction = ((micros.rem_euclid(1_000_000) as u64) << 32) / 1_000_000;
     let mut time = [0; 8];
-    for (to, from) in time.iter_mut().zip(seconds.to_be_bytes().into_iter().chain((fraction as u32).to_be_bytes())) {
+    for (to, from) in
+        time.iter_mut().zip(seconds.to_be_bytes().into_iter().chain((fraction as u32).to_be_bytes()))
+    {
         *to = from;
     }
     time
@@ -169,6 +173,7 @@ pub(crate) fn take_posts(port: u16, take: impl Fn(String) + Send + Sync + 'stati
             }
         }
         take(String::from_utf8_lossy(&body).into_owned());
-        let _ = stream.write_all(b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        let _ =
+            stream.write_all(b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
     })
 }
