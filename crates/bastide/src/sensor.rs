@@ -1,51 +1,45 @@
 //! `bastide sensor`: the sensor alone. Says what it notices as lines for people or for programs.
 
-use ::sensor::{Notice, Order, ResponseConfig, SensorConfig, SensorHandle, Stats};
+use crate::settings::{self, Given, Settings};
+use ::sensor::{Notice, Order, SensorConfig, SensorHandle, Stats};
 use anyhow::Context as _;
-use model::{Asset, Effect, Incident, Net, NetSet, Plan, Receipt};
+use model::{Asset, Effect, Incident, Plan, Receipt};
 use std::{
     collections::HashSet,
-    fs,
     io::{self, BufRead, Write},
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::ExitCode,
     sync::mpsc::SyncSender,
     thread,
 };
 
-/// Arguments of `bastide sensor`. Flags come before the environment, that before the file, that before defaults.
+/// Arguments of `bastide sensor`. What is not here can be set by a variable or in the settings file, as for `up`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// An interface to watch; may be given several times
-    #[arg(long, value_name = "IFACE", value_delimiter = ',', env = "BASTIDE_SENSOR_INTERFACE")]
+    #[arg(long, alias = "sensor", value_name = "IFACE", value_delimiter = ',')]
     interface: Vec<String>,
-    /// A log to follow: Suricata's EVE, Zeek's conn.log, Cowrie's JSON; may be given several times
-    #[arg(long, value_name = "FILE", env = "BASTIDE_SENSOR_FOLLOW")]
-    follow: Vec<PathBuf>,
+    /// A Suricata EVE, Zeek or Cowrie log to follow; may be given several times
+    #[arg(long, value_name = "FILE")]
+    follow: Vec<String>,
     /// Read followed logs from their beginning the first time
     #[arg(long)]
     follow_from_start: bool,
     /// What is ours; private networks where not given
-    #[arg(long, value_name = "CIDR", value_delimiter = ',', env = "BASTIDE_SENSOR_HOME")]
-    home: Vec<Net>,
+    #[arg(long, value_name = "CIDR", value_delimiter = ',')]
+    home: Vec<String>,
     /// What is never looked into
-    #[arg(long, value_name = "CIDR", value_delimiter = ',', env = "BASTIDE_SENSOR_EXCLUDE")]
-    exclude: Vec<Net>,
-    /// Where journal, commands in force and places in logs are kept
-    #[arg(long, value_name = "DIR", env = "BASTIDE_SENSOR_STATE_DIR")]
+    #[arg(long, value_name = "CIDR", value_delimiter = ',')]
+    exclude: Vec<String>,
+    /// off, ask (a person approves each plan) or auto
+    #[arg(long, value_name = "MODE")]
+    respond: Option<String>,
+    /// Where journal, commands in force and places in logs are kept; `sensor` in the data directory where not given
+    #[arg(long, value_name = "DIR")]
     state_dir: Option<PathBuf>,
-    /// Settings in TOML: the tables [sensor] and [response]
-    #[arg(long, value_name = "FILE", env = "BASTIDE_CONFIG")]
+    /// Settings in TOML [environment: BASTIDE_CONFIG]
+    #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// What this sensor is called in receipts
-    #[arg(long, value_name = "NAME", env = "BASTIDE_SENSOR_NAME")]
-    name: Option<String>,
-    /// Memory of each interface's ring in MiB
-    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    ring: Option<u16>,
-    /// Watch only what the interfaces take for themselves
-    #[arg(long)]
-    no_promiscuous: bool,
     /// Take orders from standard input, one JSON object a line
     #[arg(long)]
     orders: bool,
@@ -60,41 +54,27 @@ enum Format {
     Json,
 }
 
-/// What this verb reads of the settings file; the other tables are for `bastide up`.
-#[derive(Default, serde::Deserialize)]
-#[serde(default)]
-struct Settings {
-    sensor: SensorTable,
-    response: ResponseConfig,
-}
-
-/// The table `[sensor]`.
-#[derive(Default, serde::Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct SensorTable {
-    name: Option<String>,
-    interfaces: Vec<String>,
-    follow: Vec<PathBuf>,
-    follow_from_start: bool,
-    home: Vec<Net>,
-    exclude: Vec<Net>,
-    state_dir: Option<PathBuf>,
-    ring_mib: Option<u16>,
-    promiscuous: Option<bool>,
-}
-
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let (format, orders) = (args.format, args.orders);
-    let _another_is_set = tracing_subscriber::fmt().with_writer(io::stderr).try_init();
-    let sensor = ::sensor::spawn(settings(args)?)?;
+    let variables = std::env::vars_os();
+    let variables =
+        variables.filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let settings = settings::load(&args.given(), variables)?.settings;
+    // What goes wrong here is said in lines of the log; notices have the standard output for themselves.
+    let filter = tracing_subscriber::EnvFilter::try_new(&settings.log).with_context(|| {
+        format!("log: expected error, warn, info, debug or part=level, found {:?}", settings.log)
+    })?;
+    let _another_is_set =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).try_init();
+    let state_dir = args.state_dir.clone().unwrap_or_else(|| settings.data_dir.join("sensor"));
+    let sensor = ::sensor::spawn(config(&settings, state_dir))?;
     ::sensor::give_up_privileges().context("privileges cannot be given up")?;
     let SensorHandle { notices, orders: to_sensor, guard } = sensor;
     stop_on_signal(guard.stopper())?;
-    if orders {
+    if args.orders {
         thread::Builder::new().name("orders".to_owned()).spawn(move || take_orders(&to_sensor))?;
     }
 
-    let mut teller = Teller::new(format, io::stdout().lock());
+    let mut teller = Teller::new(args.format, io::stdout().lock());
     for notice in notices {
         match teller.tell(&notice) {
             Ok(()) => {}
@@ -107,34 +87,44 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn settings(args: Args) -> anyhow::Result<SensorConfig> {
-    let file = match &args.config {
-        Some(path) => read_settings(path)?,
-        None => Settings::default(),
-    };
-    let table = file.sensor;
-    let defaults = SensorConfig::default();
-    let or = |given: Vec<Net>, else_: Vec<Net>| if given.is_empty() { else_ } else { given };
-    let home = or(args.home, table.home);
-    Ok(SensorConfig {
-        name: args.name.or(table.name).unwrap_or(defaults.name),
-        interfaces: if args.interface.is_empty() { table.interfaces } else { args.interface },
-        follow: if args.follow.is_empty() { table.follow } else { args.follow },
-        follow_from_start: args.follow_from_start || table.follow_from_start,
-        home: if home.is_empty() { defaults.home } else { NetSet::new(home) },
-        exclude: NetSet::new(or(args.exclude, table.exclude)),
-        response: file.response,
-        state_dir: args.state_dir.or(table.state_dir).unwrap_or(defaults.state_dir),
-        ring_bytes: args.ring.or(table.ring_mib).map_or(defaults.ring_bytes, |mib| usize::from(mib) << 20),
-        promiscuous: !args.no_promiscuous && table.promiscuous.unwrap_or(defaults.promiscuous),
-        max_flows: defaults.max_flows,
-        max_notices: defaults.max_notices,
-    })
+impl Args {
+    fn given(&self) -> Given {
+        let mut flags = Vec::new();
+        for (key, values) in [
+            ("sensor.interfaces", &self.interface),
+            ("sensor.follow", &self.follow),
+            ("sensor.home", &self.home),
+            ("sensor.exclude", &self.exclude),
+        ] {
+            if !values.is_empty() {
+                flags.push((key, values.clone()));
+            }
+        }
+        flags.extend(self.respond.iter().map(|mode| ("response.mode", vec![mode.clone()])));
+        if self.follow_from_start {
+            flags.push(("sensor.follow_from_start", vec!["true".to_owned()]));
+        }
+        Given { file: self.config.clone(), flags }
+    }
 }
 
-fn read_settings(path: &Path) -> anyhow::Result<Settings> {
-    let text = fs::read_to_string(path).with_context(|| format!("{}: cannot be read", path.display()))?;
-    toml::from_str(&text).with_context(|| format!("{}: expected settings in TOML", path.display()))
+/// What the settings say of the sensor.
+fn config(settings: &Settings, state_dir: PathBuf) -> SensorConfig {
+    let sensor = &settings.sensor;
+    SensorConfig {
+        name: sensor.name.clone(),
+        interfaces: sensor.interfaces.clone(),
+        follow: sensor.follow.clone(),
+        follow_from_start: sensor.follow_from_start,
+        home: sensor.home.clone(),
+        exclude: sensor.exclude.clone(),
+        response: settings.response.clone(),
+        state_dir,
+        ring_bytes: (sensor.ring_mib as usize) << 20,
+        promiscuous: sensor.promiscuous,
+        max_flows: sensor.max_flows as usize,
+        ..SensorConfig::default()
+    }
 }
 
 /// SIGINT and SIGTERM ask the sensor to stop; it then ends the stream of notices.
@@ -168,7 +158,9 @@ fn take_orders(to_sensor: &SyncSender<Order>) {
                     return;
                 }
             }
-            Err(error) => tracing::error!("standard input, line {number}: expected an order in JSON: {error}"),
+            Err(error) => {
+                tracing::error!("standard input, line {number}: expected an order in JSON: {error}")
+            }
         }
     }
 }
@@ -279,13 +271,16 @@ fn receipt_line(receipt: &Receipt) -> String {
         Effect::Expired => "expired".to_owned(),
     };
     let Receipt { at, command, actuator, packets_stopped, packets_passed, .. } = receipt;
-    format!("{at}  receipt   {command} {effect} ({actuator}): {packets_stopped} stopped, {packets_passed} passed")
+    format!(
+        "{at}  receipt   {command} {effect} ({actuator}): {packets_stopped} stopped, {packets_passed} passed"
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use clap::Parser as _;
+    use model::NetSet;
 
     #[derive(clap::Parser)]
     struct Command {
@@ -293,38 +288,17 @@ mod tests {
         args: Args,
     }
 
-    fn config(line: &str, file: Option<&str>) -> anyhow::Result<SensorConfig> {
-        let dir = tempfile::tempdir().unwrap();
-        let mut args = Command::try_parse_from(line.split(' ')).unwrap().args;
-        if let Some(text) = file {
-            let path = dir.path().join("bastide.toml");
-            fs::write(&path, text).unwrap();
-            args.config = Some(path);
-        }
-        settings(args)
-    }
-
     #[test]
-    fn flags_come_before_the_file_and_that_before_defaults() {
-        let file = "[server]\nlisten = \"x\"\n[sensor]\ninterfaces = [\"br0\"]\nring_mib = 4\n\
-            home = [\"10.0.0.0/8\"]\n[response]\nmode = \"auto\"";
-        let read = config("sensor --interface eth0,eth1 --interface wan", Some(file)).unwrap();
+    fn flags_come_before_the_environment() {
+        let line = "sensor --interface eth0,eth1 --interface wan --home 10.0.0.0/8 --respond off";
+        let args = Command::try_parse_from(line.split(' ')).unwrap().args;
+        let environment = [("BASTIDE_SENSOR_HOME", "192.0.2.0/24"), ("BASTIDE_SENSOR_RING_MIB", "4")];
+        let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let settings = settings::load(&args.given(), environment.into_iter()).unwrap().settings;
+        let read = config(&settings, PathBuf::from("here"));
         assert_eq!(read.interfaces, ["eth0", "eth1", "wan"]);
-        assert_eq!((read.ring_bytes, read.home.iter().count()), (4 << 20, 1));
-        assert_ne!(read.response, ResponseConfig::default());
-        assert_eq!(config("sensor", Some(file)).unwrap().interfaces, ["br0"]);
-        assert_eq!(config("sensor", None).unwrap().home, NetSet::private());
-    }
-
-    #[test]
-    fn a_wrong_setting_names_file_and_key() {
-        let check = |file: &str, expected: &str| {
-            let error = format!("{:#}", config("sensor", Some(file)).unwrap_err());
-            assert!(error.contains("bastide.toml") && error.contains(expected), "{error}");
-        };
-        check("[sensor]\nhome = [\"10.0.0.0/40\"]", "expected a network");
-        check("[sensor]\ninterface = \"br0\"", "interface");
-        check("[response]\nmode = \"always\"", "mode");
+        assert_eq!(read.home, NetSet::new(vec!["10.0.0.0/8".parse().unwrap()]));
+        assert_eq!((read.ring_bytes, read.state_dir.to_str()), (4 << 20, Some("here")));
     }
 
     #[test]

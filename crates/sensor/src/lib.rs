@@ -18,6 +18,7 @@ mod headers;
 mod lanes;
 mod notice;
 mod outbox;
+mod own;
 mod position;
 pub mod respond;
 mod responding;
@@ -72,7 +73,7 @@ pub struct SensorConfig {
     pub home: NetSet,
     /// What is never parsed.
     pub exclude: NetSet,
-    /// How it may respond.
+    /// How it may respond. This machine's own addresses are added to those that are kept.
     pub response: ResponseConfig,
     /// Where offsets, journal and commands in force are kept; made where it is missing.
     pub state_dir: PathBuf,
@@ -184,8 +185,9 @@ impl Drop for Guard {
 ///
 /// # Errors
 /// [`SensorError`], with nothing left running.
-pub fn spawn(config: SensorConfig) -> Result<SensorHandle, SensorError> {
+pub fn spawn(mut config: SensorConfig) -> Result<SensorHandle, SensorError> {
     check(&config)?;
+    own::spare(&mut config.response);
     make_state_dir(&config.state_dir)?;
     let lanes = Lanes::open(&config.interfaces, config.ring_bytes, config.promiscuous)?;
     let making = Making {
