@@ -82,7 +82,9 @@ enum Id {
 enum Binding {
     /// It sent a packet from there.
     Sent,
-    /// It claimed it, or was answered there.
+    /// It was answered there.
+    Answered,
+    /// It claimed it by ARP.
     Claimed,
     /// A DHCP server granted it.
     Granted,
@@ -184,14 +186,18 @@ impl Inventory {
         {
             let ours = self.home.contains(address) && is_unicast(address);
             let mac = mac.filter(|mac| is_device(*mac));
+            let fronted = mac.is_some_and(|mac| self.wiring.fronts(mac));
             let fronts = mac.is_some_and(|mac| self.wiring.saw(mac, address, ours));
             if let (Some(mac), true) = (mac, fronts) {
                 self.function(&Id::Mac(mac), "router");
+                if !fronted {
+                    self.disown(&Id::Mac(mac));
+                }
             }
             if !ours {
                 continue;
             }
-            let id = self.place(at, address, mac.filter(|_| !fronts), Binding::Claimed);
+            let id = self.place(at, address, mac.filter(|_| !fronts), Binding::Answered);
             if serves && flow.service != Service::Unknown && flow.total.packets_in > 0 {
                 self.show(&id, Source::Serves, flow.service.as_str());
                 if flow.service == Service::Ntp {
@@ -288,6 +294,10 @@ impl Inventory {
     }
 
     fn hint(&mut self, at: Timestamp, hint: &Hint) {
+        // What a device is to the network is judged here from whom it answered; a single answer proves nothing.
+        if hint.kind == HintKind::Function {
+            return;
+        }
         let mac = hint.mac.filter(|mac| is_device(*mac) && !self.wiring.fronts(*mac));
         let address = hint.address.filter(|address| self.home.contains(*address) && is_unicast(*address));
         let from_client = matches!(
@@ -295,12 +305,10 @@ impl Inventory {
             HintKind::DhcpHostname | HintKind::DhcpVendorClass | HintKind::DhcpParameters
         );
         let id = match (address, mac) {
-            (_, Some(mac)) if from_client || self.entries.contains_key(&Id::Mac(mac)) => {
-                self.ensure(Id::Mac(mac), at)
-            }
+            (_, Some(mac)) if from_client => self.ensure(Id::Mac(mac), at),
             (Some(address), mac) => self.place(at, address, mac, Binding::Sent),
-            (None, Some(mac)) => self.ensure(Id::Mac(mac), at),
-            (None, None) => return,
+            (None, Some(mac)) if hint.address.is_none() => self.ensure(Id::Mac(mac), at),
+            _ => return,
         };
         self.seen(&id, at);
         if hint.kind == HintKind::DhcpHostname {
@@ -341,7 +349,8 @@ impl Inventory {
         known.is_none_or(|(_, strength, confirmed)| {
             binding == Binding::Granted
                 || binding > *strength
-                || binding >= Binding::Claimed && at.micros_since(*confirmed) > BINDING_HOLDS_SECS * 1_000_000
+                || binding >= Binding::Answered
+                    && at.micros_since(*confirmed) > BINDING_HOLDS_SECS * 1_000_000
         })
     }
 
@@ -368,6 +377,21 @@ impl Inventory {
         }
         self.judge(&id);
         id
+    }
+
+    /// A hardware address turned out to front for others: what it did not claim itself was theirs.
+    fn disown(&mut self, id: &Id) {
+        let Some(entry) = self.entries.get(id) else { return };
+        let theirs: Vec<IpAddr> = entry
+            .bindings
+            .iter()
+            .filter(|(_, binding, _)| *binding <= Binding::Answered)
+            .map(|(address, _, _)| *address)
+            .collect();
+        for address in theirs {
+            self.release(id, address);
+            self.by_address.remove(&address);
+        }
     }
 
     fn release(&mut self, held: &Id, address: IpAddr) {
@@ -573,7 +597,7 @@ impl Entry {
         let bound = self.bindings.iter().map(|(_, binding, _)| *binding).max();
         let proved = match bound {
             Some(Binding::Granted) => 3,
-            Some(Binding::Claimed) => 2,
+            Some(Binding::Claimed | Binding::Answered) => 2,
             Some(Binding::Sent) => 1,
             None => 0,
         };
@@ -694,7 +718,8 @@ mod tests {
         for remote in ["192.0.2.1", "192.0.2.2", "192.0.2.3"] {
             inventory.event(&flow(("10.0.0.5", 5), (remote, 1), Outcome::Established, Service::Unknown));
         }
-        // A host behind the router carries the router's hardware address.
+        // A host behind the router carries the router's hardware address; the first is taken for the router's own
+        // until that is known to front for others.
         inventory.event(&flow(("10.0.9.7", 1), ("10.0.0.5", 5), Outcome::Established, Service::Unknown));
         assert_eq!(ids(&inventory), ["02:00:00:00:00:01", "02:00:00:00:00:05", "10.0.9.7"]);
         let router = inventory.asset_at(address("10.0.0.1")).unwrap();
@@ -703,6 +728,30 @@ mod tests {
             (&["router".to_owned()][..], "gateway-router")
         );
         assert!(router.criticality.is_protected());
+    }
+
+    #[test]
+    fn addresses_taken_for_the_routers_own_are_given_back() {
+        let mut inventory = inventory();
+        inventory.event(&arp(1, "10.0.0.1", 1));
+        inventory.event(&flow(("10.0.9.7", 1), ("10.0.0.5", 5), Outcome::Established, Service::Unknown));
+        for remote in ["192.0.2.1", "192.0.2.2"] {
+            inventory.event(&flow(("10.0.0.5", 5), (remote, 1), Outcome::Established, Service::Unknown));
+        }
+        assert_eq!(inventory.asset_of(mac(1)).unwrap().addresses, [address("10.0.0.1")]);
+        assert!(inventory.asset_at(address("10.0.9.7")).is_none());
+    }
+
+    #[test]
+    fn hints_of_others_make_no_asset_of_the_router() {
+        let mut inventory = inventory();
+        let hint = |at: &str, kind, value: &str| {
+            let hint = Hint { address: Some(address(at)), mac: Some(mac(1)), kind, value: value.into() };
+            event(1, EventKind::Hint(hint))
+        };
+        inventory.event(&hint("192.0.2.1", HintKind::UserAgent, "iPhone"));
+        inventory.event(&hint("10.0.0.66", HintKind::Function, "router"));
+        assert_eq!(inventory.assets().count(), 0);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! match. Only the line that opens a session names the honeypot's address, so open sessions are remembered, bounded.
 
 use super::{LogError, Place, bounded::Bounded, loader, moment};
+use crate::session::factory;
 use model::{Event, EventKind, Honeypot, HoneypotAct, Protocol, Service};
 use parse::log::cowrie::{self, Act};
 use std::net::{IpAddr, Ipv4Addr};
@@ -59,7 +60,7 @@ impl Cowrie {
                 HoneypotAct::Connected
             }
             Act::Login { accepted, user, password } => {
-                let factory = factory(&user, password.reveal());
+                let factory = factory::matching(&user, password.reveal()).map(str::to_owned);
                 if accepted { HoneypotAct::Accepted(factory) } else { HoneypotAct::Refused(factory) }
             }
             Act::Command { input } => {
@@ -89,9 +90,4 @@ impl Cowrie {
         ));
         Ok(())
     }
-}
-
-/// The entry of the factory list that a tried password matches.
-fn factory(_user: &str, _password: &str) -> Option<String> {
-    None
 }

@@ -13,16 +13,14 @@ use super::{
     symmetry::{Shown, Symmetry},
     zeek::service,
 };
+use crate::session::{self, loader_command};
 use model::{
     Alert, AppRequest, Counts, Dns, Event, EventKind, FlowKey, FlowUpdate, Hint, HintKind, Login,
     LoginOutcome, Outcome, Phase, Protocol, Service, Timestamp, Transfer, TransferKind,
 };
 use parse::log::eve::{self, Ends, Kind};
 use parse::packet::Tcp;
-use std::{
-    hash::{BuildHasher, BuildHasherDefault, DefaultHasher},
-    net::IpAddr,
-};
+use std::net::IpAddr;
 
 /// Flows whose originator is remembered for later alerts.
 const ORIGINATORS: usize = 16_384;
@@ -92,9 +90,11 @@ impl Eve {
             Kind::File(file) => file_event(&about, record.app_proto.as_deref(), file, emit),
             Kind::Ftp(ftp) => ftp_events(&about, ftp, emit),
             Kind::Mqtt(mqtt) => mqtt_events(&about, mqtt, emit),
-            Kind::Request { event_type, method } => {
-                request(&about, service(event_type), method.as_deref().unwrap_or_default(), emit);
+            // Without a method it is an answer, which names the server first.
+            Kind::Request { event_type, method: Some(method) } => {
+                request(&about, service(event_type), method, emit);
             }
+            Kind::Request { method: None, .. } => {}
             Kind::Other(_) => {}
         }
         Ok(record.flow_id.map(|id| id.to_string()))
@@ -102,7 +102,7 @@ impl Eve {
 
     fn flow(&mut self, place: Place, flow_id: Option<u64>) -> u64 {
         match flow_id {
-            Some(id) => place.flow(digest(&id.to_be_bytes())),
+            Some(id) => place.flow(session::digest(&id.to_be_bytes())),
             None => {
                 self.unnamed += 1;
                 place.flow(self.unnamed)
@@ -218,10 +218,6 @@ impl Eve {
         };
         if reversed { reverse(named) } else { named }
     }
-}
-
-fn digest(bytes: &[u8]) -> u64 {
-    BuildHasherDefault::<DefaultHasher>::default().hash_one(bytes)
 }
 
 const fn reverse(key: FlowKey) -> FlowKey {
@@ -351,9 +347,8 @@ fn http_events(about: &About, http: &eve::Http, emit: &mut dyn FnMut(Event)) {
     let path = http.url.as_deref().unwrap_or_default().split('?').next().unwrap_or_default();
     let request = AppRequest {
         host: http.host.as_deref().map(shortened),
-        path_digest: digest(path.as_bytes()),
+        path_digest: session::digest(path.as_bytes()),
         status: http.status,
-        scanner: http.user_agent.as_deref().and_then(scanner),
         ..app_request(about, Service::Http, http.method.as_deref().unwrap_or_default())
     };
     emit(about.event(EventKind::Request(request)));
@@ -430,12 +425,25 @@ fn file_event(about: &About, app_proto: Option<&str>, file: &eve::File, emit: &m
     })));
 }
 
-/// Client names that only scanners and bots use.
-fn scanner(_user_agent: &str) -> Option<String> {
-    None
+/// The rule by which a path or query carries a loader's command, once decoded as web servers decode it.
+fn injected(url: &str) -> Option<String> {
+    loader_command(&decoded(url)).map(|rule| format!("{rule}, in a request"))
 }
 
-/// What a path or query injects into a shell.
-fn injected(_url: &str) -> Option<String> {
-    None
+/// Percent signs and pluses decoded, at most 4 KiB.
+fn decoded(url: &str) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(url.len().min(4096));
+    let mut rest = url.as_bytes();
+    while let Some((&first, tail)) = rest.split_first() {
+        if bytes.len() >= 4096 {
+            break;
+        }
+        let escaped = tail.split_at_checked(2).filter(|_| first == b'%').and_then(|(hex, tail)| {
+            Some((u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok()?, tail))
+        });
+        let (byte, tail) = escaped.unwrap_or((if first == b'+' { b' ' } else { first }, tail));
+        bytes.push(byte);
+        rest = tail;
+    }
+    bytes
 }
