@@ -83,7 +83,9 @@ async fn keep(state: &AppState, report: &Report) -> Result<Option<Change>, Store
     let repository = state.repository();
     match report {
         Report::Incident(incident) => {
-            let kept = repository.keep_incident(incident, &state.node().channels, state.now()).await?;
+            let told = incident.severity >= state.node().least_told;
+            let channels = if told { state.node().channels.as_slice() } else { &[] };
+            let kept = repository.keep_incident(incident, channels, state.now()).await?;
             if kept == Kept::Unchanged {
                 return Ok(None);
             }

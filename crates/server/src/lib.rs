@@ -39,6 +39,8 @@ pub fn router(state: AppState) -> Router {
         .layer(middleware::from_fn(console::problems_as_pages))
         .layer(DefaultBodyLimit::max(BODY))
         .layer(middleware::from_fn_with_state(state.clone(), guard::doors))
+        // Once more: what the doors themselves refuse is told as a page too.
+        .layer(middleware::from_fn(console::problems_as_pages))
         .layer(middleware::from_fn(guard::outer))
         .with_state(state)
 }

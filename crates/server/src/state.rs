@@ -46,6 +46,8 @@ pub struct Node {
     pub retention: store::Retention,
     /// Where new incidents are told, such as `webhook`.
     pub channels: Vec<&'static str>,
+    /// Incidents below this severity are not told there.
+    pub least_told: model::Severity,
     /// All settings with their meaning and where each came from; secrets are masked.
     pub settings: Vec<Setting>,
 }

@@ -20,8 +20,10 @@ use std::{
     os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 use time::OffsetDateTime;
+use tokio::sync::watch;
 
 /// How long the authority's certificate is good, in days.
 const CA_DAYS: i64 = 3650;
@@ -29,6 +31,8 @@ const CA_DAYS: i64 = 3650;
 const SERVER_DAYS: i64 = 180;
 /// It is made anew when it is good for less than this, in days.
 const RENEW_DAYS: i64 = 60;
+/// How often it is looked at while the server runs.
+const LOOK: Duration = Duration::from_secs(12 * 3600);
 
 /// Why there is no certificate to serve with.
 #[derive(Debug, thiserror::Error)]
@@ -120,6 +124,25 @@ pub fn open(dir: &Path, names: &[String], addresses: &[IpAddr], now: Timestamp) 
         make_server(dir, &subject, now)?;
     }
     load(dir)
+}
+
+/// Makes the certificate anew before it ends, for as long as the server runs.
+pub async fn look_after(
+    certificate: watch::Sender<Arc<ServerConfig>>,
+    dir: PathBuf,
+    names: Vec<String>,
+    addresses: Vec<IpAddr>,
+    now: fn() -> Timestamp,
+) {
+    loop {
+        tokio::time::sleep(LOOK).await;
+        match open(&dir, &names, &addresses, now()) {
+            Ok(tls) => {
+                certificate.send_replace(tls.config);
+            }
+            Err(error) => tracing::error!(%error, "the certificate could not be looked after"),
+        }
+    }
 }
 
 /// Names and addresses of the server's certificate.

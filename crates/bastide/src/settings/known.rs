@@ -1,0 +1,231 @@
+//! The keys, what each does, and how it can be said.
+
+/// What a value looks like on the command line and in a variable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// Text, also paths and addresses.
+    Text,
+    /// Texts with commas between them.
+    Texts,
+    /// `true` or `false`.
+    Truth,
+    /// A whole number.
+    Number,
+    /// A number with a point.
+    Fraction,
+    /// Only in the file.
+    Table,
+}
+
+/// A key.
+#[derive(Debug)]
+pub(super) struct Known {
+    /// With its table, such as `server.listen`.
+    pub(super) key: &'static str,
+    /// The flag, where there is one.
+    pub(super) flag: Option<&'static str>,
+    pub(super) form: Form,
+    /// What it does.
+    pub(super) meaning: &'static str,
+}
+
+const fn known(key: &'static str, flag: Option<&'static str>, form: Form, meaning: &'static str) -> Known {
+    Known { key, flag, form, meaning }
+}
+
+use Form::{Fraction, Number, Table, Text, Texts, Truth};
+
+/// All keys, in the order in which they are printed: tables together.
+pub(super) const KNOWN: &[Known] = &[
+    known("data_dir", Some("--data-dir"), Text, "Where everything is kept: database, keys, journal."),
+    known(
+        "log",
+        Some("--log"),
+        Text,
+        "What is logged to standard error: error, warn, info, debug, or per part such as sensor=debug.",
+    ),
+    known("server.listen", Some("--listen"), Text, "Address and port of console and API."),
+    known(
+        "server.names",
+        Some("--name"),
+        Texts,
+        "Names under which console and API are reached; they go into the certificate. Others are refused.",
+    ),
+    known(
+        "sensor.interfaces",
+        Some("--sensor"),
+        Texts,
+        "Interfaces to watch. None, and no file to follow: a console over what is there.",
+    ),
+    known(
+        "sensor.follow",
+        Some("--follow"),
+        Texts,
+        "Suricata EVE, Zeek and Cowrie logs to follow as they grow.",
+    ),
+    known(
+        "sensor.follow_from_start",
+        Some("--follow-from-start"),
+        Truth,
+        "Read followed logs from their beginning the first time, not from their end.",
+    ),
+    known("sensor.home", Some("--home"), Texts, "Networks that are ours."),
+    known("sensor.exclude", Some("--exclude"), Texts, "Networks that are never looked into."),
+    known("sensor.name", None, Text, "What this sensor is called in receipts and journal."),
+    known("sensor.promiscuous", None, Truth, "Ask interfaces for packets that are not for this machine too."),
+    known("sensor.ring_mib", None, Number, "Memory of each interface's ring, in MiB."),
+    known("sensor.max_flows", None, Number, "Flows remembered at once."),
+    known(
+        "response.mode",
+        Some("--respond"),
+        Text,
+        "off: never act. ask: a person approves each plan. auto: act at once, within the caps.",
+    ),
+    known("response.kinds", None, Table, "The mode of single kinds of asset, such as { camera = \"auto\" }."),
+    known("response.never", None, Texts, "Networks that are never acted on."),
+    known(
+        "response.administrators",
+        Some("--administrator"),
+        Texts,
+        "The administrators' addresses: never acted on.",
+    ),
+    known(
+        "response.resolvers",
+        None,
+        Texts,
+        "The city's resolvers: never acted on, reachable for isolated devices at a bounded rate.",
+    ),
+    known("response.time_servers", None, Texts, "The city's time servers: as the resolvers."),
+    known(
+        "response.keep",
+        None,
+        Texts,
+        "Bastide's own addresses: never acted on, always reachable. This machine's are added.",
+    ),
+    known("response.gateways", None, Texts, "Routers, address translators, DHCP servers: never acted on."),
+    known(
+        "response.declared_peers",
+        None,
+        Table,
+        "Whom a protected asset has to reach even when it is infected, by its address.",
+    ),
+    known(
+        "response.cap_assets_per_hour",
+        None,
+        Number,
+        "Beyond so many distinct assets of ours in an hour, auto asks.",
+    ),
+    known(
+        "response.cap_share_of_kind",
+        None,
+        Fraction,
+        "Beyond this share of the assets of a kind in an hour, auto asks; one is always allowed.",
+    ),
+    known(
+        "response.cap_blocks_per_hour",
+        None,
+        Number,
+        "Beyond so many distinct remote addresses in an hour, auto asks.",
+    ),
+    known("response.auto_severity", None, Text, "Below this severity auto asks."),
+    known("response.auto_confidence", None, Number, "Below this confidence, 0 to 100, auto asks."),
+    known(
+        "response.isolate_for_secs",
+        None,
+        Number,
+        "How long a device stays isolated or restricted the first time, in seconds.",
+    ),
+    known(
+        "response.block_for_secs",
+        None,
+        Number,
+        "How long a remote address stays blocked the first time, in seconds.",
+    ),
+    known(
+        "response.limit_for_secs",
+        None,
+        Number,
+        "How long a flow stays limited the first time, in seconds.",
+    ),
+    known(
+        "response.limit_packets_per_second",
+        None,
+        Number,
+        "The rate at which a limited flow still passes.",
+    ),
+    known(
+        "response.kept_packets_per_second",
+        None,
+        Number,
+        "The rate at which an isolated device reaches each kept resolver and time server.",
+    ),
+    known(
+        "response.probe_secs",
+        None,
+        Number,
+        "How long an attack is watched for after a command ran out, in seconds.",
+    ),
+    known("response.longest_secs", None, Number, "What a repeated command grows to at most, in seconds."),
+    known(
+        "retention.incident_days",
+        None,
+        Number,
+        "Incidents with plans and receipts go so many days after their last change.",
+    ),
+    known("retention.asset_days", None, Number, "Assets go so many days after they were last seen."),
+    known(
+        "retention.journal_days",
+        None,
+        Number,
+        "Journal, deeds and exceptions that are over go after so many days.",
+    ),
+    known("retention.counter_days", None, Number, "Figures by the hour go after so many days."),
+    known(
+        "retention.disk_mib",
+        None,
+        Number,
+        "The most disk that the database takes, in MiB; closed and old incidents go first.",
+    ),
+    known(
+        "notify.webhook",
+        Some("--webhook"),
+        Text,
+        "Where each new or worse incident is POSTed as JSON: https://…",
+    ),
+    known(
+        "notify.webhook_secret_file",
+        None,
+        Text,
+        "File with the secret that signs each POST (HMAC-SHA256); readable by its owner only.",
+    ),
+    known(
+        "notify.webhook_ca",
+        None,
+        Text,
+        "PEM file with the certificate that the webhook's server is verified with, in place of the system's.",
+    ),
+    known(
+        "notify.syslog",
+        Some("--syslog"),
+        Text,
+        "Where each new or worse incident is sent by RFC 5424: udp://host:514 or tcp://host:601.",
+    ),
+    known(
+        "notify.severity",
+        None,
+        Text,
+        "Incidents below this severity are not told: info, low, medium, high, critical.",
+    ),
+];
+
+impl Known {
+    /// The variable that sets it: `BASTIDE_SERVER_LISTEN`.
+    pub(super) fn variable(&self) -> String {
+        format!("BASTIDE_{}", self.key.replace('.', "_").to_ascii_uppercase())
+    }
+}
+
+/// The key of that name.
+pub(super) fn find(key: &str) -> Option<&'static Known> {
+    KNOWN.iter().find(|known| known.key == key)
+}

@@ -1,0 +1,211 @@
+//! `bastide up`: a whole node on one machine.
+//!
+//! Guarantees: whatever is wrong (a setting, the data directory, the database, the port, an interface) stops the start
+//! before anything is watched or acted on, with what to do; what runs with privileges is the sensor alone: they are given
+//! up before the first connection is taken.
+
+mod greeting;
+mod place;
+mod pump;
+mod serve;
+
+use crate::settings::{self, Given, Loaded};
+use anyhow::Context as _;
+use place::Place;
+use std::{io::Write as _, net::TcpListener, path::PathBuf, process::ExitCode};
+
+/// Arguments of `bastide up`. Each can also be set by a variable or in the settings file: see --print-config.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Where everything is kept: database, keys, journal
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<String>,
+    /// Address and port of console and API
+    #[arg(long, value_name = "ADDR:PORT")]
+    listen: Option<String>,
+    /// A name under which console and API are reached; may be given several times
+    #[arg(long, value_name = "HOST", value_delimiter = ',')]
+    name: Vec<String>,
+    /// An interface to watch; may be given several times. None: a console over what is there
+    #[arg(long, value_name = "IFACE", value_delimiter = ',')]
+    sensor: Vec<String>,
+    /// A Suricata EVE, Zeek or Cowrie log to follow; may be given several times
+    #[arg(long, value_name = "FILE")]
+    follow: Vec<String>,
+    /// Read followed logs from their beginning the first time
+    #[arg(long)]
+    follow_from_start: bool,
+    /// What is ours; private networks where not given
+    #[arg(long, value_name = "CIDR", value_delimiter = ',')]
+    home: Vec<String>,
+    /// What is never looked into
+    #[arg(long, value_name = "CIDR", value_delimiter = ',')]
+    exclude: Vec<String>,
+    /// off, ask (a person approves each plan) or auto
+    #[arg(long, value_name = "MODE")]
+    respond: Option<String>,
+    /// An administrator's address, never acted on; may be given several times
+    #[arg(long, value_name = "ADDR", value_delimiter = ',')]
+    administrator: Vec<String>,
+    /// Where each new or worse incident is POSTed as JSON
+    #[arg(long, value_name = "URL")]
+    webhook: Option<String>,
+    /// Where each new or worse incident is sent by syslog: udp://HOST:PORT or tcp://HOST:PORT
+    #[arg(long, value_name = "URL")]
+    syslog: Option<String>,
+    /// What is logged to standard error: error, warn, info, debug
+    #[arg(long, value_name = "LEVEL")]
+    log: Option<String>,
+    /// Settings in TOML [environment: BASTIDE_CONFIG]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print all settings with their meaning and where each came from, then stop
+    #[arg(long)]
+    print_config: bool,
+    /// Print a new sign-in link, then stop; works while a server runs on the same data
+    #[arg(long)]
+    sign_in_link: bool,
+    /// Make a token for a program (such as Prometheus) and print it, then stop; it may read everything and change nothing
+    #[arg(long, value_name = "NAME", conflicts_with = "sign_in_link")]
+    token: Option<String>,
+    /// With --token: it may also approve, refuse, undo and close
+    #[arg(long, requires = "token")]
+    token_may_act: bool,
+    /// With --token: how long it is good, in days
+    #[arg(long, value_name = "DAYS", requires = "token", default_value_t = 365, value_parser = clap::value_parser!(u32).range(1..=3650))]
+    token_days: u32,
+}
+
+#[expect(clippy::disallowed_methods, reason = "settings come in here")]
+pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let variables = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let loaded = settings::load(&args.given(), variables)?;
+    if args.print_config {
+        std::io::stdout().write_all(settings::print(&loaded).as_bytes())?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    log_to_stderr(&loaded.settings.log)?;
+    // Whatever is made from here on is for its owner only.
+    rustix::process::umask(rustix::fs::Mode::from_bits_truncate(0o077));
+    if args.sign_in_link || args.token.is_some() {
+        return hand_out(&args, &loaded);
+    }
+    up(&loaded)
+}
+
+fn up(loaded: &Loaded) -> anyhow::Result<ExitCode> {
+    let settings = &loaded.settings;
+    let place = Place::take(&settings.data_dir)?;
+    let listener = listen(settings)?;
+    // Looked at before a sensor starts: what is wrong here must not be found out while somebody is being cut off.
+    let receivers = serve::receivers(&settings.notify)?;
+    small_runtime()?.block_on(async {
+        let repository = store::Repository::open(&place.database(), model::AuthorityId::local()).await?;
+        repository.close().await;
+        Ok::<_, store::OpenError>(())
+    })?;
+    let sensor = match pump::sensor_config(settings, &place) {
+        Some(config) => Some(sensor::spawn(config).context("the sensor could not start")?),
+        None => None,
+    };
+    // The sensor's threads keep what they need; from here on nothing has any privilege.
+    sensor::give_up_privileges().context("privileges could not be given up")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(8)
+        .thread_name("server")
+        .enable_all()
+        .build()
+        .context("no threads could be started")?;
+    let served = runtime.block_on(serve::serve(loaded, &place, listener, sensor, receivers));
+    runtime.shutdown_timeout(std::time::Duration::from_secs(2));
+    served
+}
+
+/// `--sign-in-link` and `--token`: next to a server that runs, for the database takes both.
+fn hand_out(args: &Args, loaded: &Loaded) -> anyhow::Result<ExitCode> {
+    let database = Place::look(&loaded.settings.data_dir)?;
+    small_runtime()?.block_on(async {
+        let repository = store::Repository::open(&database, model::AuthorityId::local()).await?;
+        let now = serve::now();
+        let url =
+            repository.setting(serve::URL).await?.unwrap_or_else(|| "https://localhost:8443".to_owned());
+        let line = match &args.token {
+            Some(name) => {
+                server::auth::make_token(&repository, name, args.token_may_act, now, args.token_days).await?
+            }
+            None => server::auth::make_link(&repository, &url, server::auth::ADMINISTRATOR, now).await?,
+        };
+        repository.close().await;
+        writeln!(std::io::stdout(), "{line}")?;
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+fn small_runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime could be started")
+}
+
+fn listen(settings: &settings::Settings) -> anyhow::Result<TcpListener> {
+    let address = settings.server.listen;
+    let listener = TcpListener::bind(address).map_err(|error| {
+        let what = match error.kind() {
+            std::io::ErrorKind::AddrInUse => {
+                "another program listens there: stop it, or choose another port with --listen ADDR:PORT".to_owned()
+            }
+            std::io::ErrorKind::AddrNotAvailable => {
+                "this machine has no such address: see `ip address`, and choose another with --listen ADDR:PORT".to_owned()
+            }
+            std::io::ErrorKind::PermissionDenied => {
+                "ports below 1024 need a privilege: choose another with --listen ADDR:PORT".to_owned()
+            }
+            _ => error.to_string(),
+        };
+        anyhow::anyhow!("cannot listen on {address}: {what}")
+    })?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+fn log_to_stderr(filter: &str) -> anyhow::Result<()> {
+    let filter = tracing_subscriber::EnvFilter::try_new(filter).map_err(|error| {
+        anyhow::anyhow!(
+            "wrong setting: log: expected error, warn, info, debug or part=level, found {filter:?} ({error})"
+        )
+    })?;
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    Ok(())
+}
+
+impl Args {
+    fn given(&self) -> Given {
+        let mut flags = Vec::new();
+        for (key, value) in [
+            ("data_dir", &self.data_dir),
+            ("server.listen", &self.listen),
+            ("response.mode", &self.respond),
+            ("notify.webhook", &self.webhook),
+            ("notify.syslog", &self.syslog),
+            ("log", &self.log),
+        ] {
+            flags.extend(value.iter().map(|value| (key, vec![value.clone()])));
+        }
+        for (key, values) in [
+            ("server.names", &self.name),
+            ("sensor.interfaces", &self.sensor),
+            ("sensor.follow", &self.follow),
+            ("sensor.home", &self.home),
+            ("sensor.exclude", &self.exclude),
+            ("response.administrators", &self.administrator),
+        ] {
+            if !values.is_empty() {
+                flags.push((key, values.clone()));
+            }
+        }
+        if self.follow_from_start {
+            flags.push(("sensor.follow_from_start", vec!["true".to_owned()]));
+        }
+        Given { file: self.config.clone(), flags }
+    }
+}
