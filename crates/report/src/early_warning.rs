@@ -55,7 +55,7 @@ pub fn early_warning(incident: &Incident, made: Timestamp, context: &Context) ->
             ),
             "",
         ),
-        row("What happened", incident.summary.clone(), ""),
+        row("What happened", crate::with_names(&incident.summary, &context.names), ""),
         row("When", format!("{} (what was seen of it)", words::between(incident.first, incident.last)), ""),
         row("Suspected of being caused by unlawful or malicious acts?", malicious(incident), ""),
         row(
@@ -72,7 +72,11 @@ pub fn early_warning(incident: &Incident, made: Timestamp, context: &Context) ->
         ),
         row("Done so far", done(incident, context), "other measures; help asked of the CSIRT"),
     ];
-    Some(EarlyWarning { incident: incident.id.to_string(), title: incident.title.clone(), rows })
+    Some(EarlyWarning {
+        incident: incident.id.to_string(),
+        title: crate::titled(&incident.title, &context.names),
+        rows,
+    })
 }
 
 fn malicious(incident: &Incident) -> String {

@@ -165,8 +165,14 @@ impl Page {
             .take(MOST_WARNINGS)
             .filter_map(|incident| early_warning(incident, made, context))
             .collect();
-        let owned: Vec<Incident> =
-            incidents.iter().take(MOST_CARDS * 3).map(|incident| (*incident).clone()).collect();
+        let owned: Vec<Incident> = incidents
+            .iter()
+            .take(MOST_CARDS * 3)
+            .map(|incident| Incident {
+                title: crate::titled(&incident.title, &context.names),
+                ..(*incident).clone()
+            })
+            .collect();
         Self {
             tokens: TOKENS_CSS,
             drawing: DRAWING_CSS,
@@ -184,7 +190,7 @@ impl Page {
                 .iter()
                 .take(MOST_ROWS)
                 .enumerate()
-                .map(|(at, incident)| Row::new(at, incident))
+                .map(|(at, incident)| Row::new(at, incident, context))
                 .collect(),
             rows_omitted: incidents.len().saturating_sub(MOST_ROWS) as u64,
             incidents: incidents
@@ -277,9 +283,9 @@ impl Card {
             id: incident.id.to_string(),
             class: incident.severity.as_str(),
             shape: incident.severity.shape(),
-            title: crate::clipped(&incident.title, 300),
-            title_short: crate::clipped(&incident.title, 72),
-            summary: clip(&incident.summary),
+            title: crate::clipped(&crate::titled(&incident.title, &context.names), 300),
+            title_short: crate::clipped(&crate::titled(&incident.title, &context.names), 72),
+            summary: clip(&crate::with_names(&incident.summary, &context.names)),
             when: format!(
                 "{}{}",
                 words::between(incident.first, incident.last),
@@ -295,10 +301,10 @@ impl Card {
                 words::sureness(incident.confidence),
                 incident.confidence
             ),
-            do_now: incident
-                .advice
-                .first()
-                .map_or_else(|| "Nothing in particular; keep watching.".into(), |text| clip(text)),
+            do_now: incident.advice.first().map_or_else(
+                || "Nothing in particular; keep watching.".into(),
+                |text| clip(&crate::with_names(text, &context.names)),
+            ),
             done: act
                 .map(|act| format!("{} UTC: {} ({})", words::moment(act.at), act.what, act.effect))
                 .unwrap_or_default(),
@@ -307,13 +313,13 @@ impl Card {
 }
 
 impl Row {
-    fn new(index: usize, incident: &Incident) -> Self {
+    fn new(index: usize, incident: &Incident, context: &Context) -> Self {
         Self {
             id: incident.id.to_string(),
             detailed: index < MOST_DETAILED,
             class: incident.severity.as_str(),
             shape: incident.severity.shape(),
-            title: crate::clipped(&incident.title, 160),
+            title: crate::clipped(&crate::titled(&incident.title, &context.names), 160),
             first: words::moment(incident.first),
             last: words::moment(incident.last),
             flows: words::count(incident.flows),
@@ -370,7 +376,12 @@ impl Told {
                     effect: clip(&act.effect),
                 })
                 .collect(),
-            advice: incident.advice.iter().take(20).map(|advice| clip(advice)).collect(),
+            advice: incident
+                .advice
+                .iter()
+                .take(20)
+                .map(|advice| clip(&crate::with_names(advice, &context.names)))
+                .collect(),
         }
     }
 }

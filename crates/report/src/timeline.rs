@@ -197,7 +197,7 @@ impl Timeline {
             pen.text("tick-label", (x, bottom + 19.0), Anchor::Start, &words::clock(self.first), None);
             pen.text("tick-label", (x, bottom + 35.0), Anchor::Start, &words::day(self.first), None);
         }
-        pen.text("axis-label", (self.gutter - 10.0, bottom + 19.0), Anchor::End, "time, UTC", None);
+        pen.text("axis-label", (0.0, bottom + 19.0), Anchor::Start, "time, UTC", None);
     }
 
     fn lane(&self, pen: &mut Pen, top: f64, lane: &Lane) {

@@ -107,7 +107,7 @@ fn every_page_is_clean_and_says_what_the_issue_asks() {
     is_clean(&page);
     for said in [
         "One attack succeeded or did harm; one attack needs a person today.",
-        "192.168.20.17 was logged into from 203.0.113.66",
+        "cam-07 (192.168.20.17) was logged into from 203.0.113.66",
         "What happened",
         "How bad",
         "Do now",
