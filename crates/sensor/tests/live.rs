@@ -11,7 +11,7 @@
 mod network;
 
 use network::{Machine, in_own_network, ip};
-use sensor::{InterfaceState, Notice, SensorConfig, SensorError, SensorHandle, Stats};
+use sensor::{InterfaceState, Notice, Order, SensorConfig, SensorError, SensorHandle, Stats};
 use std::{
     fs,
     io::Write as _,
@@ -170,7 +170,74 @@ fn a_packet_between_neighbours_on_a_bridge_counts_once() {
         let stats = settled(&sensor);
         assert!((200..=230).contains(&stats.packets), "{stats:?}");
         assert!(stats.duplicates >= 400, "{stats:?}");
+        drop(sensor);
+
+        // The bridge alone shows its neighbours too.
+        let sensor = start(&["br0"], state.path());
+        await_stats(&sensor, |stats| stats.interfaces.iter().all(|lane| lane.state == InterfaceState::Up));
+        let echoing = echo(&right, 7001, 100);
+        converse(&left, "10.1.0.3:7001", 100);
+        echoing.join().unwrap();
+        let stats = settled(&sensor);
+        assert!((200..=230).contains(&stats.packets), "{stats:?}");
     });
+}
+
+#[test]
+fn once_it_runs_it_holds_no_privilege_but_that_of_the_firewall() {
+    in_own_network("once_it_runs_it_holds_no_privilege_but_that_of_the_firewall", || {
+        let state = tempfile::tempdir().unwrap();
+        ip("link add near type veth peer name far");
+        let sensor = start(&["near"], state.path());
+        await_stats(&sensor, |_| true);
+        // Other tests run their own sensors beside this one.
+        let mut looked_at = 0;
+        for task in fs::read_dir("/proc/self/task").unwrap().flatten() {
+            let Ok(status) = fs::read_to_string(task.path().join("status")) else { continue };
+            let field = |name: &str| {
+                let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+                line.trim().to_owned()
+            };
+            let expected = match field("Name:").as_str() {
+                "sensor-watch" => 0,
+                "sensor-respond" => 1 << 12,
+                _ => continue,
+            };
+            for set in ["CapInh:", "CapPrm:", "CapEff:", "CapBnd:", "CapAmb:"] {
+                let held = u64::from_str_radix(&field(set), 16).unwrap();
+                assert_eq!(held & !expected, 0, "{status}");
+            }
+            assert_eq!(field("NoNewPrivs:"), "1");
+            looked_at += 1;
+        }
+        assert!(looked_at >= 2);
+        // An interface that comes back is watched again all the same.
+        ip("link del near");
+        await_stats(&sensor, |stats| stats.interfaces[0].state == InterfaceState::Missing);
+        ip("link add near type veth peer name far");
+        ip("link set near up");
+        await_stats(&sensor, |stats| stats.interfaces[0].state == InterfaceState::Up);
+    });
+}
+
+#[test]
+fn the_lever_is_pulled_by_an_order_and_goes_into_the_journal() {
+    let state = tempfile::tempdir().unwrap();
+    let log = state.path().join("eve.json");
+    fs::write(&log, "").unwrap();
+    let sensor = sensor::spawn(SensorConfig {
+        follow: vec![log],
+        state_dir: state.path().join("sensor"),
+        ..SensorConfig::default()
+    })
+    .unwrap();
+    sensor.orders.send(Order::StopResponding { who: "somebody".to_owned() }).unwrap();
+    let entry = await_notice(&sensor, |notice| match notice {
+        Notice::Journal(entry) if entry.who == "somebody" => Some(entry),
+        _ => None,
+    });
+    assert!(state.path().join("sensor/stopped").exists(), "{entry:?}");
+    drop(sensor.guard);
 }
 
 #[test]
