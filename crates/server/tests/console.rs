@@ -369,6 +369,19 @@ async fn without_a_sensor_orders_are_refused_with_a_page_that_says_so() {
 }
 
 #[tokio::test]
+async fn with_the_database_gone_the_page_says_what_still_works() {
+    let dir = tempfile::tempdir().unwrap();
+    let (state, _) = city::open(dir.path(), true).await;
+    let browser = Browser::sign_in(&state).await;
+    state.repository().close().await;
+    let page = check(&browser, "/", StatusCode::SERVICE_UNAVAILABLE).await.text;
+    assert!(page.contains("bastide stop-responding") && page.contains("Watching and responding go on"));
+    let program = Browser::stranger(&state).post("/responding/stop", "").await;
+    assert!(!program.status.is_success());
+    is_accessible("a refused post", &program.text);
+}
+
+#[tokio::test]
 async fn the_theme_is_kept_in_a_cookie_and_leads_back() {
     let dir = tempfile::tempdir().unwrap();
     let (state, _) = city::open(dir.path(), true).await;

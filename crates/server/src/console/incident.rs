@@ -150,8 +150,13 @@ pub(super) async fn show(
     Path(id): Path<String>,
 ) -> Result<Response, Trouble> {
     let known = read(&state, &id).await.map_err(|problem| visit.trouble(problem))?;
-    let frame =
-        Frame::new(&state, &visit, "incidents", report::clipped(&known.record.incident.title, 120)).await;
+    let frame = Frame::new(
+        &state,
+        &visit,
+        "incidents",
+        report::clipped(&report::titled(&known.record.incident.title, &known.names), 120),
+    )
+    .await;
     let journal = decisions(&state, &known.record.incident.id, &known.plans).await;
     let journal = journal.map_err(|problem| visit.trouble(problem))?;
     // Opening evidence is recorded.
@@ -171,8 +176,8 @@ impl IncidentPage {
         Self {
             id: incident.id.to_string(),
             severity: view::severity(incident.severity),
-            title: report::clipped(&incident.title, 300),
-            summary: report::clipped(&incident.summary, 1_500),
+            title: report::clipped(&report::titled(&incident.title, names), 300),
+            summary: report::clipped(&report::with_names(&incident.summary, names), 1_500),
             state: state_words(record.state),
             open: record.state == IncidentState::Open,
             closed: record
@@ -185,7 +190,12 @@ impl IncidentPage {
             picture: report::incident_picture("who", incident, &context).map(Markup::drawing),
             roles: incident.assets.iter().take(MOST_ROLES).map(|asset| role(asset, names)).collect(),
             roles_more: incident.assets.len().saturating_sub(MOST_ROLES) as u64 + incident.assets_omitted,
-            evidence: incident.evidence.iter().take(MOST_EVIDENCE).map(evidence).collect(),
+            evidence: incident
+                .evidence
+                .iter()
+                .take(MOST_EVIDENCE)
+                .map(|line| evidence(line, names))
+                .collect(),
             evidence_more: incident.evidence.len().saturating_sub(MOST_EVIDENCE),
             joined: incident.joined.iter().take(20).cloned().collect(),
             plans: known
@@ -195,7 +205,7 @@ impl IncidentPage {
                 .collect(),
             plans_more: known.plans_more,
             has_sensor: state.has_sensor(),
-            advice: incident.advice.iter().take(20).cloned().collect(),
+            advice: incident.advice.iter().take(20).map(|line| report::with_names(line, names)).collect(),
             journal,
             supersedes: incident.supersedes.iter().take(20).map(ToString::to_string).collect(),
             form: FalseAlarm::new(incident, names),
@@ -241,12 +251,12 @@ fn role(asset: &IncidentAsset, names: &Names) -> RoleRow {
     }
 }
 
-fn evidence(evidence: &Evidence) -> EvidenceRow {
+fn evidence(evidence: &Evidence, names: &Names) -> EvidenceRow {
     EvidenceRow {
         at: view::exact(evidence.at),
         stage: evidence.stage.as_str(),
         detector: report::clipped(&evidence.detector, 80),
-        why: report::clipped(&evidence.why, 600),
+        why: report::clipped(&report::with_names(&evidence.why, names), 600),
         value: words::figure(evidence.value),
         threshold: words::figure(evidence.threshold),
         record: format!("{}:{}", report::clipped(&evidence.file, 120), evidence.record),
@@ -301,7 +311,7 @@ pub(super) async fn download(
     let incident = known.record.incident.clone();
     let name = format!("attachment; filename=\"{}.html\"", incident.id);
     let context = Context {
-        heading: Some(report::clipped(&incident.title, 200)),
+        heading: Some(report::clipped(&report::titled(&incident.title, &known.names), 200)),
         acts: known.acts(),
         names: known.names,
         gaps: Vec::new(),

@@ -2,6 +2,7 @@
 
 use super::{
     frame::{Frame, Trouble, Visit, page},
+    response::names_in,
     view::{self, Choice, Markup, Pager},
 };
 use crate::{AppState, api::Problem};
@@ -11,7 +12,7 @@ use axum::{
     response::Response,
 };
 use model::{Severity, Tactic, Timestamp};
-use report::words;
+use report::{Names, words};
 use serde::Deserialize;
 use std::net::IpAddr;
 use store::{IncidentFilter, IncidentRecord, IncidentSort, IncidentState, Paging};
@@ -59,6 +60,7 @@ struct Incidents {
     stages: Vec<Choice>,
     sorts: Vec<Choice>,
     filtered: bool,
+    more_open: bool,
     rows: Vec<Row>,
     pager: Pager,
     here: String,
@@ -96,6 +98,7 @@ async fn read(state: &AppState, frame: Frame, asked: Asked) -> Result<Incidents,
     let number = |text: &str, other: u32| text.parse::<u32>().unwrap_or(other);
     let paging = Paging::new(number(&asked.page, 1), number(&asked.rows, ROWS).min(200));
     let found = state.repository().incidents(&filter, paging).await?;
+    let names = names_in(state, &found.items).await?;
     let pager = Pager::new(&found, |page| link(&asked, &page.to_string(), &asked.sort));
     Ok(Incidents {
         wrong,
@@ -105,7 +108,8 @@ async fn read(state: &AppState, frame: Frame, asked: Asked) -> Result<Incidents,
         sorts: sorts(&asked.sort),
         filtered: link(&Asked { state: String::new(), ..asked.clone() }, "", "") != "/incidents"
             || !asked.state.is_empty(),
-        rows: found.items.iter().map(|record| row(record, now)).collect(),
+        more_open: [&asked.address, &asked.from, &asked.until].iter().any(|text| !text.is_empty()),
+        rows: found.items.iter().map(|record| row(record, &names, now)).collect(),
         here: link(&asked, "", &asked.sort),
         pager,
         watching: state.has_sensor(),
@@ -234,18 +238,23 @@ fn sorts(chosen: &str) -> Vec<Choice> {
         .collect()
 }
 
-fn row(record: &IncidentRecord, now: Timestamp) -> Row {
+fn row(record: &IncidentRecord, names: &Names, now: Timestamp) -> Row {
     let incident = &record.incident;
     let stages: Vec<&str> = incident.stages.iter().map(|stage| stage.as_str()).collect();
     let more = incident.assets.len().saturating_sub(1) as u64 + incident.assets_omitted;
     Row {
         id: incident.id.to_string(),
         severity: view::severity(incident.severity),
-        title: report::clipped(&incident.title, 300),
-        summary: report::clipped(&incident.summary, 600),
+        title: report::clipped(&report::titled(&incident.title, names), 300),
+        summary: report::clipped(&report::with_names(&incident.summary, names), 600),
         stages: stages.last().map(|stage| (*stage).to_owned()).unwrap_or_default(),
         stages_full: stages.join(" → "),
-        who: incident.assets.iter().take(1).map(|asset| view::address(asset.address, None)).collect(),
+        who: incident
+            .assets
+            .iter()
+            .take(1)
+            .map(|asset| view::address(asset.address, names.get(&asset.address).map(String::as_str)))
+            .collect(),
         who_more: if more > 0 { format!("+{}", words::count(more)) } else { String::new() },
         last: view::ago(incident.last, now),
         state: state_words(record.state),

@@ -2,14 +2,14 @@
 
 use super::{
     frame::{Frame, Trouble, Visit, page},
-    response::{CommandView, ReceiptView, names_of},
+    response::{CommandView, ReceiptView, names_in, names_of},
     view::{self, Markup},
 };
 use crate::{AppState, SensorStatus, api::Problem};
 use askama::Template;
 use axum::{Json, extract::State, response::Response};
 use model::{PlanStatus, Severity, Timestamp};
-use report::words;
+use report::{Names, words};
 use serde_json::{Map, Value, json};
 use store::{IncidentFilter, IncidentRecord, IncidentSort, IncidentState, Paging, SeverityCounts};
 
@@ -103,10 +103,13 @@ async fn read(state: &AppState, frame: Frame) -> Result<Overview, Problem> {
     };
     let pressing = repository.incidents(&pressing_filter, Paging::new(1, MOST_PRESSING)).await?;
     let plans = repository.plans(Some(PlanStatus::Proposed), Paging::new(1, MOST_PLANS)).await?;
+    let names = names_in(state, &pressing.items).await?;
     let mut waiting = Vec::new();
     for plan in &plans.items {
         let names = names_of(state, [].iter(), plan.plan.commands.iter()).await?;
-        let title = repository.incident(&plan.plan.incident).await?.map(|record| record.incident.title);
+        let of: Vec<IncidentRecord> = repository.incident(&plan.plan.incident).await?.into_iter().collect();
+        let named = names_in(state, &of).await?;
+        let title = of.first().map(|record| report::titled(&record.incident.title, &named));
         let hits: u64 = plan.plan.commands.iter().map(|command| command.hits.len() as u64).sum();
         waiting.push(Waiting {
             incident: plan.plan.incident.to_string(),
@@ -131,7 +134,7 @@ async fn read(state: &AppState, frame: Frame) -> Result<Overview, Problem> {
         waiting,
         waiting_more: plans.total.saturating_sub(plans.items.len() as u64),
         pressing_more: pressing.total.saturating_sub(pressing.items.len() as u64),
-        pressing: pressing.items.iter().map(|record| pressing_row(record, now)).collect(),
+        pressing: pressing.items.iter().map(|record| pressing_row(record, &names, now)).collect(),
         tallies: tallies(&counts),
         timeline: open,
         in_force_more: in_force.len().saturating_sub(commands.len()),
@@ -147,11 +150,11 @@ async fn read(state: &AppState, frame: Frame) -> Result<Overview, Problem> {
     })
 }
 
-fn pressing_row(record: &IncidentRecord, now: Timestamp) -> Pressing {
+fn pressing_row(record: &IncidentRecord, names: &Names, now: Timestamp) -> Pressing {
     Pressing {
         id: record.incident.id.to_string(),
         severity: view::severity(record.incident.severity),
-        title: record.incident.title.clone(),
+        title: report::clipped(&report::titled(&record.incident.title, names), 300),
         last: view::ago(record.incident.last, now),
     }
 }
@@ -216,7 +219,12 @@ async fn open_timeline(state: &AppState, now: Timestamp) -> Result<Option<Markup
         ..IncidentFilter::default()
     };
     let recent = state.repository().incidents(&filter, Paging::new(1, 8)).await?;
-    let incidents: Vec<model::Incident> = recent.items.into_iter().map(|record| record.incident).collect();
+    let names = names_in(state, &recent.items).await?;
+    let named = |record: IncidentRecord| model::Incident {
+        title: report::titled(&record.incident.title, &names),
+        ..record.incident
+    };
+    let incidents: Vec<model::Incident> = recent.items.into_iter().map(named).collect();
     if incidents.is_empty() {
         return Ok(None);
     }

@@ -10,7 +10,7 @@ use store::{CommandRecord, PlanRecord};
 /// Whom to show of those that a command hits; the rest is a number.
 const MOST_HITS: usize = 20;
 /// Addresses whose names are looked up for one page.
-const MOST_NAMES: usize = 80;
+const MOST_NAMES: usize = 120;
 
 /// A plan on a page.
 pub(super) struct PlanView {
@@ -206,7 +206,12 @@ fn grave(plan: &Plan) -> String {
     format!("It hits {}.", parts.join(" and "))
 }
 
-/// Names of the assets of an incident, as far as they are known.
+/// Names of the assets of ours in incidents, for a list of them.
+pub(super) async fn names_in(state: &AppState, records: &[store::IncidentRecord]) -> Result<Names, Problem> {
+    names_of(state, records.iter().flat_map(|record| record.incident.assets.iter().take(4)), [].iter()).await
+}
+
+/// Names of the assets of an incident, as far as they are known. A name that looks like an address is none.
 pub(super) async fn names_of<'a>(
     state: &AppState,
     assets: impl Iterator<Item = &'a IncidentAsset>,
@@ -219,7 +224,7 @@ pub(super) async fn names_of<'a>(
             wanted.extend(addresses);
         }
         for hit in &command.hits {
-            if let Some(name) = &hit.name {
+            if let Some(name) = hit.name.as_ref().filter(|name| name.parse::<IpAddr>().is_err()) {
                 names.insert(hit.address, name.clone());
             }
         }
@@ -227,7 +232,8 @@ pub(super) async fn names_of<'a>(
     wanted.sort();
     wanted.dedup();
     for address in wanted.into_iter().take(MOST_NAMES) {
-        if let Some(name) = state.repository().asset_at(address).await?.and_then(|asset| asset.name) {
+        let name = state.repository().asset_at(address).await?.and_then(|asset| asset.name);
+        if let Some(name) = name.filter(|name| name.parse::<IpAddr>().is_err()) {
             names.insert(address, name);
         }
     }

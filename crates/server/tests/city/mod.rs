@@ -50,6 +50,7 @@ pub(crate) async fn open(dir: &Path, sensor: bool) -> (AppState, Given) {
             most_bytes: 1 << 30,
         },
         channels: vec!["webhook"],
+        least_told: Severity::Medium,
         settings: settings(),
     };
     let doors = Doors::new(&[], &[], 8443);
