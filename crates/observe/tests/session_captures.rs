@@ -77,8 +77,14 @@ fn ssh_guessing_on_an_odd_port_is_seen() {
     let refused = counted.get("ssh Refused").copied().unwrap_or(0);
     assert!(tried >= 40, "{counted:?}");
     assert!(refused * 10 >= tried * 8, "{counted:?}");
-    assert!(!events.iter().any(|event| matches!(event, EventKind::Login(login) if login.outcome == LoginOutcome::Possible)));
-    assert!(events.iter().all(|event| !matches!(event, EventKind::Login(login) if login.service != Service::Ssh)));
+    assert!(
+        !events
+            .iter()
+            .any(|event| matches!(event, EventKind::Login(login) if login.outcome == LoginOutcome::Possible))
+    );
+    assert!(
+        events.iter().all(|event| !matches!(event, EventKind::Login(login) if login.service != Service::Ssh))
+    );
 }
 
 #[test]
@@ -117,5 +123,7 @@ fn amplified_answers_are_dns() {
     eprintln!("answers {answers} questions {asked} {:?}", services(&events));
     assert!(answers > 100);
     // Nobody here asked: nobody here is a resolver.
-    assert!(!events.iter().any(|event| matches!(event, EventKind::Hint(hint) if hint.kind == HintKind::Function)));
+    assert!(
+        !events.iter().any(|event| matches!(event, EventKind::Hint(hint) if hint.kind == HintKind::Function))
+    );
 }

@@ -70,11 +70,18 @@ fn story(events: &[EventKind]) -> Vec<String> {
     for event in events {
         match event {
             EventKind::Login(login) => {
-                let factory = login.factory.as_deref().map_or("", |name| &name[..name.find(' ').unwrap_or(name.len())]);
-                told.push(format!("{} {:?} {factory}", login.service.as_str(), login.outcome).trim_end().to_owned());
+                let factory =
+                    login.factory.as_deref().map_or("", |name| &name[..name.find(' ').unwrap_or(name.len())]);
+                told.push(
+                    format!("{} {:?} {factory}", login.service.as_str(), login.outcome).trim_end().to_owned(),
+                );
             }
             EventKind::Transfer(transfer) => {
-                let to = if transfer.to == "192.0.2.1".parse::<std::net::IpAddr>().unwrap() { "client" } else { "server" };
+                let to = if transfer.to == "192.0.2.1".parse::<std::net::IpAddr>().unwrap() {
+                    "client"
+                } else {
+                    "server"
+                };
                 told.push(format!("{:?} to {to}: {}", transfer.kind, transfer.what));
             }
             _ => {}
@@ -166,13 +173,7 @@ fn telnet_logins() {
     );
     // Refusal without words: only the prompt comes again.
     check(
-        &[
-            (S, b"Username:"),
-            (C, b"guest\r"),
-            (S, b"\r\nPassword:"),
-            (C, b"guest\r"),
-            (S, b"\r\nUsername:"),
-        ],
+        &[(S, b"Username:"), (C, b"guest\r"), (S, b"\r\nPassword:"), (C, b"guest\r"), (S, b"\r\nUsername:")],
         Service::Telnet,
         &["telnet Refused mirai-list-30"],
     );
@@ -225,7 +226,8 @@ fn ssh_is_judged_by_its_shape() {
         (C, vec![0xbb; 84]),
     ];
     let told = |dialogue: &[(bool, Vec<u8>)]| {
-        let said: Vec<Said<'_>> = dialogue.iter().map(|(outward, bytes)| (*outward, bytes.as_slice())).collect();
+        let said: Vec<Said<'_>> =
+            dialogue.iter().map(|(outward, bytes)| (*outward, bytes.as_slice())).collect();
         let whole = story(&play(&said).events);
         for number in 0..said.len() {
             for at in [1, 5, 21, said[number].1.len() - 1] {
@@ -303,7 +305,8 @@ fn http_logins() {
 
 #[test]
 fn http_transfers() {
-    let elf = b"HTTP/1.0 200 OK\r\nServer: x\r\n\r\n\x7fELF\x01\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\x28\0\x01\0\0\0";
+    let elf =
+        b"HTTP/1.0 200 OK\r\nServer: x\r\n\r\n\x7fELF\x01\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\x28\0\x01\0\0\0";
     check(
         &[(C, b"GET /mirai.arm HTTP/1.0\r\n\r\n"), (S, elf)],
         Service::Http,
@@ -347,11 +350,14 @@ fn http_transfers() {
 
 #[test]
 fn floods_over_one_connection_are_counted() {
-    let request = b"GET /index.php?a=1 HTTP/1.1\r\nHost: www.example.org\r\nUser-Agent: Mozilla/5.0 zgrab/0.x\r\n\r\n";
+    let request =
+        b"GET /index.php?a=1 HTTP/1.1\r\nHost: www.example.org\r\nUser-Agent: Mozilla/5.0 zgrab/0.x\r\n\r\n";
     let said: Vec<Said<'_>> = (0..500).map(|_| (C, &request[..])).collect();
     let played = play(&said);
     assert_eq!(requests(&played.events).len(), 500);
-    let scanners = played.events.iter().filter(|event| matches!(event, EventKind::Request(request) if request.scanner.as_deref() == Some("zgrab")));
+    let scanners = played.events.iter().filter(
+        |event| matches!(event, EventKind::Request(request) if request.scanner.as_deref() == Some("zgrab")),
+    );
     assert_eq!(scanners.count(), 500);
     assert!(hints(&played.events).len() <= 8);
 }
@@ -370,16 +376,26 @@ fn answers_behind_large_bodies_are_followed() {
 #[test]
 fn mqtt_and_ftp_logins() {
     check(
-        &[(C, b"\x10\x1d\x00\x04MQTT\x04\xc2\x00\x3c\x00\x03cam\x00\x05admin\x00\x05admin"), (S, b"\x20\x02\x00\x05")],
+        &[
+            (C, b"\x10\x1d\x00\x04MQTT\x04\xc2\x00\x3c\x00\x03cam\x00\x05admin\x00\x05admin"),
+            (S, b"\x20\x02\x00\x05"),
+        ],
         Service::Mqtt,
         &["mqtt Refused mirai-list-04"],
     );
     check(
-        &[(C, b"\x10\x1d\x00\x04MQTT\x04\xc2\x00\x3c\x00\x03cam\x00\x05admin\x00\x05admxx"), (S, b"\x20\x02\x00\x00")],
+        &[
+            (C, b"\x10\x1d\x00\x04MQTT\x04\xc2\x00\x3c\x00\x03cam\x00\x05admin\x00\x05admxx"),
+            (S, b"\x20\x02\x00\x00"),
+        ],
         Service::Mqtt,
         &["mqtt Accepted"],
     );
-    check(&[(C, b"\x10\x0f\x00\x04MQTT\x04\x02\x00\x3c\x00\x03cam"), (S, b"\x20\x02\x00\x00")], Service::Mqtt, &[]);
+    check(
+        &[(C, b"\x10\x0f\x00\x04MQTT\x04\x02\x00\x3c\x00\x03cam"), (S, b"\x20\x02\x00\x00")],
+        Service::Mqtt,
+        &[],
+    );
     check(
         &[
             (S, b"220 (vsFTPd 2.3.4)\r\n"),
@@ -432,7 +448,15 @@ fn programs_over_bare_tcp() {
 
 #[test]
 fn keep_alives_of_bots_are_messages() {
-    let said: &[Said<'_>] = &[(C, b"\0\0\0\x01"), (C, b"\x03"), (C, b"x86"), (C, b"\0\0"), (S, b"\0\0"), (C, b"\0\0"), (S, b"\0\0")];
+    let said: &[Said<'_>] = &[
+        (C, b"\0\0\0\x01"),
+        (C, b"\x03"),
+        (C, b"x86"),
+        (C, b"\0\0"),
+        (S, b"\0\0"),
+        (C, b"\0\0"),
+        (S, b"\0\0"),
+    ];
     let played = play(said);
     let messages: Vec<_> = played
         .events
@@ -442,12 +466,14 @@ fn keep_alives_of_bots_are_messages() {
             _ => None,
         })
         .collect();
-    assert_eq!(
-        messages,
-        [(C, 4, 1), (C, 1, 2), (C, 3, 3), (C, 2, 4), (S, 2, 1), (C, 2, 5), (S, 2, 2)]
-    );
+    assert_eq!(messages, [(C, 4, 1), (C, 1, 2), (C, 3, 3), (C, 2, 4), (S, 2, 1), (C, 2, 5), (S, 2, 2)]);
     assert!(!played.finished);
-    let irc = play(&[(C, b"NICK bot\r\nUSER a b c :d\r\n"), (S, b":x 001 bot :hi\r\n"), (S, b"PING :x\r\n"), (C, b"PONG :x\r\n")]);
+    let irc = play(&[
+        (C, b"NICK bot\r\nUSER a b c :d\r\n"),
+        (S, b":x 001 bot :hi\r\n"),
+        (S, b"PING :x\r\n"),
+        (C, b"PONG :x\r\n"),
+    ]);
     assert_eq!(irc.service, Service::Irc);
     assert!(irc.events.iter().filter(|event| matches!(event, EventKind::Message(_))).count() >= 3);
 }
@@ -522,7 +548,13 @@ fn no_event_holds_what_was_typed() {
     let form = format!("POST /login HTTP/1.1\r\nContent-Length: 31\r\n\r\nuser=root&pass={secret} ");
     let ftp = format!("USER root\r\nPASS {secret}\r\n");
     let played = [
-        play(&[(S, b"login: "), (C, b"root\r\n"), (S, b"Password: "), (C, password.as_bytes()), (S, b"\r\n$ ")]),
+        play(&[
+            (S, b"login: "),
+            (C, b"root\r\n"),
+            (S, b"Password: "),
+            (C, password.as_bytes()),
+            (S, b"\r\n$ "),
+        ]),
         play(&[(C, request.as_bytes()), (S, b"HTTP/1.1 200 OK\r\n\r\n")]),
         play(&[(C, form.as_bytes()), (S, b"HTTP/1.1 200 OK\r\n\r\n")]),
         play(&[(S, b"220 ftp\r\n"), (C, ftp.as_bytes()), (S, b"230 ok\r\n")]),
@@ -557,9 +589,15 @@ fn datagrams_are_known_by_their_content() {
     server[32..36].copy_from_slice(&[0xe8, 1, 2, 3]);
     server[40..44].copy_from_slice(&[0xe8, 1, 2, 3]);
     let played = datagrams(&[(C, &client), (S, &server)]);
-    assert_eq!((played.service, hints(&played.events), played.finished), (Service::Ntp, vec!["Function time".to_owned()], true));
+    assert_eq!(
+        (played.service, hints(&played.events), played.finished),
+        (Service::Ntp, vec!["Function time".to_owned()], true)
+    );
 
-    let played = datagrams(&[(C, b"\x40\x01\x12\x34\xbb.well-known\x04core"), (S, b"\x60\x45\x12\x34\xc1\x28\xff</a>")]);
+    let played = datagrams(&[
+        (C, b"\x40\x01\x12\x34\xbb.well-known\x04core"),
+        (S, b"\x60\x45\x12\x34\xc1\x28\xff</a>"),
+    ]);
     assert_eq!(requests(&played.events), ["coap GET", "coap  205"]);
 
     let played = datagrams(&[(C, b"\0\x01bot.arm\0octet\0")]);
@@ -576,7 +614,10 @@ fn datagrams_are_known_by_their_content() {
     assert_eq!(story(&played.events), ["sip Refused"]);
     assert_eq!(requests(&played.events), ["sip REGISTER", "sip REGISTER 403", "sip OPTIONS"]);
 
-    let played = datagrams(&[(C, b"NOTIFY * HTTP/1.1\r\nNT: urn:schemas-upnp-org:device:Basic:1\r\nSERVER: Hue/1.0\r\n\r\n")]);
+    let played = datagrams(&[(
+        C,
+        b"NOTIFY * HTTP/1.1\r\nNT: urn:schemas-upnp-org:device:Basic:1\r\nSERVER: Hue/1.0\r\n\r\n",
+    )]);
     assert_eq!(hints(&played.events), ["Ssdp Hue/1.0", "Ssdp urn:schemas-upnp-org:device:Basic:1"]);
 }
 

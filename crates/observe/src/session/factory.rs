@@ -28,7 +28,9 @@ fn list() -> &'static List {
         let mut list = List::new();
         for [user, password, name] in entries {
             let passwords = list.entry(&*Box::leak(user.into_boxed_str())).or_default();
-            passwords.entry(&*Box::leak(password.into_boxed_str())).or_insert(&*Box::leak(name.into_boxed_str()));
+            passwords
+                .entry(&*Box::leak(password.into_boxed_str()))
+                .or_insert(&*Box::leak(name.into_boxed_str()));
         }
         list
     })
@@ -60,7 +62,10 @@ mod tests {
         assert_eq!(entries.iter().filter(|[_, _, name]| name.starts_with("mirai-list-")).count(), 62);
         for [user, password, name] in &entries {
             let shown = name.to_lowercase();
-            assert!(password.len() < 3 || !shown.contains(&password.to_lowercase()), "{name} shows {user}'s password");
+            assert!(
+                password.len() < 3 || !shown.contains(&password.to_lowercase()),
+                "{name} shows {user}'s password"
+            );
             assert!(matching(user, password).is_some(), "{name}");
         }
     }

@@ -22,7 +22,12 @@ pub(super) struct Messages {
 
 impl Messages {
     /// Counts a payload that was not seen before, and tells it where it is small.
-    pub(super) fn count(&mut self, flow: &FlowContext, segment: &Segment<'_>, emit: &mut dyn FnMut(EventKind)) {
+    pub(super) fn count(
+        &mut self,
+        flow: &FlowContext,
+        segment: &Segment<'_>,
+        emit: &mut dyn FnMut(EventKind),
+    ) {
         if self.over {
             return;
         }
@@ -31,7 +36,8 @@ impl Messages {
         let number = *number;
         self.total += u64::from(segment.length);
         let all = u64::from(self.outward) + u64::from(self.inward);
-        self.over = number >= NUMBER || self.total >= TOTAL || (self.total >= TOTAL / 8 && self.total / all > 512);
+        self.over =
+            number >= NUMBER || self.total >= TOTAL || (self.total >= TOTAL / 8 && self.total / all > 512);
         if segment.length <= SMALL && segment.payload.len() == segment.length as usize {
             emit(EventKind::Message(Message {
                 flow: flow.id,

@@ -22,8 +22,8 @@ mod recognise;
 mod resolve;
 mod ssh;
 mod stream;
-mod telnet;
 mod teller;
+mod telnet;
 mod tls;
 mod web;
 
@@ -79,7 +79,10 @@ enum State {
 
 impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Session").field("service", &self.service()).field("finished", &self.is_finished()).finish()
+        f.debug_struct("Session")
+            .field("service", &self.service())
+            .field("finished", &self.is_finished())
+            .finish()
     }
 }
 
@@ -165,5 +168,7 @@ trait Conversation: Send {
 /// Digest of a path or a small payload (FNV-1a of 64 bits): the same in every run and on every machine.
 #[must_use]
 pub fn digest(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    bytes
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }

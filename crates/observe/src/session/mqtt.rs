@@ -26,7 +26,8 @@ impl Mqtt {
         match read {
             Ok(connect) => {
                 self.attempt = (connect.user.is_some() || connect.password.is_some()).then(|| {
-                    let (user, password) = (connect.user.unwrap_or_default(), connect.password.unwrap_or_default());
+                    let (user, password) =
+                        (connect.user.unwrap_or_default(), connect.password.unwrap_or_default());
                     Attempt { factory: factory::matching_bytes(user, password) }
                 });
                 self.connected = true;

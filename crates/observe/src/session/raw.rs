@@ -8,7 +8,7 @@ use model::TransferKind;
 use std::borrow::Cow;
 
 /// Commands come early; a connection that goes on is something else.
-const BYTES: u64 = 16 << 10;
+const BYTES: u64 = 4 << 10;
 
 #[derive(Debug)]
 struct Inflow {

@@ -114,7 +114,9 @@ fn binary(start: &[u8]) -> Result<(Talk, Option<bool>), Unread> {
             }
             match dns::parse(message.get(..length).unwrap_or(message)) {
                 Ok(message) => Ok((Talk::Dns, Some(!message.response))),
-                Err(Unread::Incomplete) if message.len() < length && plausible(message) => Err(Unread::Incomplete),
+                Err(Unread::Incomplete) if message.len() < length && plausible(message) => {
+                    Err(Unread::Incomplete)
+                }
                 Err(_) => nothing,
             }
         }
@@ -134,7 +136,8 @@ const fn plausible(message: &[u8]) -> bool {
 
 /// Talk in lines: FTP, mail, IRC, and logins.
 fn text(start: &[u8], other: &[u8]) -> Guess {
-    let printable = start.iter().all(|&byte| byte >= b' ' || matches!(byte, b'\t' | b'\r' | b'\n' | 0x1b | 7 | 8));
+    let printable =
+        start.iter().all(|&byte| byte >= b' ' || matches!(byte, b'\t' | b'\r' | b'\n' | 0x1b | 7 | 8));
     if !printable {
         return Guess::Nothing;
     }
@@ -145,14 +148,19 @@ fn text(start: &[u8], other: &[u8]) -> Guess {
         return served(reply.text, other);
     }
     if line_end.is_some() {
-        if matches!(line.get(..4), Some(b"EHLO" | b"HELO")) || line.starts_with(b"+OK") || line.starts_with(b"* OK") {
+        if matches!(line.get(..4), Some(b"EHLO" | b"HELO"))
+            || line.starts_with(b"+OK")
+            || line.starts_with(b"* OK")
+        {
             return Guess::Known(Talk::Mail, None);
         }
         if let Some(known) = chat(line, start, other) {
             return known;
         }
     }
-    if line_end.is_some() && start.split(|&byte| byte == b'\n').any(|line| code::loader_command(line).is_some()) {
+    if line_end.is_some()
+        && start.split(|&byte| byte == b'\n').any(|line| code::loader_command(line).is_some())
+    {
         return Guess::Nothing;
     }
     match prompt(start) {
@@ -167,7 +175,9 @@ fn served(greeting: &[u8], other: &[u8]) -> Guess {
     let client = other.get(..4).unwrap_or_default().to_ascii_uppercase();
     if code::contains(&greeting, b"smtp") || matches!(client.as_slice(), b"EHLO" | b"HELO") {
         Guess::Known(Talk::Mail, Some(false))
-    } else if code::contains(&greeting, b"ftp") || matches!(client.as_slice(), b"USER" | b"AUTH" | b"FEAT" | b"SYST" | b"OPTS") {
+    } else if code::contains(&greeting, b"ftp")
+        || matches!(client.as_slice(), b"USER" | b"AUTH" | b"FEAT" | b"SYST" | b"OPTS")
+    {
         Guess::Known(Talk::Ftp, Some(false))
     } else {
         Guess::Open
@@ -180,16 +190,22 @@ fn chat(line: &[u8], start: &[u8], other: &[u8]) -> Option<Guess> {
     let words = read.parameters.split(|&byte| byte == b' ').filter(|word| !word.is_empty()).count();
     let greeted = other.first().is_some_and(u8::is_ascii_digit);
     match (read.source, read.command) {
-        (None, b"NICK" | b"JOIN" | b"CAP") if words > 0 && !greeted => Some(Guess::Known(Talk::Irc, Some(true))),
+        (None, b"NICK" | b"JOIN" | b"CAP") if words > 0 && !greeted => {
+            Some(Guess::Known(Talk::Irc, Some(true)))
+        }
         (None, b"USER") if words >= 3 && !greeted => Some(Guess::Known(Talk::Irc, Some(true))),
-        (None, b"USER") if words == 1 && (other.is_empty() || greeted) => Some(Guess::Known(Talk::Ftp, Some(true))),
+        (None, b"USER") if words == 1 && (other.is_empty() || greeted) => {
+            Some(Guess::Known(Talk::Ftp, Some(true)))
+        }
         (None, b"PASS") if !greeted => {
             let mut lines = start.split(|&byte| byte == b'\n').skip(1);
             let second = lines.next().unwrap_or_default();
             let known = second.starts_with(b"NICK ") || second.starts_with(b"USER ");
             Some(if known { Guess::Known(Talk::Irc, Some(true)) } else { Guess::Open })
         }
-        (None, b"NOTICE" | b"PING" | b"ERROR") | (Some(_), _) if words > 0 => Some(Guess::Known(Talk::Irc, Some(false))),
+        (None, b"NOTICE" | b"PING" | b"ERROR") | (Some(_), _) if words > 0 => {
+            Some(Guess::Known(Talk::Irc, Some(false)))
+        }
         _ => None,
     }
 }
@@ -219,7 +235,10 @@ mod tests {
         check(b"PING :x\r\n", Guess::Known(Talk::Irc, Some(false)));
         check(b"USER anonymous\r\n", Guess::Known(Talk::Ftp, Some(true)));
         check(b"\0\0\0\x54\xfeSMB@", Guess::Known(Talk::Smb, None));
-        check(b"\0\x1d\x12\x34\x01\0\0\x01\0\0\0\0\0\0\x07example\x03org\0\0\x01\0\x01", Guess::Known(Talk::Dns, Some(true)));
+        check(
+            b"\0\x1d\x12\x34\x01\0\0\x01\0\0\0\0\0\0\x07example\x03org\0\0\x01\0\x01",
+            Guess::Known(Talk::Dns, Some(true)),
+        );
         check(b"\x7fELF\x01\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\x28\0", Guess::Known(Talk::Program, None));
         // Keep-alives of bots, and what is nothing in particular.
         check(b"\0\0", Guess::Open);

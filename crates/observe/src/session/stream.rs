@@ -64,7 +64,12 @@ impl Stream {
         if outward { &mut self.outward } else { &mut self.inward }
     }
 
-    pub(super) fn segment(&mut self, flow: &FlowContext, segment: Segment<'_>, emit: &mut dyn FnMut(EventKind)) {
+    pub(super) fn segment(
+        &mut self,
+        flow: &FlowContext,
+        segment: Segment<'_>,
+        emit: &mut dyn FnMut(EventKind),
+    ) {
         let direction = self.direction(segment.outward);
         let next = direction.next.unwrap_or(segment.seq);
         let ahead = segment.seq.wrapping_sub(next) as i32;
@@ -77,12 +82,7 @@ impl Stream {
                 return;
             }
             let payload = segment.payload.get(known as usize..).unwrap_or_default();
-            let rest = Segment {
-                seq: next,
-                payload,
-                length: segment.length - known,
-                ..segment
-            };
+            let rest = Segment { seq: next, payload, length: segment.length - known, ..segment };
             self.accept(flow, rest, 0, emit);
             self.release(flow, segment.outward, false, emit);
         } else if direction.held.is_none() && segment.payload.len() <= HOLD {
@@ -120,13 +120,20 @@ impl Stream {
         let known = if gap < 0 { gap.unsigned_abs() } else { 0 };
         if known < length {
             let rest = payload.get(known as usize..).unwrap_or_default();
-            let segment = Segment { outward, seq: seq.wrapping_add(known), payload: rest, length: length - known };
+            let segment =
+                Segment { outward, seq: seq.wrapping_add(known), payload: rest, length: length - known };
             self.accept(flow, segment, gap.max(0).unsigned_abs(), emit);
         }
     }
 
     /// A segment in its place, `gap` bytes behind the last one.
-    fn accept(&mut self, flow: &FlowContext, segment: Segment<'_>, gap: u32, emit: &mut dyn FnMut(EventKind)) {
+    fn accept(
+        &mut self,
+        flow: &FlowContext,
+        segment: Segment<'_>,
+        gap: u32,
+        emit: &mut dyn FnMut(EventKind),
+    ) {
         let outward = segment.outward;
         let direction = self.direction(outward);
         direction.next = Some(segment.seq.wrapping_add(segment.length));
@@ -172,7 +179,8 @@ impl Stream {
     fn recognise(&mut self, flow: &FlowContext, emit: &mut dyn FnMut(EventKind)) -> bool {
         let mut silent = 0;
         for outward in [true, false] {
-            let (own, other) = if outward { (&self.outward, &self.inward) } else { (&self.inward, &self.outward) };
+            let (own, other) =
+                if outward { (&self.outward, &self.inward) } else { (&self.inward, &self.outward) };
             if own.nothing || own.beginning.is_empty() {
                 silent += u8::from(own.beginning.is_empty());
                 continue;
@@ -235,8 +243,13 @@ impl Stream {
             return;
         }
         let from = if piece.outward == self.client_outward { Side::Client } else { Side::Server };
-        let mut tell =
-            Teller { flow, service: self.service, client_outward: self.client_outward, told: &mut self.told, emit };
+        let mut tell = Teller {
+            flow,
+            service: self.service,
+            client_outward: self.client_outward,
+            told: &mut self.told,
+            emit,
+        };
         talk.heard(from, piece.bytes, piece.lost, &mut tell);
     }
 
@@ -248,8 +261,13 @@ impl Stream {
             self.begin(flow, None, emit);
         }
         let Some(talk) = self.talk.as_mut() else { return };
-        let mut tell =
-            Teller { flow, service: self.service, client_outward: self.client_outward, told: &mut self.told, emit };
+        let mut tell = Teller {
+            flow,
+            service: self.service,
+            client_outward: self.client_outward,
+            told: &mut self.told,
+            emit,
+        };
         talk.close(&mut tell);
     }
 

@@ -105,12 +105,19 @@ impl Teller<'_> {
         self.hint_of(address, mac, kind, value);
     }
 
-    pub(super) fn hint_of(&mut self, address: Option<IpAddr>, mac: Option<Mac>, kind: HintKind, value: &[u8]) {
+    pub(super) fn hint_of(
+        &mut self,
+        address: Option<IpAddr>,
+        mac: Option<Mac>,
+        kind: HintKind,
+        value: &[u8],
+    ) {
         let value = clean(value, HINT_LENGTH);
         if value.is_empty() {
             return;
         }
-        let who = mac.map_or(0, |mac| digest(&mac.0)) as u32 ^ u32::from(address == Some(self.flow.key.src)) << 8;
+        let who =
+            mac.map_or(0, |mac| digest(&mac.0)) as u32 ^ u32::from(address == Some(self.flow.key.src)) << 8;
         let mark = (digest(value.as_bytes()) as u32).wrapping_add(kind as u32) ^ who;
         if remember(&mut self.told.hints, &mut self.told.hint_count, mark) {
             (self.emit)(EventKind::Hint(Hint { address, mac, kind, value }));

@@ -123,8 +123,12 @@ impl Telnet {
     fn server_pause(&mut self, tell: &mut Teller<'_>) {
         let at_prompt = prompt(&self.tail);
         match (self.stage, at_prompt) {
-            (Stage::Judging { .. }, Some(Prompt::Login | Prompt::Password)) => self.decide(LoginOutcome::Refused, tell),
-            (Stage::Judging { .. } | Stage::Refused, Some(Prompt::Shell)) => self.decide(LoginOutcome::Accepted, tell),
+            (Stage::Judging { .. }, Some(Prompt::Login | Prompt::Password)) => {
+                self.decide(LoginOutcome::Refused, tell)
+            }
+            (Stage::Judging { .. } | Stage::Refused, Some(Prompt::Shell)) => {
+                self.decide(LoginOutcome::Accepted, tell)
+            }
             (Stage::UserGiven, Some(Prompt::Shell)) => {
                 // Let in by name alone.
                 self.attempt = Attempt { factory: factory::matching_bytes(&self.user, b"") };
@@ -210,7 +214,9 @@ impl Telnet {
                     // Kept to know its echo, beside the user's name.
                     let room = ECHOES.saturating_sub(self.user.len());
                     self.user.push(b'\n');
-                    self.user.extend_from_slice(self.typed.trim_ascii().get(..room).unwrap_or(self.typed.trim_ascii()));
+                    self.user.extend_from_slice(
+                        self.typed.trim_ascii().get(..room).unwrap_or(self.typed.trim_ascii()),
+                    );
                 }
                 wipe(&mut self.typed);
             }
@@ -261,7 +267,9 @@ impl Conversation for Telnet {
     fn close(&mut self, tell: &mut Teller<'_>) {
         if matches!(self.stage, Stage::Judging { .. }) {
             tell.login(self.attempt, LoginOutcome::Tried);
-        } else if let Some(rule) = loader_command(&self.typed).filter(|_| !matches!(self.stage, Stage::User | Stage::Password)) {
+        } else if let Some(rule) =
+            loader_command(&self.typed).filter(|_| !matches!(self.stage, Stage::User | Stage::Password))
+        {
             tell.transfer(Side::Server, TransferKind::LoaderCommand, rule);
         }
         wipe(&mut self.typed);
@@ -288,21 +296,44 @@ pub(super) enum Prompt {
 }
 
 const LOGIN_WORDS: [&str; 14] = [
-    "login", "username", "user name", "user", "userid", "user id", "user-name", "account", "logon", "login as",
-    "benutzername", "utilisateur", "usuario", "login name",
+    "login",
+    "username",
+    "user name",
+    "user",
+    "userid",
+    "user id",
+    "user-name",
+    "account",
+    "logon",
+    "login as",
+    "benutzername",
+    "utilisateur",
+    "usuario",
+    "login name",
 ];
 const PASSWORD_WORDS: [&str; 11] = [
-    "password", "passwd", "passcode", "pass", "pwd", "pass word", "passphrase", "passwort", "kennwort", "mot de passe",
+    "password",
+    "passwd",
+    "passcode",
+    "pass",
+    "pwd",
+    "pass word",
+    "passphrase",
+    "passwort",
+    "kennwort",
+    "mot de passe",
     "senha",
 ];
 
 /// Which prompt the text without line end is, if any.
 pub(super) fn prompt(tail: &[u8]) -> Option<Prompt> {
-    let text = String::from_utf8_lossy(tail.get(tail.len().saturating_sub(TAIL)..).unwrap_or(tail)).to_lowercase();
+    let text =
+        String::from_utf8_lossy(tail.get(tail.len().saturating_sub(TAIL)..).unwrap_or(tail)).to_lowercase();
     let text = text.trim();
     if let Some(asked) = text.strip_suffix([':', '\u{ff1a}', '?', '>']) {
         let asked = asked.trim_end();
-        let last = asked.char_indices().rev().nth(48).map_or(asked, |(at, _)| asked.get(at..).unwrap_or(asked));
+        let last =
+            asked.char_indices().rev().nth(48).map_or(asked, |(at, _)| asked.get(at..).unwrap_or(asked));
         let changes = last.contains("new ") || last.contains("retype") || last.contains("change");
         if PASSWORD_WORDS.iter().any(|word| has_word(last, word)) {
             return (!changes).then_some(Prompt::Password);
@@ -323,7 +354,8 @@ fn has_word(text: &str, word: &str) -> bool {
 }
 
 fn ends_with_word(text: &str, word: &str) -> bool {
-    text.strip_suffix(word).is_some_and(|before| !before.chars().next_back().is_some_and(char::is_alphanumeric))
+    text.strip_suffix(word)
+        .is_some_and(|before| !before.chars().next_back().is_some_and(char::is_alphanumeric))
 }
 
 /// `~ #`, `$`, `[root@camera ~]#`, `Router>`.
@@ -331,7 +363,11 @@ fn is_shell(text: &str) -> bool {
     let mut characters = text.chars().rev();
     let (last, before) = (characters.next(), characters.next());
     let sign = match (last, before) {
-        (Some('#' | '>'), Some(before)) if before == '#' || before == '>' || before == '-' || before == '=' => false,
+        (Some('#' | '>'), Some(before))
+            if before == '#' || before == '>' || before == '-' || before == '=' =>
+        {
+            false
+        }
         (Some('#' | '$' | '>'), _) => true,
         (Some('%'), before) => !before.is_some_and(|before| before.is_ascii_digit()),
         _ => false,
@@ -345,9 +381,28 @@ fn refuses(line: &[u8]) -> bool {
     // Such as "3 failed login attempts since the last successful login".
     let history = line.contains("since") || has_word(&line, "last");
     const WORDS: [&str; 22] = [
-        "incorrect", "fail", "invalid", "denied", "bad password", "bad login", "bad user", "% bad", "wrong", "not allowed",
-        "unauthorized", "illegal", "unknown user", "no such user", "try again", "too many", "locked", "error", "refused",
-        "reject", "not correct", "mismatch",
+        "incorrect",
+        "fail",
+        "invalid",
+        "denied",
+        "bad password",
+        "bad login",
+        "bad user",
+        "% bad",
+        "wrong",
+        "not allowed",
+        "unauthorized",
+        "illegal",
+        "unknown user",
+        "no such user",
+        "try again",
+        "too many",
+        "locked",
+        "error",
+        "refused",
+        "reject",
+        "not correct",
+        "mismatch",
     ];
     !history && !line.contains("applet not found") && WORDS.iter().any(|word| line.contains(word))
 }
@@ -356,7 +411,13 @@ fn refuses(line: &[u8]) -> bool {
 fn welcomes(line: &[u8]) -> bool {
     let line = String::from_utf8_lossy(line).to_lowercase();
     const WORDS: [&str; 7] = [
-        "busybox v", "built-in shell", "applet not found", "last login", "welcome", "logged in", "login successful",
+        "busybox v",
+        "built-in shell",
+        "applet not found",
+        "last login",
+        "welcome",
+        "logged in",
+        "login successful",
     ];
     WORDS.iter().any(|word| line.contains(word))
 }

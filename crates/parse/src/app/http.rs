@@ -91,6 +91,9 @@ fn family(version: &[u8]) -> Option<Family> {
 /// [`Unread::Incomplete`] while it fits but is too short to tell.
 pub fn recognise(bytes: &[u8]) -> Result<(Family, bool), Unread> {
     let not = Err(Unread::Not("a request or status line"));
+    if !bytes.first().is_none_or(u8::is_ascii_uppercase) {
+        return not;
+    }
     for (version, family) in
         [(&b"HTTP/1."[..], Family::Http), (b"RTSP/1.", Family::Rtsp), (b"SIP/2.0 ", Family::Sip)]
     {

@@ -58,8 +58,7 @@ fn clock(bytes: &[u8], mode: u8) -> Option<Packet> {
     // Reference, origin and receive times: unset, or after 2000 (the next era of NTP begins in 2036).
     let set = |moment: u32| moment == 0 || !(0x4000_0000..0xbc00_0000).contains(&moment);
     let (reference, origin, receive, transmit) = (seconds(12)?, seconds(20)?, seconds(28)?, seconds(36)?);
-    let plausible =
-        stratum <= 16 && (poll <= 17 || poll > 0xf0) && !(8..=0xd8).contains(&precision);
+    let plausible = stratum <= 16 && (poll <= 17 || poll > 0xf0) && !(8..=0xd8).contains(&precision);
     // Extension fields and authenticators come in words.
     if !plausible || !bytes.len().is_multiple_of(4) || bytes.len() > 48 + 1024 {
         return None;

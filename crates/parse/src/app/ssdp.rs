@@ -30,6 +30,9 @@ pub struct Message<'a> {
 /// [`Unread::Not`] unless the first line and one of the headers are those of SSDP.
 pub fn parse(bytes: &[u8]) -> Result<Message<'_>, Unread> {
     let not = Unread::Not("an SSDP message");
+    if !matches!(bytes.first(), Some(b'M' | b'N' | b'H')) {
+        return Err(not);
+    }
     let mut lines = bytes.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii_end);
     let first = lines.next().unwrap_or_default();
     let kind = if first.starts_with(b"M-SEARCH * HTTP/1.") {

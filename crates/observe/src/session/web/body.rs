@@ -156,14 +156,29 @@ impl FormAnswer {
     /// How the login went, given the beginning of the answer's body.
     pub(super) fn outcome(self, body: &[u8]) -> LoginOutcome {
         const FAILURES: [&[u8]; 9] = [
-            b"incorrect", b"invalid", b"failed", b"failure", b"denied", b"wrong", b"unauthorized", b"\"success\":false",
+            b"incorrect",
+            b"invalid",
+            b"failed",
+            b"failure",
+            b"denied",
+            b"wrong",
+            b"unauthorized",
+            b"\"success\":false",
             b"bad password",
         ];
-        const TOKENS: [&[u8]; 6] =
-            [b"\"token\":", b"\"sessionid\":", b"\"session_id\":", b"\"success\":true", b"\"access_token\":", b"\"sid\":"];
+        const TOKENS: [&[u8]; 6] = [
+            b"\"token\":",
+            b"\"sessionid\":",
+            b"\"session_id\":",
+            b"\"success\":true",
+            b"\"access_token\":",
+            b"\"sid\":",
+        ];
         let lower: Vec<u8> = body.to_ascii_lowercase().into_iter().filter(|byte| *byte != b' ').collect();
         let said = |words: &[&[u8]]| {
-            words.iter().any(|word| contains(&lower, &word.iter().copied().filter(|byte| *byte != b' ').collect::<Vec<_>>()))
+            words.iter().any(|word| {
+                contains(&lower, &word.iter().copied().filter(|byte| *byte != b' ').collect::<Vec<_>>())
+            })
         };
         match self.redirect {
             Some(true) => LoginOutcome::Refused,
@@ -197,7 +212,10 @@ mod tests {
         let factory = |body: &[u8]| form_attempt(body).map(|attempt| attempt.factory);
         assert_eq!(factory(b"username=root&password=vizxv"), Some(Some("mirai-list-02 (Dahua DVR)")));
         assert_eq!(factory(b"luci_username=root&luci_password=x%21"), Some(None));
-        assert_eq!(factory(b"{\"user\": \"root\", \"n\": 1, \"pwd\": \"vizxv\"}"), Some(Some("mirai-list-02 (Dahua DVR)")));
+        assert_eq!(
+            factory(b"{\"user\": \"root\", \"n\": 1, \"pwd\": \"vizxv\"}"),
+            Some(Some("mirai-list-02 (Dahua DVR)"))
+        );
         assert_eq!(factory(b"loginuse=admin&loginpas=admin"), Some(Some("mirai-list-04 (many makers)")));
         assert_eq!(factory(b"a=b&c=d"), None);
         assert_eq!(factory(b"{\"temperature\": 21}"), None);

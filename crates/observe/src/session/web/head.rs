@@ -31,8 +31,29 @@ pub(super) struct Head {
 }
 
 const METHODS: [&str; 24] = [
-    "GET", "POST", "HEAD", "PUT", "OPTIONS", "DELETE", "CONNECT", "PATCH", "TRACE", "PROPFIND", "NOTIFY", "SUBSCRIBE",
-    "DESCRIBE", "SETUP", "PLAY", "PAUSE", "TEARDOWN", "ANNOUNCE", "GET_PARAMETER", "REGISTER", "INVITE", "ACK", "BYE",
+    "GET",
+    "POST",
+    "HEAD",
+    "PUT",
+    "OPTIONS",
+    "DELETE",
+    "CONNECT",
+    "PATCH",
+    "TRACE",
+    "PROPFIND",
+    "NOTIFY",
+    "SUBSCRIBE",
+    "DESCRIBE",
+    "SETUP",
+    "PLAY",
+    "PAUSE",
+    "TEARDOWN",
+    "ANNOUNCE",
+    "GET_PARAMETER",
+    "REGISTER",
+    "INVITE",
+    "ACK",
+    "BYE",
     "MESSAGE",
 ];
 

@@ -119,7 +119,9 @@ impl Web {
 
     /// Takes as much of the bytes as belong to the present part.
     fn step<'d>(&mut self, from: Side, bytes: &'d [u8], tell: &mut Teller<'_>) -> &'d [u8] {
-        let split = |left: u64| bytes.split_at(usize::try_from(left).map_or(bytes.len(), |left| left.min(bytes.len())));
+        let split = |left: u64| {
+            bytes.split_at(usize::try_from(left).map_or(bytes.len(), |left| left.min(bytes.len())))
+        };
         let part = self.inflow(from).part;
         if self.family == Family::Rtsp && part == Part::Start && self.media(from, bytes) {
             return bytes;
@@ -187,7 +189,7 @@ impl Web {
             Part::Headers => {
                 inflow.head.header(text);
                 if let (Side::Client, Some((name, value))) = (from, http::header(text)) {
-                    inspect(value, tell);
+                    inspect(value, true, tell);
                     self.client.head.agent(name, value, tell);
                 } else if let (Side::Server, Some((name, value))) = (from, http::header(text)) {
                     head::server_hints(self.family, name, value, tell);
@@ -211,7 +213,7 @@ impl Web {
             Ok(StartLine::Request { method, target, .. }) if from == Side::Client => {
                 inflow.head.request(method, target);
                 inflow.part = Part::Headers;
-                inspect(target, tell);
+                inspect(target, true, tell);
                 // HTTP/0.9 has no headers.
                 if !line.ends_with(target) || target.is_empty() {
                     return;
@@ -248,7 +250,8 @@ impl Web {
             self.client.head.credentials_digest = Some(digest);
         }
         let attempt = header.map(|(attempt, _)| (attempt, How::Header));
-        let attempt = attempt.or_else(|| self.client.head.query_attempt.take().map(|attempt| (attempt, How::Form)));
+        let attempt =
+            attempt.or_else(|| self.client.head.query_attempt.take().map(|attempt| (attempt, How::Form)));
         if self.pending.len() >= PENDING
             && let Some((attempt, _)) = self.pending.pop_front().and_then(|exchange| exchange.attempt)
         {
@@ -304,7 +307,8 @@ impl Web {
             (_, 401 | 403 | 407 | 429) => LoginOutcome::Refused,
             (How::Header, 200..=399) => LoginOutcome::Accepted,
             (How::Form, 200..=399) => {
-                let answer = body::FormAnswer { redirect: self.server.head.redirect, cookie: self.server.head.cookie };
+                let answer =
+                    body::FormAnswer { redirect: self.server.head.redirect, cookie: self.server.head.cookie };
                 self.judged_by_body = Some((attempt, answer));
                 return;
             }
@@ -334,7 +338,7 @@ impl Web {
         match from {
             Side::Client => {
                 let (path_allows, form) = (inflow.head.may_log_in, inflow.head.form);
-                inspect_body(&begun, form, tell);
+                inspect(&begun, form, tell);
                 if path_allows
                     && let Some(attempt) = body::form_attempt(&begun)
                     && let Some(exchange) = self.pending.back_mut()
@@ -411,22 +415,15 @@ impl Web {
     }
 }
 
-/// A target or a header's value: does it carry a command?
-fn inspect(value: &[u8], tell: &mut Teller<'_>) {
-    let mut decoded = [0; LINE];
-    let length = http::percent_decode(value, true, &mut decoded);
-    let decoded = decoded.get(..length).unwrap_or_default();
-    let rule = injection(value).or_else(|| if decoded == value { None } else { injection(decoded) });
+/// Does a target, a header's value or a body carry a command, as it is or with its encoding taken off?
+fn inspect(text: &[u8], plus_is_blank: bool, tell: &mut Teller<'_>) {
+    let encoded = || memchr::memchr2(b'%', if plus_is_blank { b'+' } else { b'%' }, text).is_some();
+    let rule = injection(text).or_else(|| {
+        let mut decoded = [0; code::HEAD];
+        let length = if encoded() { http::percent_decode(text, plus_is_blank, &mut decoded) } else { 0 };
+        injection(decoded.get(..length)?)
+    });
     if let Some(rule) = rule {
-        tell.transfer(Side::Server, TransferKind::InjectedCommand, rule);
-    }
-}
-
-fn inspect_body(body: &[u8], form: bool, tell: &mut Teller<'_>) {
-    let mut decoded = [0; code::HEAD];
-    let length = http::percent_decode(body, form, &mut decoded);
-    let decoded = decoded.get(..length).unwrap_or_default();
-    if let Some(rule) = injection(body).or_else(|| injection(decoded)) {
         tell.transfer(Side::Server, TransferKind::InjectedCommand, rule);
     }
 }
@@ -467,7 +464,9 @@ impl Conversation for Web {
     }
 
     fn is_finished(&self) -> bool {
-        self.done && self.pending.iter().all(|exchange| exchange.attempt.is_none()) && self.judged_by_body.is_none()
+        self.done
+            && self.pending.iter().all(|exchange| exchange.attempt.is_none())
+            && self.judged_by_body.is_none()
     }
 }
 
