@@ -78,6 +78,10 @@ impl Control {
         if flooding || !counts || !context.hosts.is_home(key.src) || context.hosts.is_home(key.dst) || key.dst.is_multicast() {
             return;
         }
+        // Packets in somebody's name prove nothing about them.
+        if flow.src_mac.is_some() && context.hosts.proof(key.src, flow.src_mac) == Proof::None {
+            return;
+        }
         // A connection that was there before the recording began says nothing about how it was opened.
         if key.protocol == Protocol::TCP && flow.total.syns == 0 {
             return;

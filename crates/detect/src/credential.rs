@@ -209,7 +209,7 @@ impl Credential {
             anchor: format!("{} {} {}", key.src, key.dst, attempt.service.as_str()),
             severity,
             confidence,
-            stage: if after_guessing { Tactic::CredentialAccess } else { Tactic::InitialAccess },
+            stage: if from_outside { Tactic::CredentialAccess } else { Tactic::LateralMovement },
             technique: Technique::new(if attempt.factory.is_some() { "T1078.001" } else { "T1110.001" }),
             method: attempt.service.as_str().to_owned(),
             first: at,

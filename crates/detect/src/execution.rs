@@ -10,11 +10,13 @@ use crate::{
     findings::{Draft, Handle, scope},
     measure::{Distinct, digest},
 };
-use model::{AppRequest, Proof, Role, Severity, Tactic, Technique, Transfer, TransferKind};
+use model::{AppRequest, Proof, Role, Severity, Tactic, Technique, Timestamp, Transfer, TransferKind};
 use std::net::IpAddr;
 
 /// A server that gives the same to this many of ours rolls out an update.
 const ROLL_OUT: u64 = 5;
+/// What a device fetches so soon after a hidden command, it fetches because of it.
+const OBEY_SECONDS: f64 = 300.0;
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct Delivery {
@@ -28,11 +30,12 @@ pub(crate) struct Execution {
     told: Bounded<Delivery, Option<Handle>>,
     receivers: Bounded<IpAddr, Distinct>,
     scanners: Bounded<(IpAddr, IpAddr), Option<Handle>>,
+    injected: Bounded<IpAddr, Timestamp>,
 }
 
 impl Execution {
     pub(crate) fn new() -> Self {
-        Self { told: Bounded::new(1 << 13), receivers: Bounded::new(1 << 12), scanners: Bounded::new(1 << 12) }
+        Self { told: Bounded::new(1 << 13), receivers: Bounded::new(1 << 12), scanners: Bounded::new(1 << 12), injected: Bounded::new(1 << 12) }
     }
 
     pub(crate) fn transfer(&mut self, transfer: &Transfer, context: &mut Context<'_>) {
@@ -50,10 +53,17 @@ impl Execution {
         let rolled_out = receivers.count() >= ROLL_OUT && hosts.is_home(transfer.from);
         let inward = hosts.is_home(transfer.to);
         let unnamed = !hosts.was_resolved(transfer.from);
+        // A device that fetches a program just after a command was hidden in a request to it obeyed.
+        let obeyed = transfer.to == transfer.key.src
+            && self.injected.get(&transfer.to).is_some_and(|&told| (0.0..=OBEY_SECONDS).contains(&at.seconds_since(told)));
+        if transfer.kind == TransferKind::InjectedCommand {
+            *self.injected.entry(transfer.to, || at) = at;
+        }
         let is_code = matches!(transfer.kind, TransferKind::Elf | TransferKind::Script | TransferKind::Executable);
         let (severity, confidence, supporting) = match transfer.kind {
             TransferKind::LoaderCommand => (Severity::High, 90, false),
             TransferKind::InjectedCommand => (Severity::Medium, 85, false),
+            TransferKind::Elf | TransferKind::Script | TransferKind::Executable if obeyed => (Severity::High, 92, false),
             TransferKind::Script if unnamed && !rolled_out => (Severity::High, 80, false),
             TransferKind::Elf if unnamed && !rolled_out && inward => (Severity::High, 70, false),
             _ => (Severity::Low, 40, true),
@@ -61,6 +71,7 @@ impl Execution {
         // A loader's shell session is a device that obeys; a fetched program or an injected command may come to nothing.
         let receiver = match transfer.kind {
             TransferKind::LoaderCommand => Role::Infected,
+            _ if obeyed => Role::Infected,
             _ => Role::Target,
         };
         let party = |address, role| {

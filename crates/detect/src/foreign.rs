@@ -55,7 +55,9 @@ impl Foreign {
             return;
         }
         let outward = context.hosts.is_home(key.src) && !context.hosts.is_home(key.dst);
-        let severity = if alert.reputation { Severity::Low } else { alert.severity.min(Severity::High) };
+        // A rule that knows a scanner by its name saw a scanner, whatever the rule's author thought of it.
+        let cap = if alert.tactic == Some(Tactic::Reconnaissance) { Severity::Medium } else { Severity::High };
+        let severity = if alert.reputation { Severity::Low } else { alert.severity.min(cap) };
         let proof = if alert.answered { Proof::Handshake } else { Proof::None };
         let mut attacker = context.hosts.party(key.src, None, if outward { Role::Infected } else { Role::Attacker });
         attacker.proof = attacker.proof.max(proof);

@@ -36,6 +36,8 @@ pub(crate) struct Hosts {
     pairs: Bounded<(IpAddr, IpAddr), Pair>,
     resolved: Bounded<IpAddr, ()>,
     macs: Bounded<Mac, Distinct>,
+    /// Hardware addresses that bring the world's conversations to the local network.
+    routers: Bounded<Mac, ()>,
 }
 
 impl Hosts {
@@ -47,6 +49,7 @@ impl Hosts {
             pairs: Bounded::new(1 << 18),
             resolved: Bounded::new(1 << 16),
             macs: Bounded::new(1 << 14),
+            routers: Bounded::new(1 << 10),
         }
     }
 
@@ -97,6 +100,13 @@ impl Hosts {
         }
         if flow.total.packets_in == 0 {
             return;
+        }
+        if flow.outcome == Outcome::Established && flow.total.packets_out > 0 {
+            for (address, mac) in [(src, flow.src_mac), (dst, flow.dst_mac)] {
+                if let Some(mac) = mac.filter(|mac| !mac.is_group() && !self.home.contains(address) && !address.is_multicast()) {
+                    self.routers.entry(mac, || ());
+                }
+            }
         }
         let mut answered_at = None;
         let pair = self.pairs.entry((src, dst), Pair::default);
@@ -159,7 +169,7 @@ impl Hosts {
 
     /// Whether the hardware address speaks for many network addresses.
     pub(crate) fn forwards(&self, mac: Mac) -> bool {
-        self.macs.get(&mac).is_some_and(|addresses| addresses.count() > OWN_ADDRESSES)
+        self.routers.get(&mac).is_some() || self.macs.get(&mac).is_some_and(|addresses| addresses.count() > OWN_ADDRESSES)
     }
 
     pub(crate) fn pair(&self, src: IpAddr, dst: IpAddr) -> Pair {

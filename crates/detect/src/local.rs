@@ -10,7 +10,7 @@ use crate::{
     findings::{Draft, Handle},
     measure::{Distinct, digest},
 };
-use model::{Arp, ArpOperation, Dhcp, DhcpOperation, Mac, Party, Proof, RecordRef, Role, Severity, Tactic, Technique, Timestamp};
+use model::{Arp, ArpOperation, Dhcp, DhcpOperation, Mac, Party, Proof, Role, Severity, Tactic, Technique, Timestamp};
 use std::{collections::VecDeque, net::IpAddr};
 
 /// Claims of an address that its holder still uses.
@@ -242,6 +242,15 @@ impl Local {
             return;
         }
         let first = self.clients.front().map_or(at, |(first, ..)| *first);
+        // The one who asks in everybody's name is known by its own address, where it has shown one.
+        let sender = self.clients.front().map(|(.., sender)| *sender).filter(|_| one_sender);
+        let asker = sender.and_then(|mac| self.owns.get(&mac).map(|&own| (own, mac))).map(|(own, mac)| Party {
+            address: own,
+            mac: Some(mac),
+            role: Role::Attacker,
+            proof: Proof::Hardware,
+            home: context.hosts.is_home(own),
+        });
         let victims = self.servers.first().map(|server| context.hosts.party(server.address, None, Role::Victim));
         let finding = context.findings.state(Draft {
             detector: "dhcp-starvation",
@@ -253,11 +262,11 @@ impl Local {
             method: "dhcp".into(),
             first,
             last: at,
-            parties: victims.into_iter().collect(),
+            parties: victims.into_iter().chain(asker).collect(),
             why: format!("{count} clients that were never heard of before asked for addresses within a minute, {silent} of them never to be heard of again"),
             value: count as f64,
             threshold: CLIENTS as f64,
-            record: if context.record == RecordRef::default() { RecordRef::default() } else { context.record },
+            record: context.record,
             scopes: Vec::new(),
             flows: 0,
             supporting: false,

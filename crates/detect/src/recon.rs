@@ -1,7 +1,7 @@
 //! Reconnaissance: somebody looks for what can be attacked.
 //!
 //! Horizontal: one source, one service, many new destinations, mostly fruitless. Vertical: one pair, many ports, mostly
-//! closed or silent. A contact is fruitful once payload went from the source and was answered; a connection that is
+//! closed or silent. A contact is fruitful once it was answered and payload went from the source; a connection that is
 //! opened and dropped is not. Where answers would not be seen, nothing is said.
 //!
 //! None: multicast, name and time services (pools and recursion touch many servers by design), peers that answered
@@ -24,6 +24,8 @@ const HORIZONTAL_WITHIN: (u64, u64) = (10, 20);
 const HORIZONTAL_INWARD: (u64, u64) = (8, 16);
 const VERTICAL: (u64, u64) = (15, 40);
 const ARP_SWEEP: u64 = 24;
+/// Mean payload of a datagram that probes; what is larger says something.
+const PROBE_SIZE: u64 = 128;
 /// A burst that nobody answered for this long need not wait for each answer's time to run out.
 const BURST_PATIENCE: f64 = 0.3;
 
@@ -35,7 +37,12 @@ struct Window {
     fruitful: Distinct,
     failed: Distinct,
     flows: u64,
+    /// The first of those touched.
+    sample: Vec<IpAddr>,
 }
+
+/// How many of those touched are looked at to tell an inventory poll.
+const SAMPLE: usize = 16;
 
 impl Window {
     fn roll(&mut self, at: Timestamp, span: i64) {
@@ -44,12 +51,19 @@ impl Window {
         }
     }
 
+    /// Who polls the devices that it knows finds some of their ports closed: most of them answer it elsewhere.
+    fn is_poll(&self, src: IpAddr, hosts: &crate::hosts::Hosts) -> bool {
+        let known = self.sample.iter().filter(|&&host| hosts.is_home(host) && hosts.pair(src, host).fruitful).count();
+        known * 2 >= self.sample.len().max(1)
+    }
+
     /// Enough contacts, mostly fruitless, and known to be so.
     fn is_scan(&self, at: Timestamp, enough: u64) -> bool {
         let (touched, fruitful, failed) = (self.touched.count(), self.fruitful.count(), self.failed.count());
         let age = self.start.map_or(0.0, |start| at.seconds_since(start));
         let mostly_fruitless = fruitful * 4 <= touched;
-        let known = failed * 2 >= touched || (fruitful == 0 && age >= BURST_PATIENCE && touched >= enough + enough / 2);
+        let burst = fruitful * 8 <= touched && age >= BURST_PATIENCE && touched >= enough + enough / 2;
+        let known = failed * 2 >= touched || burst;
         touched >= enough && mostly_fruitless && known
     }
 }
@@ -145,8 +159,11 @@ impl Recon {
             if contact == Contact::Made {
                 window.roll(at, span);
                 if !known || window.touched.contains(thing) {
-                    window.touched.insert(thing);
+                    let newcomer = window.touched.insert(thing);
                     window.flows += 1;
+                    if newcomer && window.sample.len() < SAMPLE {
+                        window.sample.push(key.dst);
+                    }
                 }
             } else if window.touched.contains(thing) {
                 match contact {
@@ -163,8 +180,15 @@ impl Recon {
                 extend(handle, subject, scan, flow, context);
                 scan.stated_at = at;
             }
-        } else if scan.fast.is_scan(at, enough.0) || scan.day.is_scan(at, enough.1) {
-            let fast = scan.fast.is_scan(at, enough.0);
+        } else {
+            let polls = |window: &Window| matches!(subject, Subject::Across(..)) && inside && window.is_poll(key.src, context.hosts);
+            let fast = scan.fast.is_scan(at, enough.0) && !polls(&scan.fast);
+            if !fast && (!scan.day.is_scan(at, enough.1) || polls(&scan.day)) {
+                if second {
+                    table.promote(&subject);
+                }
+                return;
+            }
             let (window, threshold) = if fast { (&scan.fast, enough.0) } else { (&scan.day, enough.1) };
             scan.finding = context.findings.state(draft(subject, window, fast, threshold, flow, context_of(context)));
             scan.stated_at = at;
@@ -234,7 +258,11 @@ impl Recon {
 fn is_probe(flow: &FlowUpdate) -> bool {
     match flow.key.protocol {
         Protocol::TCP => flow.total.syns > 0,
-        Protocol::UDP => !(flow.key.src_port < 1024 && flow.key.src_port != flow.key.dst_port && flow.key.dst_port >= 1024),
+        // From a service's port to a client's is an answer whose question was not seen.
+        Protocol::UDP => {
+            let answers = flow.key.src_port < 32_768 && flow.key.dst_port >= 32_768;
+            !answers && flow.total.payload_out <= flow.total.packets_out * PROBE_SIZE
+        }
         protocol => protocol.is_icmp(),
     }
 }
@@ -254,7 +282,8 @@ fn contacts(flow: &FlowUpdate) -> [Option<Contact>; 2] {
     let made = flow.phase.opens().then_some(Contact::Made);
     let spoke = flow.outcome == Outcome::Established && flow.total.packets_in > 0;
     let fruitful = match flow.key.protocol {
-        Protocol::TCP => spoke && flow.total.payload_out > 0 && flow.total.payload_in > 0,
+        // Passive FTP and the like never answer with payload; a scanner sends none.
+        Protocol::TCP => spoke && flow.total.payload_out > 0,
         _ => spoke,
     };
     let came_to_nothing = flow.outcome.failed() || flow.outcome == Outcome::HalfOpen || (flow.phase.closes() && !fruitful);

@@ -47,8 +47,7 @@ pub(super) fn views(cases: &BTreeMap<u32, Case>, findings: &Findings, hosts: &Ho
         }
     }
     for (class, cases) in classes {
-        let few = if class.method == "reputation" { 1 } else { APART };
-        if cases.len() <= few {
+        if cases.len() <= APART {
             apart.extend(cases.into_iter().map(alone));
         } else {
             apart.push(folded(&class, &cases));
@@ -98,7 +97,7 @@ fn class(case: &Case, findings: &Findings, hosts: &Hosts) -> Option<Class> {
         finding.severity > Severity::Medium
             || finding.stage == Tactic::Impact
             || finding.parties.iter().any(|party| {
-                party.role == Role::Infected || (party.home && party.role == Role::Attacker && is_named(party, hosts))
+                party.role == Role::Infected || (party.home && party.role == Role::Attacker && is_named(party, finding, hosts))
             })
     };
     if all.is_empty() || all.iter().any(grave) {

@@ -13,6 +13,7 @@ mod fold;
 mod story;
 
 use crate::{
+    bounded::Bounded,
     findings::{Findings, Handle},
     hosts::Hosts,
     verdict::{Spoken, Verdicts},
@@ -29,6 +30,8 @@ const GONE_MICROS: i64 = 2 * OVER_MICROS;
 const MAX_CASES: usize = 4_096;
 const MAX_WAITING: usize = 4_096;
 const MAX_REASONS: usize = 24;
+/// What happens on a device so soon after a command was hidden in a request to it is the command's effect.
+const EFFECT_MICROS: i64 = 900_000_000;
 
 /// What findings of one story share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -39,6 +42,8 @@ enum Link {
     Actor(IpAddr),
     /// Who is flooded.
     Victim(IpAddr),
+    /// Whom addresses of bad name sent something.
+    Knocked(IpAddr),
 }
 
 /// Findings that tell one story.
@@ -64,6 +69,8 @@ pub(crate) struct Correlator {
     of_finding: HashMap<Handle, u32, FixedState>,
     waiting: HashMap<IpAddr, Vec<Handle>, FixedState>,
     waiting_count: usize,
+    /// Where somebody hid a command in a request: what follows there is its effect.
+    injected: Bounded<IpAddr, (u32, Timestamp)>,
     /// What was told of each incident, to tell what changed.
     told: HashMap<IncidentId, u64, FixedState>,
 }
@@ -80,6 +87,7 @@ impl Correlator {
             of_finding: HashMap::default(),
             waiting: HashMap::default(),
             waiting_count: 0,
+            injected: Bounded::new(1 << 12),
             told: HashMap::default(),
         }
     }
@@ -180,6 +188,14 @@ impl Correlator {
                     number = self.merge(number, other, link);
                 }
             }
+            if let Link::Device(device) = link
+                && let Some(&(cause, at)) = self.injected.get(&device)
+                && cause != number
+                && self.cases.contains_key(&cause)
+                && (0..=EFFECT_MICROS).contains(&finding.first.micros_since(at))
+            {
+                number = self.merge(number, cause, link);
+            }
             self.links.insert(link, number);
             if let Some(case) = self.cases.get_mut(&number)
                 && !case.links.contains(&link)
@@ -200,6 +216,11 @@ impl Correlator {
             case.findings.push(handle);
         }
         self.of_finding.insert(handle, number);
+        if finding.detector == "code-delivery" && finding.stage == Tactic::InitialAccess {
+            for party in finding.parties.iter().filter(|party| party.role == Role::Target) {
+                *self.injected.entry(party.address, || (number, finding.first)) = (number, finding.last);
+            }
+        }
         for link in links {
             if let Link::Device(device) = link {
                 for evidence in self.waiting.remove(device).unwrap_or_default() {
@@ -351,12 +372,16 @@ fn worst_first(incidents: &mut [Incident]) {
     incidents.sort_by(|a, b| (b.severity, b.confidence, a.first, &a.id).cmp(&(a.severity, a.confidence, b.first, &b.id)));
 }
 
-/// Whether a party may be named as one who acts: not for packets that anybody could have sent.
-fn is_named(party: &Party, hosts: &Hosts) -> bool {
-    match party.role {
-        Role::Infected | Role::Attacker => proof(party, hosts) != Proof::None,
-        _ => true,
+/// Whether a party may be named as one who acts: not for packets that anybody could have sent. A stranger whose probes
+/// were seen to be answered wanted the answers; it is named, though never acted against on that alone.
+fn is_named(party: &Party, finding: &Finding, hosts: &Hosts) -> bool {
+    if !matches!(party.role, Role::Infected | Role::Attacker) {
+        return true;
     }
+    let answered = |other: &Party| other.address != party.address && hosts.pair(party.address, other.address).answered;
+    let uncontradicted = !party.home || party.mac.is_none();
+    let probing = finding.stage == Tactic::Reconnaissance && uncontradicted;
+    proof(party, hosts) != Proof::None || (probing && finding.parties.iter().any(answered))
 }
 
 /// How sure the party's address is by now.
@@ -367,21 +392,22 @@ fn proof(party: &Party, hosts: &Hosts) -> Proof {
 /// What a finding shares with others of its story.
 fn links(finding: &Finding, hosts: &Hosts) -> Vec<Link> {
     let mut links = Vec::new();
+    if finding.detector == "foreign-reputation" {
+        // Bad names alone make one story a target, however many bear them.
+        let target = finding.parties.iter().find(|party| party.role == Role::Target);
+        return target.map(|target| Link::Knocked(target.address)).into_iter().collect();
+    }
     for party in &finding.parties {
         let link = match (party.role, party.home) {
-            (Role::Infected | Role::Attacker, _) if !is_named(party, hosts) => None,
+            (Role::Infected | Role::Attacker, _) if !is_named(party, finding, hosts) => None,
             (Role::Infected | Role::Attacker, true) => Some(Link::Device(party.address)),
             (Role::Infected | Role::Attacker | Role::Controller, _) => Some(Link::Actor(party.address)),
             (Role::Victim, _) if finding.stage == Tactic::Impact => Some(Link::Victim(party.address)),
+            // What was fetched onto a device belongs to whatever happened to the device.
+            (Role::Target, true) if finding.stage == Tactic::Execution => Some(Link::Device(party.address)),
             _ => None,
         };
         links.extend(link.filter(|link| !links.contains(link)));
-    }
-    // A story about a target that nobody can be named for is the target's own.
-    if links.is_empty()
-        && let Some(party) = finding.parties.iter().find(|party| party.home).or(finding.parties.first())
-    {
-        links.push(Link::Victim(party.address));
     }
     links
 }
@@ -391,5 +417,6 @@ fn because(link: Link) -> String {
         Link::Device(address) => format!("the same device acts, {address}"),
         Link::Actor(address) => format!("the same attacker or controller, {address}"),
         Link::Victim(address) => format!("the same victim at the same time, {address}"),
+        Link::Knocked(address) => format!("addresses of bad name that sent something to {address}"),
     }
 }

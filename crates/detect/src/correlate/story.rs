@@ -10,6 +10,8 @@ const MAX_ASSETS: usize = 256;
 const MAX_EVIDENCE: usize = 100;
 /// Sentences of a summary.
 const MAX_SENTENCES: usize = 7;
+/// Addresses of one role that a summary lists.
+const MAX_NAMED: usize = 12;
 
 /// What an incident is made of, gathered once.
 pub(super) struct Gathered<'a> {
@@ -85,7 +87,7 @@ fn assets(findings: &[&Finding], hosts: &Hosts) -> (Vec<IncidentAsset>, u64) {
     let mut by_address: BTreeMap<IpAddr, (IncidentAsset, usize)> = BTreeMap::new();
     let mut order = 0;
     for finding in findings {
-        for party in finding.parties.iter().filter(|party| is_named(party, hosts)) {
+        for party in finding.parties.iter().filter(|party| is_named(party, finding, hosts)) {
             let entry = by_address.entry(party.address).or_insert_with(|| {
                 order += 1;
                 let asset = IncidentAsset {
@@ -105,8 +107,15 @@ fn assets(findings: &[&Finding], hosts: &Hosts) -> (Vec<IncidentAsset>, u64) {
     // Who acts for somebody else is infected, whichever finding said so.
     let controlled = by_address.values().any(|(asset, _)| asset.role == Role::Controller);
     let mut listed: Vec<(IncidentAsset, usize)> = by_address.into_values().collect();
+    let runs_code = |address: IpAddr| {
+        let received = |finding: &&&Finding| {
+            finding.stage == Tactic::Execution && finding.parties.iter().any(|party| party.address == address && party.role == Role::Target)
+        };
+        findings.iter().any(|finding| received(&finding))
+    };
     for (asset, _) in &mut listed {
-        if controlled && asset.home && asset.role == Role::Attacker {
+        let obeys = asset.role == Role::Attacker || (asset.role == Role::Target && runs_code(asset.address));
+        if controlled && asset.home && obeys {
             asset.role = Role::Infected;
         }
     }
@@ -203,15 +212,20 @@ fn title(story: &Gathered<'_>) -> String {
     let target = names(story.with(Role::Target));
     let reflectors = story.with(Role::Reflector).count();
     let worst = story.worst().map(|finding| (finding.detector, finding.method.clone())).unwrap_or_default();
-    if let Some(infected) = infected {
-        return title_infected(story, &infected, controller, victim);
+    if let (Some(infected), false) = (&infected, worst.0 == "stubborn-retries") {
+        return title_infected(story, infected, controller, victim);
     }
     let at = |target: Option<String>| target.map(|target| format!(" at {target}")).unwrap_or_default();
     let of = |who: Option<String>| who.unwrap_or_else(|| "somebody".into());
-    if story.stories > 1 {
-        return format!("{} sources {}{}", story.stories, tried(worst.0, &worst.1), at(target));
+    let knocks = story.findings.iter().filter(|finding| finding.detector == "foreign-reputation").count();
+    let sources = if worst.0 == "foreign-reputation" { knocks } else { story.stories };
+    if sources > 1 {
+        return format!("{sources} sources {}{}", tried(worst.0, &worst.1), at(target));
     }
     match worst.0 {
+        "stubborn-retries" => {
+            format!("{} calls {} again and again in vain", of(infected.or(target)), controller.unwrap_or_else(|| "somebody".into()))
+        }
         "amplification" => format!("{} is flooded with answers it never asked for, through {reflectors} reflectors", of(victim)),
         "reflector" => format!("{} is used to flood {}", of(names(story.with(Role::Reflector))), of(victim)),
         "flood-incoming" => format!("{} is flooded ({})", of(victim), worst.1),
@@ -317,6 +331,15 @@ fn summary(story: &Gathered<'_>) -> String {
         .collect();
     if more > 0 {
         sentences.push(format!("There are {more} further findings of the same kinds."));
+    }
+    for (role, word) in [(Role::Controller, "Controllers"), (Role::Infected, "Infected"), (Role::Victim, "Victims")] {
+        let all: Vec<String> = story.with(role).map(|asset| asset.address.to_string()).collect();
+        let untold = all.iter().any(|address| !sentences.iter().any(|sentence| sentence.contains(address.as_str())));
+        if untold {
+            let more = if all.len() > MAX_NAMED { format!(" and {} more", all.len() - MAX_NAMED) } else { String::new() };
+            let listed: Vec<String> = all.into_iter().take(MAX_NAMED).collect();
+            sentences.push(format!("{word}: {}{more}.", listed.join(", ")));
+        }
     }
     sentences.join(" ")
 }

@@ -14,6 +14,8 @@ use model::{FlowUpdate, Outcome, Proof, Protocol, Role, Severity, Tactic, Techni
 use std::net::IpAddr;
 
 const QUIET_MICROS: i64 = 60_000_000;
+/// What is counted before a flood is told, so that the clients of an hour ago are not counted among its sources.
+const WINDOW_MICROS: i64 = 30_000_000;
 /// Opening packets in one second and in ten.
 const SYN_BAR: (u64, u64) = (100, 500);
 /// Other unasked-for packets in one second and in ten.
@@ -40,6 +42,7 @@ struct Flood {
     packets: u64,
     flows: u64,
     completed: u64,
+    peak: u64,
     finding: Option<Handle>,
 }
 
@@ -73,7 +76,7 @@ impl Incoming {
         if completed && let Some(flood) = self.services.get_mut(&Service { dst: flow.key.dst, method: Method::Syn }) {
             flood.completed += 1;
         }
-        let Some((method, packets, dst)) = incoming(flow) else { return };
+        let Some((method, packets, dst)) = incoming(flow).filter(|(_, packets, _)| *packets > 0) else { return };
         let src = if dst == flow.key.dst { flow.key.src } else { flow.key.dst };
         let hosts = context.hosts;
         // What one of ours does to others is told by its own name; nobody here is hurt by what goes elsewhere.
@@ -95,21 +98,24 @@ impl Incoming {
             packets: 0,
             flows: 0,
             completed: 0,
+            peak: 0,
             finding: None,
         };
         let service = Service { dst, method };
         let flood = self.services.entry(service, fresh);
-        if flow.last.micros_since(flood.last) > QUIET_MICROS {
+        let told = flood.finding.is_some();
+        if flow.last.micros_since(if told { flood.last } else { flood.first }) > if told { QUIET_MICROS } else { WINDOW_MICROS } {
             *flood = fresh();
         }
         flood.last = flood.last.max(flow.last);
         flood.rate.add(flow.last, packets);
+        flood.peak = flood.peak.max(flood.rate.peak());
         flood.packets += packets;
         flood.flows += u64::from(flow.phase.opens());
         flood.sources.insert(digest(src));
         flood.ports.insert(digest(port));
         if let Some(handle) = flood.finding {
-            let (last, peak, flows) = (flood.last, flood.rate.peak(), flood.flows);
+            let (last, peak, flows) = (flood.last, flood.peak, flood.flows);
             let why = flood.sentence(service);
             let ports = flood.ports.count();
             context.findings.extend(handle, last, |finding| {
@@ -131,7 +137,7 @@ impl Incoming {
 fn incoming(flow: &FlowUpdate) -> Option<(Method, u64, IpAddr)> {
     let unasked = flow.key.protocol == Protocol::TCP && flow.total.packets_out == 0 && flow.flags_in & 0x12 == 0x12;
     if unasked {
-        return (flow.delta.packets_in > 0).then_some((Method::SynAck, flow.delta.packets_in, flow.key.src));
+        return Some((Method::SynAck, flow.delta.packets_in, flow.key.src));
     }
     let (method, packets) = method(flow)?;
     Some((method, packets, flow.key.dst))
@@ -165,7 +171,7 @@ impl Flood {
             service.method.as_str(),
             self.sources.count(),
             self.last.seconds_since(self.first).max(1.0),
-            self.rate.peak(),
+            self.peak,
             self.completed
         )
     }
@@ -193,7 +199,7 @@ impl Flood {
             last: self.last,
             parties,
             why: self.sentence(service),
-            value: self.rate.peak() as f64,
+            value: self.peak as f64,
             threshold: threshold as f64,
             record: context.record,
             scopes: vec![scope],

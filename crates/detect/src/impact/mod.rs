@@ -64,9 +64,7 @@ impl Impact {
         if flow.key.dst.is_multicast() {
             return;
         }
-        if context.hosts.is_home(flow.key.src) {
-            self.outgoing.flow(flow, context);
-        }
+        self.outgoing.flow(flow, context);
         self.incoming.flow(flow, context);
         if flow.key.protocol == Protocol::UDP {
             self.reflection.flow(flow, context);
@@ -88,15 +86,14 @@ impl Impact {
 }
 
 /// What kind of packets a flow's update adds to a flood, if it is of a flood's shape at all: unanswered, or answered
-/// without ever becoming a conversation.
+/// without ever becoming a conversation. How many they are can be 0.
 fn method(flow: &FlowUpdate) -> Option<(Method, u64)> {
     let out = flow.delta.packets_out;
     // Logs write a flow whose packets were all malformed with no packet at all: it was at least one.
     let at_least_one = |packets: u64| if packets == 0 && flow.phase.opens() { 1 } else { packets };
-    let found = match flow.key.protocol {
+    Some(match flow.key.protocol {
         Protocol::TCP if flow.outcome == Outcome::Established => return None,
-        Protocol::TCP if flow.delta.syns > 0 => (Method::Syn, flow.delta.syns),
-        Protocol::TCP if flow.total.syns > 0 => return None,
+        Protocol::TCP if flow.total.syns > 0 => (Method::Syn, flow.delta.syns),
         Protocol::TCP if flow.flags_in & 0x12 == 0x12 => return None,
         Protocol::TCP => (Method::Ack, at_least_one(out)),
         Protocol::UDP if flow.total.packets_in * 20 < flow.total.packets_out.max(1) => (Method::Udp, at_least_one(out)),
@@ -106,6 +103,5 @@ fn method(flow: &FlowUpdate) -> Option<(Method, u64)> {
         Protocol::GRE | Protocol(4 | 41 | 50 | 51) => return None,
         _ if flow.total.packets_in == 0 => (Method::Other, at_least_one(out)),
         _ => return None,
-    };
-    (found.1 > 0).then_some(found)
+    })
 }

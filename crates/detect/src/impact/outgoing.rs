@@ -11,7 +11,7 @@ use crate::{
     findings::{Draft, Handle, scope},
     measure::{Distinct, Rate, digest},
 };
-use model::{FlowUpdate, Phase, Role, Severity, Tactic, Technique, Timestamp, Visibility};
+use model::{FlowUpdate, Phase, Protocol, Role, Severity, Tactic, Technique, Timestamp, Visibility};
 use std::net::IpAddr;
 
 /// Packets in one second, and in ten, that make a flood of each method.
@@ -33,6 +33,8 @@ const ONE_WAY: u64 = 10;
 /// The past that a device is measured against: its busiest second times this.
 const PAST: u64 = 4;
 const QUIET_MICROS: i64 = 60_000_000;
+/// What is counted before a flood is told.
+const WINDOW_MICROS: i64 = 30_000_000;
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct Pair {
@@ -69,15 +71,16 @@ impl Outgoing {
     }
 
     pub(super) fn is_flooding(&self, flow: &FlowUpdate) -> bool {
-        let Some((method, _)) = method(flow) else { return false };
-        let pair = Pair { src: flow.key.src, dst: flow.key.dst, method };
+        let Some((pair, _)) = acting(flow) else { return false };
         self.pairs.get(&pair).is_some_and(|flood| flood.finding.is_some() && flow.last.micros_since(flood.last) < QUIET_MICROS)
     }
 
     pub(super) fn flow(&mut self, flow: &FlowUpdate, context: &mut Context<'_>) {
-        let Some((method, packets)) = method(flow) else { return };
+        let Some((pair, packets)) = acting(flow).filter(|(_, packets)| *packets > 0) else { return };
+        if !context.hosts.is_home(pair.src) {
+            return;
+        }
         let key = &flow.key;
-        let pair = Pair { src: key.src, dst: key.dst, method };
         let fresh = || Flood {
             rate: Rate::default(),
             flows: Distinct::default(),
@@ -91,7 +94,8 @@ impl Outgoing {
             finding: None,
         };
         let flood = self.pairs.entry(pair, fresh);
-        if flow.last.micros_since(flood.last) > QUIET_MICROS {
+        let told = flood.finding.is_some();
+        if flow.last.micros_since(if told { flood.last } else { flood.first }) > if told { QUIET_MICROS } else { WINDOW_MICROS } {
             let past = flood.past.max(flood.rate.peak());
             *flood = Flood { past, ..fresh() };
         }
@@ -125,6 +129,16 @@ impl Outgoing {
             self.pairs.promote(&pair);
         }
     }
+}
+
+/// Who sends what to whom, and how much of it. Who answers a SYN that was never sent acts, although it is the responder.
+fn acting(flow: &FlowUpdate) -> Option<(Pair, u64)> {
+    let key = &flow.key;
+    if key.protocol == Protocol::TCP && flow.total.packets_out == 0 && flow.flags_in & 0x12 == 0x12 {
+        return Some((Pair { src: key.dst, dst: key.src, method: Method::SynAck }, flow.delta.packets_in));
+    }
+    let (method, packets) = method(flow)?;
+    Some((Pair { src: key.src, dst: key.dst, method }, packets))
 }
 
 impl Flood {
@@ -182,12 +196,16 @@ fn draft(pair: Pair, flood: &Flood, flow: &FlowUpdate, peak: u64, threshold: u64
         method: pair.method.as_str().to_owned(),
         first: flood.first,
         last: flood.last,
-        parties: vec![hosts.party(pair.src, flow.src_mac, role), hosts.party(pair.dst, None, Role::Victim)],
+        parties: vec![hosts.party(pair.src, if flow.key.src == pair.src { flow.src_mac } else { flow.dst_mac }, role), hosts.party(pair.dst, None, Role::Victim)],
         why,
         value: peak as f64,
         threshold: threshold as f64,
         record: context.record,
-        scopes: vec![scope(Some(pair.src), Some(pair.dst), port, Some(flow.key.protocol), flood.first, flood.last)],
+        scopes: vec![if pair.method == Method::SynAck {
+            scope(Some(pair.dst), Some(pair.src), None, Some(flow.key.protocol), flood.first, flood.last)
+        } else {
+            scope(Some(pair.src), Some(pair.dst), port, Some(flow.key.protocol), flood.first, flood.last)
+        }],
         flows: flood.count,
         supporting: false,
     }

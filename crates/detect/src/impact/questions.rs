@@ -21,6 +21,7 @@ struct Asking {
     rate: Rate,
     names: Distinct,
     asked: u64,
+    second_hand: u64,
     first: Timestamp,
     last: Timestamp,
     finding: Option<Handle>,
@@ -28,7 +29,7 @@ struct Asking {
 
 impl Asking {
     fn new(at: Timestamp) -> Self {
-        Self { rate: Rate::default(), names: Distinct::default(), asked: 0, first: at, last: at, finding: None }
+        Self { rate: Rate::default(), names: Distinct::default(), asked: 0, second_hand: 0, first: at, last: at, finding: None }
     }
 
     /// One more; whether the rate is a flood's.
@@ -48,11 +49,31 @@ pub(super) struct Questions {
     domains: Bounded<(IpAddr, IpAddr, u64), Asking>,
     pages: Bounded<(IpAddr, IpAddr), Asking>,
     resolvers: Bounded<IpAddr, ()>,
+    /// Who first asked for a name, by the name's digest: whoever asks for it next elsewhere passes it on.
+    asked_by: Box<[(u64, IpAddr)]>,
 }
+
+const NAMES_KEPT: usize = 1 << 13;
 
 impl Questions {
     pub(super) fn new() -> Self {
-        Self { domains: Bounded::new(1 << 13), pages: Bounded::new(1 << 13), resolvers: Bounded::new(1 << 10) }
+        let nobody = (0, IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED));
+        Self {
+            domains: Bounded::new(1 << 13),
+            pages: Bounded::new(1 << 13),
+            resolvers: Bounded::new(1 << 10),
+            asked_by: vec![nobody; NAMES_KEPT].into_boxed_slice(),
+        }
+    }
+
+    /// Whether somebody else asked for the name first.
+    fn passes_on(&mut self, client: IpAddr, name: u64) -> bool {
+        let Some(place) = self.asked_by.get_mut(name as usize % NAMES_KEPT) else { return false };
+        if place.0 == name {
+            return place.1 != client;
+        }
+        *place = (name, client);
+        false
     }
 
     pub(super) fn dns(&mut self, dns: &Dns, context: &mut Context<'_>) {
@@ -62,9 +83,15 @@ impl Questions {
         }
         let at = context.at;
         let domain = parent(&dns.name);
+        let hosts = context.hosts;
+        if !hosts.is_home(dns.client) && !hosts.is_home(dns.server) {
+            return;
+        }
+        let second_hand = self.passes_on(dns.client, digest(&dns.name));
         let key = (dns.client, dns.server, digest(domain));
         let asking = self.domains.entry(key, || Asking::new(at));
         let fast = asking.ask(at, digest(&dns.name), NAMES);
+        asking.second_hand += u64::from(second_hand);
         // Questions for the same names are a client in trouble; a flood never asks twice.
         let random = asking.names.count() * 10 >= asking.asked * 8;
         if let Some(handle) = asking.finding {
@@ -78,8 +105,7 @@ impl Questions {
         if !(fast && random) {
             return;
         }
-        let passes_on = self.resolvers.get(&dns.client).is_some();
-        let hosts = context.hosts;
+        let passes_on = self.resolvers.get(&dns.client).is_some() || asking.second_hand * 2 >= asking.asked;
         let asks_resolver = hosts.is_home(dns.server);
         let asker = if passes_on {
             Role::Reflector

@@ -70,6 +70,10 @@ impl Reflection {
         // A flow that the server opened is an answer that nobody asked for, unless its question just was not seen.
         let unasked = flow.total.packets_in == 0 && !hosts.pair(key.dst, key.src).answered;
         let streams = matches!(key.src_port, 443 | 3478 | 4500) && flow.visibility == Visibility::OneWay;
+        // Fragments whose beginning was not seen tell nothing about the service.
+        if key.src_port == 0 {
+            return;
+        }
         if unasked && !streams {
             self.answer(flow, context);
         } else if flow.delta.packets_in > 0 && hosts.is_home(key.dst) && key.dst_port != 443 {
