@@ -420,7 +420,7 @@ async fn thousand(state: &server::AppState) {
 }
 
 /// Serves the pages without TLS and already signed in, for looking at: `BASTIDE_LOOK=night:8501 cargo test -p server
-/// --test console -- --ignored`. The scene is `empty`, `bare`, `proposed`, `night`, `thousand` or `long`.
+/// --test console -- --ignored`. The scene is `empty`, `bare`, `proposed`, `night`, `thousand`, `long` or `live`.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "serves pages to look at until it is ended"]
 #[expect(clippy::disallowed_methods, reason = "what to show comes from whoever looks")]
@@ -435,6 +435,10 @@ async fn serve_pages_to_look_at() {
         "proposed" => city::night(&state, PlanStatus::Proposed).await,
         "thousand" => thousand(&state).await,
         "long" => long(&state).await,
+        "live" => {
+            city::night(&state, PlanStatus::Proposed).await;
+            tokio::spawn(live(state.clone()));
+        }
         _ => {}
     }
     let cookie = browser.cookie().to_owned();
@@ -453,6 +457,23 @@ async fn serve_pages_to_look_at() {
     let app = server::router(state).layer(signed_in);
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", port.parse().unwrap())).await.unwrap();
     axum::serve(listener, app.into_make_service_with_connect_info::<std::net::SocketAddr>()).await.unwrap();
+}
+
+/// Something happens every two seconds.
+async fn live(state: server::AppState) {
+    for number in 100.. {
+        tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+        let now = state.now();
+        let mut incident = city::takeover(now, 200);
+        incident.findings = number as u64;
+        incident.last = now;
+        let reports = vec![
+            Report::Incident(Box::new(city::guessing(now, number, Severity::High))),
+            Report::Incident(Box::new(incident)),
+            city::stats(now),
+        ];
+        server::intake::take(&state, reports).await;
+    }
 }
 
 /// Names as long as nobody wants them.
