@@ -89,7 +89,7 @@ pub async fn close(state: &AppState, user: &User, id: &IncidentId, closing: Clos
             "`reason` in 1 to {MOST_REASON} letters: who reads it next year must understand it"
         )));
     }
-    if closing.state == IncidentState::Open {
+    if matches!(closing.state, IncidentState::Open | IncidentState::Merged) {
         return Err(unfit("an incident is closed as `false-alarm` or as `resolved`"));
     }
     let now = state.now();

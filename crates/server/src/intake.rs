@@ -76,7 +76,7 @@ async fn again(
 }
 
 const fn is_passing(error: &StoreError) -> bool {
-    matches!(error, StoreError::Database(_) | StoreError::Overloaded { .. })
+    matches!(error, StoreError::Database(_) | StoreError::NotKept | StoreError::Overloaded { .. })
 }
 
 async fn keep(state: &AppState, report: &Report) -> Result<Option<Change>, StoreError> {

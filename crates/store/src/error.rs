@@ -103,6 +103,9 @@ pub enum StoreError {
         /// How long it waited.
         seconds: u64,
     },
+    /// The transaction failed before it came to this write.
+    #[error("the write was not kept; the server's log says why")]
+    NotKept,
     /// The store was closed.
     #[error("the store is closed")]
     Closed,

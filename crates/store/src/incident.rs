@@ -22,11 +22,13 @@ pub enum IncidentState {
     Resolved,
     /// Closed: it was no attack.
     FalseAlarm,
+    /// Closed by itself: it turned out to be part of another incident, which tells it now.
+    Merged,
 }
 
 impl IncidentState {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Open, Self::Resolved, Self::FalseAlarm];
+    pub const ALL: [Self; 4] = [Self::Open, Self::Resolved, Self::FalseAlarm, Self::Merged];
 
     /// The word used in every output.
     #[must_use]
@@ -35,6 +37,7 @@ impl IncidentState {
             Self::Open => "open",
             Self::Resolved => "resolved",
             Self::FalseAlarm => "false-alarm",
+            Self::Merged => "merged",
         }
     }
 }
@@ -46,7 +49,7 @@ impl FromStr for IncidentState {
         Self::ALL
             .into_iter()
             .find(|state| state.as_str() == text)
-            .ok_or_else(|| format!("expected one of open, resolved, false-alarm, found {text:?}"))
+            .ok_or_else(|| format!("expected one of open, resolved, false-alarm, merged, found {text:?}"))
     }
 }
 
@@ -208,6 +211,7 @@ impl Repository {
     ///
     /// What is older than what is kept (fewer findings and no later event) changes nothing. A closed incident opens
     /// again where it got worse than it was when it was closed, or, where it had been resolved, when it goes on.
+    /// Incidents that it supersedes are closed as merged where they are open.
     ///
     /// # Errors
     /// [`StoreError`]; then nothing of it is kept.
@@ -416,7 +420,7 @@ async fn keep(
             let worse_than_closed = before.closed_severity.is_some_and(|closed| severity > closed);
             let reopened = match before.state {
                 IncidentState::Open => false,
-                IncidentState::FalseAlarm => worse_than_closed,
+                IncidentState::FalseAlarm | IncidentState::Merged => worse_than_closed,
                 IncidentState::Resolved => worse_than_closed || incident.last.micros() > before.last,
             };
             Kept::Changed { severity_rose: severity > before.severity, reopened }
@@ -432,6 +436,7 @@ async fn keep(
     )
     .await?;
     write_addresses(connection, whose, incident).await?;
+    merge(connection, whose, incident, now).await?;
     if kept.is_news() {
         for channel in channels {
             insert_outgoing(connection, whose, channel, body, now).await?;
@@ -533,6 +538,28 @@ async fn write_addresses(
         .bind(asset.address.to_string())
         .bind(incident.id.as_str())
         .bind(asset.role.as_str())
+        .execute(&mut *connection)
+        .await?;
+    }
+    Ok(())
+}
+
+async fn merge(
+    connection: &mut SqliteConnection,
+    whose: &str,
+    incident: &Incident,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    for id in incident.supersedes.iter().filter(|id| **id != incident.id) {
+        sqlx::query(
+            "UPDATE incident SET state = 'merged', closed_at = $3, closed_by = 'bastide', closed_reason = $4, \
+             closed_severity = severity, changed = $3, revision = revision + 1 \
+             WHERE authority_id = $1 AND id = $2 AND state = 'open'",
+        )
+        .bind(whose)
+        .bind(id.as_str())
+        .bind(now.micros())
+        .bind(format!("it is part of {} now", incident.id))
         .execute(&mut *connection)
         .await?;
     }

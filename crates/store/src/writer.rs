@@ -79,7 +79,9 @@ impl Writer {
             })
         });
         match tokio::time::timeout(PATIENCE, self.jobs.send(Job::Apply(apply))).await {
-            Ok(Ok(())) => told.await.unwrap_or(Err(StoreError::Closed)),
+            Ok(Ok(())) => told.await.unwrap_or_else(|_never_run| {
+                Err(if self.jobs.is_closed() { StoreError::Closed } else { StoreError::NotKept })
+            }),
             Ok(Err(_closed)) => Err(StoreError::Closed),
             Err(_elapsed) => Err(StoreError::Overloaded { seconds: PATIENCE.as_secs() }),
         }

@@ -101,7 +101,7 @@ impl From<StoreError> for Problem {
                 "the database is too slow at the moment; try again",
             ),
             StoreError::Closed => Self::new(StatusCode::SERVICE_UNAVAILABLE, "the server is stopping"),
-            StoreError::Database(_) | StoreError::Unreadable { .. } => Self::new(
+            StoreError::Database(_) | StoreError::NotKept | StoreError::Unreadable { .. } => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "the database does not answer; the server's log says why",
             ),

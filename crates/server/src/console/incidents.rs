@@ -221,6 +221,7 @@ pub(super) const fn state_words(state: IncidentState) -> &'static str {
         IncidentState::Open => "open",
         IncidentState::Resolved => "resolved",
         IncidentState::FalseAlarm => "false alarm",
+        IncidentState::Merged => "part of another",
     }
 }
 

@@ -158,6 +158,7 @@ mod tests {
             joined: vec![],
             evidence: vec![],
             advice: vec![],
+            supersedes: vec![],
         }
     }
 

@@ -1,0 +1,516 @@
+//! What the repository keeps, finds, refuses and lets go.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+
+mod incidents;
+
+use incidents::{asset, incident};
+use model::{
+    Asset, AssetStatus, AuthorityId, Criticality, Effect, Exception, Incident, Kind, Layer, Plan, PlanStatus,
+    Receipt, Role, Severity, Tactic, Timestamp,
+};
+use std::path::{Path, PathBuf};
+use store::{
+    AssetFilter, Closed, Deed, IncidentFilter, IncidentSort, IncidentState, Kept, OpenError, Paging,
+    Repository, Retention, Token,
+};
+
+const NOW: Timestamp = Timestamp::from_secs(10_000);
+
+struct House {
+    dir: tempfile::TempDir,
+    repository: Repository,
+}
+
+async fn house() -> House {
+    let dir = tempfile::tempdir().unwrap();
+    let repository =
+        Repository::open(&dir.path().join("bastide.sqlite"), AuthorityId::local()).await.unwrap();
+    House { dir, repository }
+}
+
+impl House {
+    fn path(&self) -> PathBuf {
+        self.dir.path().join("bastide.sqlite")
+    }
+}
+
+fn grown(name: &str, change: impl FnOnce(&mut Incident)) -> Incident {
+    let mut incident = incident(name);
+    change(&mut incident);
+    incident
+}
+
+#[tokio::test]
+async fn an_incident_grows_and_never_shrinks() {
+    let House { repository, dir: _dir } = house().await;
+    let keep = async |incident: &Incident| repository.keep_incident(incident, &[], NOW).await.unwrap();
+    let first = incident("a");
+    assert_eq!(keep(&first).await, Kept::New);
+    assert_eq!(keep(&first).await, Kept::Unchanged);
+    let later = grown("a", |incident| {
+        incident.findings = 5;
+        incident.last = Timestamp::from_secs(3_000);
+    });
+    assert_eq!(keep(&later).await, Kept::Changed { severity_rose: false, reopened: false });
+    // A sensor that was started again reads the beginning of the story once more.
+    assert_eq!(keep(&first).await, Kept::Unchanged);
+    let worse = grown("a", |incident| {
+        incident.findings = 6;
+        incident.severity = Severity::Critical;
+        incident.last = Timestamp::from_secs(3_001);
+    });
+    assert_eq!(keep(&worse).await, Kept::Changed { severity_rose: true, reopened: false });
+    let record = repository.incident(&first.id).await.unwrap().unwrap();
+    assert_eq!((record.incident, record.revision, record.opened), (worse, 3, NOW));
+}
+
+#[tokio::test]
+async fn a_closed_incident_opens_again_when_it_must() {
+    let House { repository, dir: _dir } = house().await;
+    let close = async |state| {
+        let closed = Closed { at: NOW, by: "administrator".into(), reason: "a test".into() };
+        assert!(repository.close_incident(&incident("a").id, state, &closed, &[]).await.unwrap());
+    };
+    let goes_on = |findings, severity| {
+        grown("a", |incident| {
+            incident.findings = findings;
+            incident.severity = severity;
+            incident.last = Timestamp::from_secs(3_000 + findings as i64);
+        })
+    };
+    let keep = async |incident: &Incident| repository.keep_incident(incident, &[], NOW).await.unwrap();
+    let state = async || repository.incident(&incident("a").id).await.unwrap().unwrap().state;
+    keep(&incident("a")).await;
+
+    close(IncidentState::FalseAlarm).await;
+    assert_eq!(
+        keep(&goes_on(3, Severity::High)).await,
+        Kept::Changed { severity_rose: false, reopened: false }
+    );
+    assert_eq!(state().await, IncidentState::FalseAlarm);
+    assert_eq!(
+        keep(&goes_on(4, Severity::Critical)).await,
+        Kept::Changed { severity_rose: true, reopened: true }
+    );
+    assert_eq!(state().await, IncidentState::Open);
+
+    close(IncidentState::Resolved).await;
+    assert_eq!(
+        keep(&goes_on(5, Severity::Critical)).await,
+        Kept::Changed { severity_rose: false, reopened: true }
+    );
+    let record = repository.incident(&incident("a").id).await.unwrap().unwrap();
+    assert_eq!((record.state, record.closed), (IncidentState::Open, None));
+}
+
+#[tokio::test]
+async fn what_turned_out_to_be_one_is_one() {
+    let House { repository, dir: _dir } = house().await;
+    let keep = async |incident: &Incident| repository.keep_incident(incident, &[], NOW).await.unwrap();
+    keep(&incident("a")).await;
+    keep(&incident("b")).await;
+    let both = grown("a", |both| {
+        both.findings = 7;
+        both.supersedes = vec![incident("b").id, both.id.clone()];
+    });
+    keep(&both).await;
+    let state = async |name| {
+        let record = repository.incident(&incident(name).id).await.unwrap().unwrap();
+        (record.state, record.closed.map(|closed| closed.reason))
+    };
+    assert_eq!(state("a").await, (IncidentState::Open, None));
+    assert_eq!(state("b").await, (IncidentState::Merged, Some(format!("it is part of {} now", both.id))));
+    assert_eq!(repository.open_incidents().await.unwrap().high, 1);
+}
+
+#[tokio::test]
+async fn finds_by_every_filter() {
+    let House { repository, dir: _dir } = house().await;
+    for (name, severity, last, address) in [
+        ("a", Severity::Low, 100, "10.0.0.1"),
+        ("b", Severity::High, 300, "10.0.0.2"),
+        ("c", Severity::Medium, 200, "2001:db8::1"),
+    ] {
+        let incident = grown(name, |incident| {
+            incident.severity = severity;
+            incident.first = Timestamp::from_secs(last - 50);
+            incident.last = Timestamp::from_secs(last);
+            incident.assets = vec![asset(address, Role::Infected)];
+            incident.title = format!("100% _{name}\\ found");
+            incident.stages = if name == "a" { vec![Tactic::Discovery] } else { vec![Tactic::Impact] };
+        });
+        repository.keep_incident(&incident, &[], NOW).await.unwrap();
+    }
+    let check = async |filter: IncidentFilter, expected: &[&str]| {
+        let page = repository.incidents(&filter, Paging::default()).await.unwrap();
+        let names: Vec<_> = page.items.iter().map(|record| record.incident.title[6..7].to_owned()).collect();
+        assert_eq!(names, expected, "{filter:?}");
+        assert_eq!(page.total, expected.len() as u64, "{filter:?}");
+    };
+    let all = IncidentFilter::default;
+    check(all(), &["b", "c", "a"]).await;
+    check(IncidentFilter { sort: IncidentSort::Oldest, ..all() }, &["a", "c", "b"]).await;
+    check(IncidentFilter { sort: IncidentSort::Severity, ..all() }, &["b", "c", "a"]).await;
+    check(IncidentFilter { severity: Some(Severity::Medium), ..all() }, &["b", "c"]).await;
+    check(IncidentFilter { stage: Some(Tactic::Discovery), ..all() }, &["a"]).await;
+    check(IncidentFilter { stage: Some(Tactic::Impact), ..all() }, &["b", "c"]).await;
+    check(IncidentFilter { address: Some("2001:db8:0::1".parse().unwrap()), ..all() }, &["c"]).await;
+    check(IncidentFilter { state: Some(IncidentState::FalseAlarm), ..all() }, &[]).await;
+    check(IncidentFilter { from: Some(Timestamp::from_secs(200)), ..all() }, &["b", "c"]).await;
+    check(IncidentFilter { until: Some(Timestamp::from_secs(151)), ..all() }, &["c", "a"]).await;
+    for (text, expected) in [
+        ("100% _B\\", &["b"][..]),
+        ("10.0.0.", &["b", "a"]),
+        ("%", &["b", "c", "a"]),
+        ("a%", &[]),
+        ("' OR 1=1 --", &[]),
+    ] {
+        check(IncidentFilter { text: Some(text.into()), ..all() }, expected).await;
+    }
+    let page = repository.incidents(&all(), Paging::new(2, 2)).await.unwrap();
+    assert_eq!((page.items.len(), page.total, page.pages()), (1, 3, 2));
+    assert_eq!(repository.open_incidents().await.unwrap().of(Severity::High), 1);
+}
+
+#[tokio::test]
+async fn one_authority_does_not_see_another() {
+    let House { repository, dir: _dir } = house().await;
+    let other = repository.of(AuthorityId("elsewhere".into()));
+    let incident = incident("a");
+    repository.keep_incident(&incident, &["webhook"], NOW).await.unwrap();
+    repository
+        .record_deed(&Deed { at: NOW, who: "x".into(), what: "y".into(), about: "z".into() })
+        .await
+        .unwrap();
+    assert_eq!(other.incident(&incident.id).await.unwrap(), None);
+    assert_eq!(other.incidents(&IncidentFilter::default(), Paging::default()).await.unwrap().total, 0);
+    assert_eq!(other.open_incidents().await.unwrap().high, 0);
+    assert!(other.outgoing("webhook", NOW, 10).await.unwrap().is_empty());
+    assert_eq!(other.deeds(None, Paging::default()).await.unwrap().total, 0);
+    // The same incident seen by both is two records.
+    assert_eq!(other.keep_incident(&incident, &[], NOW).await.unwrap(), Kept::New);
+}
+
+#[tokio::test]
+async fn a_sign_in_link_is_good_once_and_for_a_while() {
+    let House { repository, dir: _dir } = house().await;
+    let add =
+        async |hash: &str| repository.add_link(hash, "administrator", NOW, NOW.plus_secs(900)).await.unwrap();
+    let redeem = async |link: &str, session: &str, at| {
+        repository.redeem_link(link, session, at, NOW.plus_secs(9_999)).await.unwrap()
+    };
+    add("one").await;
+    let session =
+        async |hash: &str, at: Timestamp| repository.session(hash, at, at.plus_secs(-60)).await.unwrap();
+    // Two at the same moment: one of them.
+    let (first, second) = tokio::join!(redeem("one", "s1", NOW), redeem("one", "s2", NOW));
+    assert_eq!(usize::from(first.is_some()) + usize::from(second.is_some()), 1);
+    assert_eq!(redeem("one", "s3", NOW).await, None);
+    assert_eq!(redeem("none", "s4", NOW).await, None);
+    add("two").await;
+    assert_eq!(redeem("two", "s5", NOW.plus_secs(900)).await, None);
+    add("three").await;
+    add("four").await;
+    assert_eq!(redeem("three", "s6", NOW).await, None, "a newer link ends the older one");
+    assert_eq!(redeem("four", "s7", NOW).await.as_deref(), Some("administrator"));
+
+    assert!(session("s7", NOW.plus_secs(60)).await.is_some());
+    assert_eq!(session("s7", NOW.plus_secs(61)).await, None, "idle for too long");
+    repository.touch_session("s7", NOW.plus_secs(9_998)).await.unwrap();
+    assert!(session("s7", NOW.plus_secs(9_998)).await.is_some());
+    assert_eq!(session("s7", NOW.plus_secs(9_999)).await, None, "at its end");
+    assert_eq!(repository.end_sessions(None).await.unwrap(), 2);
+    assert_eq!(session("s7", NOW).await, None);
+
+    let token =
+        Token { name: "prometheus".into(), scope: "read".into(), made: NOW, expires: NOW.plus_secs(10) };
+    repository.add_token("t", &token).await.unwrap();
+    assert_eq!(repository.token("t", NOW).await.unwrap(), Some(token));
+    assert_eq!(repository.token("t", NOW.plus_secs(10)).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn messages_are_written_with_their_incident() {
+    let House { repository, dir: _dir } = house().await;
+    repository.keep_incident(&incident("a"), &["webhook", "syslog"], NOW).await.unwrap();
+    let same_severity = grown("a", |incident| incident.findings = 9);
+    repository.keep_incident(&same_severity, &["webhook", "syslog"], NOW).await.unwrap();
+    let waiting = repository.outgoing("webhook", NOW, 10).await.unwrap();
+    assert_eq!(waiting.iter().map(|message| message.incident.findings).collect::<Vec<_>>(), [2]);
+    repository.outgoing_later(waiting[0].seq, NOW.plus_secs(5), "no answer").await.unwrap();
+    assert!(repository.outgoing("webhook", NOW, 10).await.unwrap().is_empty());
+    let again = repository.outgoing("webhook", NOW.plus_secs(5), 10).await.unwrap();
+    assert_eq!((again[0].seq, again[0].tries), (waiting[0].seq, 1));
+    repository.outgoing_done(again[0].seq).await.unwrap();
+    assert_eq!(repository.outgoing_waiting("webhook").await.unwrap(), 0);
+    assert_eq!(repository.outgoing_waiting("syslog").await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn exceptions_come_with_the_closing_and_end() {
+    let House { repository, dir: _dir } = house().await;
+    let known = incident("a");
+    let exception = Exception {
+        incident: known.id.clone(),
+        detector: "login-accepted".into(),
+        address: "10.0.0.7".parse().unwrap(),
+        peer: None,
+        until: NOW.plus_secs(100),
+        reason: "the installer".into(),
+        who: "administrator".into(),
+    };
+    let closed = Closed { at: NOW, by: "administrator".into(), reason: "the installer".into() };
+    let close = async |exceptions: &[Exception]| {
+        repository.close_incident(&known.id, IncidentState::FalseAlarm, &closed, exceptions).await.unwrap()
+    };
+    assert!(!close(std::slice::from_ref(&exception)).await, "there is no such incident yet");
+    assert!(repository.exceptions().await.unwrap().is_empty());
+    repository.keep_incident(&known, &[], NOW).await.unwrap();
+    assert!(close(std::slice::from_ref(&exception)).await);
+    let in_force = async |at| repository.exceptions_in_force(at).await.unwrap().len();
+    assert_eq!((in_force(NOW).await, in_force(NOW.plus_secs(100)).await), (1, 0));
+    let id = repository.exceptions().await.unwrap()[0].id.clone();
+    assert!(repository.revoke_exception(&id, NOW).await.unwrap());
+    assert!(!repository.revoke_exception(&id, NOW).await.unwrap());
+    assert_eq!(in_force(NOW).await, 0);
+}
+
+#[tokio::test]
+async fn receipts_say_what_is_in_force() {
+    let House { repository, dir: _dir } = house().await;
+    let plan: Plan = serde_json::from_value(serde_json::json!({
+        "id": "plan-0123456789abcdef", "incident": incident("a").id, "made": NOW, "status": "active",
+        "commands": [{
+            "id": "cmd-0123456789abcdef", "action": "block", "on": {"target": "remote", "address": "192.0.2.1"},
+            "why": "x", "hits": [], "created": NOW, "expires": NOW.plus_secs(100), "inverse": "x", "kind": "camera"
+        }],
+        "withheld": [], "because": "x"
+    }))
+    .unwrap();
+    repository.keep_plan(&plan, NOW).await.unwrap();
+    let command = plan.commands[0].id.clone();
+    let receipt = |secs, effect| Receipt {
+        command: command.clone(),
+        at: NOW.plus_secs(secs),
+        effect,
+        packets_stopped: 0,
+        packets_passed: 0,
+        actuator: "nftables@router".into(),
+    };
+    let in_force = async |secs| {
+        let at = NOW.plus_secs(secs);
+        let listed = repository.commands_in_force(at).await.unwrap().len() as u64;
+        assert_eq!(repository.count_in_force(at).await.unwrap(), listed);
+        listed
+    };
+    assert_eq!(in_force(0).await, 0, "nothing was applied yet");
+    repository.keep_receipt(&receipt(1, Effect::Applied)).await.unwrap();
+    repository.keep_receipt(&receipt(1, Effect::Effective)).await.unwrap();
+    repository.keep_receipt(&receipt(1, Effect::Effective)).await.unwrap();
+    assert_eq!((in_force(2).await, in_force(100).await), (1, 0));
+    let record = repository.command(&command).await.unwrap().unwrap();
+    assert_eq!(
+        record.receipts.iter().map(|receipt| &receipt.effect).collect::<Vec<_>>(),
+        [&Effect::Applied, &Effect::Effective]
+    );
+    for secs in 2..200 {
+        repository.keep_receipt(&receipt(secs, Effect::Effective)).await.unwrap();
+    }
+    repository.keep_receipt(&receipt(200, Effect::Undone)).await.unwrap();
+    assert_eq!(in_force(3).await, 0);
+    let receipts = repository.receipts_of(&command).await.unwrap();
+    assert!(receipts.len() <= 70, "{}", receipts.len());
+    assert_eq!((&receipts[0].effect, &receipts.last().unwrap().effect), (&Effect::Applied, &Effect::Undone));
+    assert_eq!(repository.plans(Some(PlanStatus::Active), Paging::default()).await.unwrap().total, 1);
+    assert_eq!(repository.plans(Some(PlanStatus::Proposed), Paging::default()).await.unwrap().total, 0);
+}
+
+fn camera(id: &str, address: &str, seen: i64) -> Asset {
+    Asset {
+        id: id.into(),
+        authority_id: AuthorityId::local(),
+        layer: Layer::Device,
+        kind: Kind("camera".into()),
+        confidence: 80,
+        reasons: vec![],
+        criticality: Criticality::Ordinary,
+        status: AssetStatus::Discovered,
+        name: Some(format!("cam {id}")),
+        vendor: None,
+        mac: None,
+        addresses: vec![address.parse().unwrap()],
+        functions: vec![],
+        first_seen: Timestamp::from_secs(0),
+        last_seen: Timestamp::from_secs(seen),
+    }
+}
+
+#[tokio::test]
+async fn an_address_belongs_to_who_had_it_last() {
+    let House { repository, dir: _dir } = house().await;
+    assert!(repository.keep_asset(&camera("a", "10.0.0.1", 10)).await.unwrap());
+    assert!(repository.keep_asset(&camera("b", "10.0.0.1", 20)).await.unwrap());
+    let at = async |address: &str| {
+        repository.asset_at(address.parse().unwrap()).await.unwrap().map(|asset| asset.id)
+    };
+    assert_eq!(at("10.0.0.1").await.as_deref(), Some("b"));
+    assert!(!repository.keep_asset(&camera("b", "10.0.0.2", 30)).await.unwrap());
+    assert_eq!(at("10.0.0.1").await.as_deref(), Some("a"));
+    let filter = AssetFilter { text: Some("CAM B".into()), ..AssetFilter::default() };
+    assert_eq!(repository.assets(&filter, Paging::default()).await.unwrap().total, 1);
+    assert_eq!(repository.asset_kinds().await.unwrap(), [("camera".to_owned(), 2)]);
+}
+
+#[tokio::test]
+async fn counters_add_up_by_the_hour() {
+    let House { repository, dir: _dir } = house().await;
+    for (secs, amount) in [(0, 1), (3_599, 2), (3_600, 4)] {
+        repository
+            .add_to_counters(Timestamp::from_secs(secs), &[("packets", amount), ("nothing", 0)])
+            .await
+            .unwrap();
+    }
+    let counted =
+        repository.counter("packets", Timestamp::from_secs(0), Timestamp::from_secs(7_200)).await.unwrap();
+    assert_eq!(counted, [(Timestamp::from_secs(0), 3), (Timestamp::from_secs(3_600), 4)]);
+    assert_eq!(repository.counter_total("packets").await.unwrap(), 7);
+    assert_eq!(repository.counter_total("nothing").await.unwrap(), 0);
+}
+
+fn retention(days: u32, most_bytes: u64) -> Retention {
+    Retention { incident_days: days, asset_days: days, journal_days: days, counter_days: days, most_bytes }
+}
+
+#[tokio::test]
+async fn what_is_old_goes() {
+    let House { repository, dir: _dir } = house().await;
+    let now = Timestamp::from_secs(100 * 86_400);
+    repository.keep_incident(&incident("old"), &[], now.plus_secs(-11 * 86_400)).await.unwrap();
+    repository.keep_incident(&incident("new"), &[], now.plus_secs(-9 * 86_400)).await.unwrap();
+    repository.keep_asset(&camera("a", "10.0.0.1", 89 * 86_400 - 1)).await.unwrap();
+    repository.keep_asset(&camera("b", "10.0.0.2", 91 * 86_400)).await.unwrap();
+    let swept = repository.sweep(&retention(10, u64::MAX), now).await.unwrap();
+    assert_eq!((swept.incidents_by_age, swept.incidents_by_size, swept.assets), (1, 0, 1));
+    assert_eq!(repository.incident(&incident("old").id).await.unwrap(), None);
+    assert!(repository.incident(&incident("new").id).await.unwrap().is_some());
+    assert_eq!(repository.asset_at("10.0.0.1".parse().unwrap()).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn over_the_cap_the_least_goes_first() {
+    let House { repository, dir: _dir } = house().await;
+    let big = |name: &str, severity| {
+        grown(name, |incident| {
+            incident.severity = severity;
+            incident.summary = "x".repeat(20_000);
+        })
+    };
+    let mut writes = Vec::new();
+    for number in 0..300 {
+        writes.push(big(&format!("low {number}"), Severity::Low));
+        writes.push(big(&format!("high {number}"), Severity::High));
+    }
+    for incident in &writes {
+        repository.keep_incident(incident, &[], NOW).await.unwrap();
+    }
+    let closed = Closed { at: NOW, by: "x".into(), reason: "x".into() };
+    let first = &big("high 0", Severity::High).id;
+    repository.close_incident(first, IncidentState::Resolved, &closed, &[]).await.unwrap();
+    let before = repository.bytes_on_disk();
+    let swept = repository.sweep(&retention(10, 10 << 20), NOW).await.unwrap();
+    assert!(swept.incidents_by_size > 0 && swept.incidents_by_size < 600, "{swept:?}");
+    let left = |severity| {
+        let repository = repository.clone();
+        async move { repository.open_incidents().await.unwrap().of(severity) }
+    };
+    assert_eq!(repository.incident(first).await.unwrap(), None, "closed ones go first");
+    assert!(left(Severity::Low).await < 300);
+    assert!(left(Severity::High).await == 299 || left(Severity::Low).await == 0);
+    assert_eq!(
+        repository.counter_total("incidents dropped for space").await.unwrap(),
+        swept.incidents_by_size
+    );
+    repository.close().await;
+    assert!(repository.bytes_on_disk() < before);
+}
+
+#[tokio::test]
+async fn what_is_too_large_is_refused_and_takes_nobody_with_it() {
+    let House { repository, dir: _dir } = house().await;
+    let large = grown("large", |incident| incident.summary = "x".repeat(store::MOST_BYTES));
+    let error = repository.keep_incident(&large, &[], NOW).await.unwrap_err().to_string();
+    assert!(error.contains("at most 1048576 are kept"), "{error}");
+    let small = incident("small");
+    repository.keep_incident(&small, &[], NOW).await.unwrap();
+    repository.close().await;
+    assert!(repository.keep_incident(&small, &[], NOW).await.is_err(), "closed");
+}
+
+#[tokio::test]
+async fn writes_that_come_together_share_a_sync() {
+    let House { repository, dir: _dir } = house().await;
+    let before = repository.health().await;
+    let mut writes = tokio::task::JoinSet::new();
+    for number in 0..500 {
+        let repository = repository.clone();
+        writes.spawn(async move {
+            repository.keep_incident(&incident(&number.to_string()), &[], NOW).await.unwrap();
+        });
+    }
+    writes.join_all().await;
+    let after = repository.health().await;
+    assert_eq!(after.writes - before.writes, 500);
+    assert!(after.commits - before.commits < 250, "{} syncs", after.commits - before.commits);
+}
+
+#[tokio::test]
+async fn a_database_that_is_not_ours_is_refused_and_left_alone() {
+    let open = async |path: &Path| Repository::open(path, AuthorityId::local()).await.err().unwrap();
+    let House { dir, .. } = house().await;
+    let text = dir.path().join("text");
+    std::fs::write(
+        &text,
+        "not a database at all, but rather long for a header of one hundred bytes ".repeat(4),
+    )
+    .unwrap();
+    let before = std::fs::read(&text).unwrap();
+    assert!(matches!(open(&text).await, OpenError::Foreign { .. }));
+    assert_eq!(std::fs::read(&text).unwrap(), before);
+
+    let foreign = dir.path().join("foreign.sqlite");
+    sql(&foreign, "CREATE TABLE letters (a)").await;
+    let before = std::fs::read(&foreign).unwrap();
+    let error = open(&foreign).await.to_string();
+    assert!(error.contains("is not a Bastide database (a SQLite file of another program"), "{error}");
+    assert_eq!(std::fs::read(&foreign).unwrap(), before);
+}
+
+#[tokio::test]
+async fn a_schema_that_is_newer_or_changed_is_refused() {
+    let check = async |change: &'static str, expected: &str| {
+        let house = house().await;
+        house.repository.close().await;
+        sql(&house.path(), change).await;
+        let error = Repository::open(&house.path(), AuthorityId::local()).await.err().unwrap().to_string();
+        assert!(error.contains(expected), "{error}");
+    };
+    check(
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+         VALUES (99, 'later', 1, x'00', 0)",
+        "was written by a newer Bastide (schema 99, this program knows up to 1)",
+    )
+    .await;
+    check(
+        "UPDATE _sqlx_migrations SET checksum = x'00'",
+        "has another schema than this program made (schema 1 differs)",
+    )
+    .await;
+}
+
+async fn sql(path: &Path, sql: &'static str) {
+    use sqlx::{Connection as _, Executor as _};
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path).create_if_missing(true);
+    let mut connection = sqlx::SqliteConnection::connect_with(&options).await.unwrap();
+    connection.execute(sql).await.unwrap();
+    connection.close().await.unwrap();
+}
