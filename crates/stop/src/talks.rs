@@ -159,6 +159,13 @@ impl Talks {
         self.loads.retain(|_, load| now.seconds_since(load.last) < LOAD_SECONDS);
         let before = self.talks.len();
         self.talks.retain(|_, talk| now.seconds_since(talk.last) < TALK_SECONDS);
+        if self.talks.len() >= self.capacity {
+            // Room for what comes: the eighth that was silent longest goes.
+            let mut moments: Vec<Timestamp> = self.talks.values().map(|talk| talk.last).collect();
+            let at = moments.len() / 8;
+            let (_, &mut cut, _) = moments.select_nth_unstable(at.min(before.saturating_sub(1)));
+            self.talks.retain(|_, talk| talk.last > cut);
+        }
         if self.talks.len() != before {
             let talks = &self.talks;
             self.of.retain(|_, keys| {
@@ -192,5 +199,83 @@ impl Talks {
             load.port = port;
             load.votes = packets - load.votes;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::{Counts, FlowKey, Phase, RecordRef, Visibility};
+
+    fn flow(src: [u8; 4], dst: [u8; 4], port: u16, at: i64, outcome: Outcome) -> FlowUpdate {
+        let counts = Counts { packets_out: 10, ..Counts::default() };
+        FlowUpdate {
+            id: 1,
+            key: FlowKey {
+                src: src.into(),
+                dst: dst.into(),
+                src_port: 1,
+                dst_port: port,
+                protocol: Protocol::UDP,
+            },
+            phase: Phase::Summary,
+            first: Timestamp::from_secs(at),
+            last: Timestamp::from_secs(at),
+            delta: counts,
+            total: counts,
+            outcome,
+            visibility: Visibility::Both,
+            service: Service::Unknown,
+            src_mac: None,
+            dst_mac: None,
+            flags_out: 0,
+            flags_in: 0,
+            opened_by: RecordRef::default(),
+        }
+    }
+
+    #[test]
+    fn a_flood_of_unanswered_flows_makes_pressure_and_no_talk() {
+        let mut talks = Talks::new(100);
+        let victim = [10, 0, 0, 1];
+        for n in 0..100_000_u32 {
+            let port = if n % 10 == 0 { n as u16 } else { 53 };
+            talks.flow(&flow(n.to_be_bytes(), victim, port, 1, Outcome::Silent));
+        }
+        assert_eq!(talks.of(victim.into()).count(), 0);
+        let pressure = talks.pressure(victim.into()).unwrap();
+        assert_eq!(
+            (pressure.protocol, pressure.packets, pressure.port),
+            (Protocol::UDP, 1_000_000, Some(53))
+        );
+        talks.forget_before(Timestamp::from_secs(1000));
+        assert_eq!(talks.pressure(victim.into()), None);
+    }
+
+    #[test]
+    fn ports_at_random_have_no_majority() {
+        let mut talks = Talks::new(100);
+        for n in 0..1000_u16 {
+            talks.flow(&flow([192, 0, 2, 1], [10, 0, 0, 1], n, 1, Outcome::Silent));
+        }
+        assert_eq!(talks.pressure([10, 0, 0, 1].into()).unwrap().port, None);
+    }
+
+    #[test]
+    fn bounded_and_the_oldest_make_room() {
+        let mut talks = Talks::new(80);
+        for n in 0..200_u8 {
+            talks.flow(&flow([10, 0, 0, n], [10, 0, 1, n], 80, i64::from(n), Outcome::Established));
+        }
+        assert_eq!((talks.talks.len(), talks.shed()), (80, 120));
+        talks.forget_before(Timestamp::from_secs(200));
+        assert!(talks.talks.len() < 80);
+        assert_eq!(talks.of([10, 0, 0, 0].into()).count(), 0, "the oldest went");
+        assert_eq!(talks.of([10, 0, 0, 79].into()).count(), 1);
+        let mut busy = Talks::new(1000);
+        for n in 0..500_u16 {
+            busy.flow(&flow([10, 0, 0, 1], [10, 0, 1, 1], n, 1, Outcome::Established));
+        }
+        assert_eq!(busy.of([10, 0, 0, 1].into()).count(), PER_ADDRESS, "nobody fills the table alone");
     }
 }

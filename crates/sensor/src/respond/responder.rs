@@ -317,6 +317,7 @@ impl Responder {
 
     /// Sorts the commands of a plan: what is done already or decided against, what acts by itself, what waits.
     fn respond(&mut self, incident: &Incident, mut plan: Plan, now: Timestamp) {
+        self.follow_merger(incident, now);
         let commands = std::mem::take(&mut plan.commands);
         let due = self.due(incident, commands, &mut plan.withheld, now);
         let stopped = self.dir.is_stopped();
@@ -366,6 +367,37 @@ impl Responder {
         self.save(now, acted);
     }
 
+    /// Incidents that turned out to be this one hand over what was done and decided for them.
+    fn follow_merger(&mut self, incident: &Incident, now: Timestamp) {
+        let merged = |id: &IncidentId| incident.supersedes.contains(id);
+        let state = &mut self.state;
+        let keys = state
+            .in_force
+            .iter_mut()
+            .map(|held| &mut held.incident)
+            .chain(state.ended.iter_mut().map(|ended| &mut ended.incident))
+            .chain(state.decided.iter_mut().map(|decided| &mut decided.incident));
+        keys.filter(|id| merged(id)).for_each(|id| id.clone_from(&incident.id));
+        let plans: Vec<Plan> = state
+            .plans
+            .iter()
+            .filter(|open| merged(&open.plan.incident))
+            .map(|open| open.plan.clone())
+            .collect();
+        for mut plan in plans {
+            if plan.status == PlanStatus::Active {
+                plan.incident.clone_from(&incident.id);
+                self.open_plan(plan, incident);
+            } else {
+                let because = format!("its incident turned out to be {}", incident.id);
+                self.close_plan(&plan.id, PlanStatus::Expired, &because, now);
+            }
+        }
+        for id in &incident.supersedes {
+            self.handled.remove(id);
+        }
+    }
+
     /// What of a plan is still to be done.
     fn due(
         &mut self,
@@ -386,8 +418,9 @@ impl Responder {
                 let same_reach = held.command.on == command.on && held.command.action == command.action;
                 if held.incident != incident.id {
                     spare(format!("already done for {}", held.incident));
-                } else if !same_reach && held.command.id == command.id {
-                    due.push(command);
+                } else if !same_reach {
+                    // More of the same device became known: the same command reaches further.
+                    due.push(Command { id: held.command.id.clone(), ..command });
                 }
                 continue;
             }
