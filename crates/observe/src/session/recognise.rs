@@ -141,6 +141,10 @@ fn text(start: &[u8], other: &[u8]) -> Guess {
     if !printable {
         return Guess::Nothing;
     }
+    if matches!(start.first(), Some(b'{' | b'[' | b'<')) && start.len() >= 48 {
+        // Messages of programs to programs, in which nobody is asked for a name.
+        return Guess::Nothing;
+    }
     let line_end = memchr::memchr(b'\n', start);
     let line = start.get(..line_end.unwrap_or(start.len())).unwrap_or_default().trim_ascii_end();
     if let Ok(reply) = ftp::reply(line) {

@@ -7,8 +7,8 @@
 //! least 14 and, with two methods left, 24, a success a single one, so that whatever the cipher a success is
 //! shorter than `accept`. A connection is
 //! - `Tried` as soon as the client speaks after `accept`, once a connection, however many passwords it tries;
-//! - then `Possible` when an answer is shorter than `accept` by eight bytes or more and the talk goes on for three
-//!   turns of the server none of which is as short again, or when more flows than attempts can explain: 4 KiB from
+//! - then `Possible` when an answer is shorter than `accept` by eight bytes or more and the talk goes on for two
+//!   turns of the server none of which is of that size again, or when more flows than attempts can explain: 4 KiB from
 //!   the server with a turn of 400 bytes, or 16 KiB from the client with a turn of 1 400;
 //! - else `Refused` when it ends after the server answered an attempt with no more than 4 KiB.
 //!
@@ -161,7 +161,7 @@ impl Ssh {
     }
 
     fn looks_like_a_session(&self) -> bool {
-        self.success.is_some_and(|(_, after)| after >= 3)
+        self.success.is_some_and(|(_, after)| after >= 2)
             || (self.server.encrypted >= 4 << 10 && self.server.largest_turn >= 400 && self.answers >= 3)
             || (self.client.encrypted >= 16 << 10 && self.client.largest_turn >= 1400 && self.answers >= 3)
     }

@@ -48,6 +48,10 @@ pub(super) struct Telnet {
     after_return: bool,
     stage: Stage,
     attempt: Attempt,
+    /// The password was typed before its prompt was seen.
+    ahead: bool,
+    /// Negotiation or a password's prompt was seen: this is a login, not some other talk in lines.
+    certain: bool,
     banner: bool,
     seen: u64,
 }
@@ -72,6 +76,8 @@ impl Telnet {
             after_return: false,
             stage: Stage::Idle,
             attempt: Attempt { factory: None },
+            ahead: false,
+            certain: false,
             banner: true,
             seen: 0,
         }
@@ -122,7 +128,11 @@ impl Telnet {
     /// The server's text stands still at its last line.
     fn server_pause(&mut self, tell: &mut Teller<'_>) {
         let at_prompt = prompt(&self.tail);
+        self.certain |= at_prompt == Some(Prompt::Password);
         match (self.stage, at_prompt) {
+            (Stage::Judging { .. }, Some(Prompt::Password)) if std::mem::take(&mut self.ahead) => {
+                self.tail.clear()
+            }
             (Stage::Judging { .. }, Some(Prompt::Login | Prompt::Password)) => {
                 self.decide(LoginOutcome::Refused, tell)
             }
@@ -140,7 +150,9 @@ impl Telnet {
     }
 
     fn decide(&mut self, outcome: LoginOutcome, tell: &mut Teller<'_>) {
-        tell.login(self.attempt, outcome);
+        if self.certain {
+            tell.login(self.attempt, outcome);
+        }
         self.stage = if outcome == LoginOutcome::Accepted { Stage::Shell } else { Stage::Refused };
     }
 
@@ -183,10 +195,15 @@ impl Telnet {
         self.tail.clear();
         self.stage = match (at_prompt, self.stage) {
             (Some(Prompt::Login), _) => Stage::User,
-            (Some(Prompt::Password), _) => Stage::Password,
+            (Some(Prompt::Password), _) => {
+                self.ahead = false;
+                Stage::Password
+            }
             (Some(Prompt::Shell), Stage::Idle | Stage::Refused) => Stage::Shell,
-            // Typed ahead of the prompt.
-            (None, Stage::UserGiven) => Stage::Password,
+            (None, Stage::UserGiven) => {
+                self.ahead = true;
+                Stage::Password
+            }
             (_, stage) => stage,
         };
     }
@@ -232,6 +249,7 @@ impl Conversation for Telnet {
             // Output of commands: only its end can be a prompt.
             bytes = bytes.get(bytes.len() - 2 * TAIL..).unwrap_or(bytes);
         }
+        self.certain |= memchr::memchr(0xff, bytes).is_some();
         for &byte in bytes {
             let [client, server] = &mut self.strippers;
             match from {
@@ -266,7 +284,7 @@ impl Conversation for Telnet {
 
     fn close(&mut self, tell: &mut Teller<'_>) {
         if matches!(self.stage, Stage::Judging { .. }) {
-            tell.login(self.attempt, LoginOutcome::Tried);
+            self.decide(LoginOutcome::Tried, tell);
         } else if let Some(rule) =
             loader_command(&self.typed).filter(|_| !matches!(self.stage, Stage::User | Stage::Password))
         {

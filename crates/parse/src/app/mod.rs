@@ -7,6 +7,7 @@
 pub mod coap;
 pub mod dhcp;
 pub mod dns;
+pub mod field;
 pub mod ftp;
 pub mod http;
 pub mod irc;

@@ -1,6 +1,6 @@
 //! HTTP 1.x, RTSP and SIP: requests, answers, logins by header and by form, programs and injected commands.
 //!
-//! How logins are judged. Credentials in a header (Basic, Digest): 401, 403 and 407 refuse, 2xx and 3xx accept,
+//! How logins are judged. Credentials in a header (Basic, Digest): 401, 403, 407 and a redirect back to a login page refuse, other 2xx and 3xx accept,
 //! anything else says nothing about them (Tried). Credentials in a form, a JSON body or a query: 401, 403 and 429
 //! refuse, as does a body with words of failure or a redirect back to a login page; a token in the body or a
 //! redirect with a cookie to elsewhere accepts; else Tried. The same header again after it was accepted is no new
@@ -305,6 +305,7 @@ impl Web {
     fn judge(&mut self, attempt: Attempt, how: How, status: u16, tell: &mut Teller<'_>) {
         let outcome = match (how, status) {
             (_, 401 | 403 | 407 | 429) => LoginOutcome::Refused,
+            (How::Header, 300..=399) if self.server.head.redirect == Some(true) => LoginOutcome::Refused,
             (How::Header, 200..=399) => LoginOutcome::Accepted,
             (How::Form, 200..=399) => {
                 let answer =
