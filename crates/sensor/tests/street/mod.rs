@@ -83,7 +83,11 @@ impl Street {
     /// Addresses are resolved and ports forward before anything is measured.
     fn settle(&self) {
         let begun = Instant::now();
-        let pairs = [(&self.camera, &self.neighbour), (&self.camera, &self.outside), (&self.neighbour, &self.resolver)];
+        let pairs = [
+            (&self.camera, &self.neighbour),
+            (&self.camera, &self.outside),
+            (&self.neighbour, &self.resolver),
+        ];
         for (from, to) in pairs {
             for v6 in [false, true] {
                 while passes(from, to, v6, 9, 3) == 0 {
