@@ -108,8 +108,8 @@ impl Args {
     }
 }
 
-/// What the settings say of the sensor.
-fn config(settings: &Settings, state_dir: PathBuf) -> SensorConfig {
+/// What the settings say of the sensor, under whichever verb it runs.
+pub(crate) fn config(settings: &Settings, state_dir: PathBuf) -> SensorConfig {
     let sensor = &settings.sensor;
     SensorConfig {
         name: sensor.name.clone(),

@@ -28,6 +28,7 @@ mod translation;
 mod watch;
 
 pub use notice::{FollowStats, InterfaceState, InterfaceStats, Notice, Order, Stats};
+pub use own::own_addresses;
 pub use protect::ResponseConfig;
 
 use analysis::{Analysis, Scope};

@@ -6,14 +6,16 @@ use std::net::IpAddr;
 
 /// Adds the machine's addresses to those that are never acted on and always reachable.
 pub(crate) fn spare(config: &mut ResponseConfig) {
-    for address in addresses() {
+    for address in own_addresses() {
         if !config.keep.contains(&address) && config.keep.len() < ResponseConfig::MAX_LIST {
             config.keep.push(address);
         }
     }
 }
 
-fn addresses() -> Vec<IpAddr> {
+/// This machine's addresses, but for loopback.
+#[must_use]
+pub fn own_addresses() -> Vec<IpAddr> {
     let Ok(interfaces) = getifaddrs() else { return Vec::new() };
     let address = |interface: nix::ifaddrs::InterfaceAddress| {
         let address = interface.address?;

@@ -8,7 +8,6 @@ use server::{
     intake::{self, Report},
 };
 use std::{
-    net::IpAddr,
     path::{Path, PathBuf},
     sync::mpsc::{Receiver, SyncSender, TrySendError},
     thread::JoinHandle,
@@ -25,43 +24,7 @@ pub(super) fn sensor_config(settings: &Settings, place: &Place) -> Option<Sensor
     if sensor.interfaces.is_empty() && sensor.follow.is_empty() {
         return None;
     }
-    let mut response = settings.response.clone();
-    for address in own_addresses() {
-        if !response.keep.contains(&address) {
-            response.keep.push(address);
-        }
-    }
-    Some(SensorConfig {
-        name: sensor.name.clone(),
-        interfaces: sensor.interfaces.clone(),
-        follow: sensor.follow.clone(),
-        follow_from_start: sensor.follow_from_start,
-        home: sensor.home.clone(),
-        exclude: sensor.exclude.clone(),
-        response,
-        state_dir: place.sensor(),
-        ring_bytes: (sensor.ring_mib as usize) << 20,
-        promiscuous: sensor.promiscuous,
-        max_flows: sensor.max_flows as usize,
-        ..SensorConfig::default()
-    })
-}
-
-/// This machine's addresses, but for loopback: Bastide itself is never acted on.
-pub(super) fn own_addresses() -> Vec<IpAddr> {
-    let Ok(addresses) = nix::ifaddrs::getifaddrs() else { return Vec::new() };
-    let mut own: Vec<IpAddr> = addresses
-        .filter_map(|interface| interface.address)
-        .filter_map(|address| match (address.as_sockaddr_in(), address.as_sockaddr_in6()) {
-            (Some(v4), _) => Some(IpAddr::V4(v4.ip())),
-            (_, Some(v6)) => Some(IpAddr::V6(v6.ip())),
-            _ => None,
-        })
-        .filter(|address| !address.is_loopback())
-        .collect();
-    own.sort();
-    own.dedup();
-    own
+    Some(crate::sensor::config(settings, place.sensor()))
 }
 
 /// Takes orders to the sensor.

@@ -172,7 +172,7 @@ fn url(settings: &Settings, address: IpAddr, port: u16) -> String {
 
 /// The addresses that go into the certificate: what is listened on, which may be all of this machine's.
 fn reached_at(address: IpAddr) -> Vec<IpAddr> {
-    if address.is_unspecified() { pump::own_addresses() } else { vec![address] }
+    if address.is_unspecified() { sensor::own_addresses() } else { vec![address] }
 }
 
 /// Where incidents are told, with addresses and secrets that were looked at.
