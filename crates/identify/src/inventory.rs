@@ -200,8 +200,10 @@ impl Inventory {
             let id = self.place(at, address, mac.filter(|_| !fronts), Binding::Answered);
             if serves && flow.service != Service::Unknown && flow.total.packets_in > 0 {
                 self.show(&id, Source::Serves, flow.service.as_str());
-                if flow.service == Service::Ntp {
-                    self.answered(&id, flow.key.src, Answered::Time);
+                match flow.service {
+                    Service::Ntp => self.answered(&id, flow.key.src, Answered::Time),
+                    Service::Dns => self.answered(&id, flow.key.src, Answered::Name),
+                    _ => {}
                 }
             }
         }

@@ -360,6 +360,19 @@ fn cowrie_tells_what_a_visitor_did_and_keeps_no_secret() {
     assert_eq!(acts[6], HoneypotAct::Relay);
 }
 
+#[test]
+fn counters_that_cannot_be_are_not_believed() {
+    let most = u64::MAX.to_string();
+    let line = conn("tcp", "SF", "ShADadfF", (&most, &most)).replace("180", &most);
+    let (events, _) = read(LogFormat::ZeekTsv, &["#separator \\x09", FIELDS, &line]);
+    let total = flows(&events)[0].total;
+    assert!(total.packets_out < 1 << 50 && total.bytes_out < 1 << 50);
+    let counters =
+        format!(r#""flow":{{"pkts_toserver":{most},"pkts_toclient":{most},"bytes_toserver":{most}}}"#);
+    let (events, _) = read(LogFormat::Eve, &[&eve("flow", &counters)]);
+    assert!(flows(&events)[0].total.bytes_out < 1 << 50);
+}
+
 proptest! {
     #[test]
     fn no_line_panics(line in proptest::collection::vec(any::<u8>(), 0..400)) {

@@ -76,8 +76,11 @@ impl Writer {
 
 const ORDERS: [Writer; 2] = [Writer { big: false }, Writer { big: true }];
 
+/// Time, interface, link type and data of a packet.
+type Read = (i64, u32, LinkType, Vec<u8>);
+
 /// Reads a file fed in pieces of `piece` bytes: times, interfaces and data, and how it ended.
-fn read(file: &[u8], piece: usize) -> (Vec<(i64, u32, LinkType, Vec<u8>)>, String) {
+fn read(file: &[u8], piece: usize) -> (Vec<Read>, String) {
     let Some(mut decoder) = Decoder::recognise(file) else { return (Vec::new(), "no capture".into()) };
     let (mut packets, mut start, mut end) = (Vec::new(), 0, 0);
     let mut skipped = 0;

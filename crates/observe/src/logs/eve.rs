@@ -7,7 +7,7 @@
 //! answered packet from a port below 1024 to one above 32767 is a reply.
 
 use super::{
-    LogError, Place, alert,
+    LogError, MOST, Place, alert,
     bounded::Bounded,
     moment, shortened,
     symmetry::{Shown, Symmetry},
@@ -119,7 +119,7 @@ impl Eve {
     }
 
     fn update(&mut self, about: &About, record: &eve::Eve, flow: &eve::Flow) -> Result<FlowUpdate, LogError> {
-        let counted = &flow.counters;
+        let counted = &bounded_counters(&flow.counters);
         let first = match &counted.start {
             Some(start) => moment(start, "flow.start")?,
             None => about.at,
@@ -235,6 +235,16 @@ fn key(ends: &Ends) -> Result<FlowKey, LogError> {
         .ok_or_else(|| LogError { reason: "field proto is not a transport's name".into() })?;
     let (src_port, dst_port) = if protocol.is_icmp() { (0, 0) } else { (ends.src_port, ends.dst_port) };
     Ok(FlowKey { src: ends.src, dst: ends.dst, src_port, dst_port, protocol })
+}
+
+fn bounded_counters(counters: &eve::Counters) -> eve::Counters {
+    eve::Counters {
+        packets_to_server: counters.packets_to_server.min(MOST),
+        packets_to_client: counters.packets_to_client.min(MOST),
+        bytes_to_server: counters.bytes_to_server.min(MOST),
+        bytes_to_client: counters.bytes_to_client.min(MOST),
+        start: counters.start.clone(),
+    }
 }
 
 /// What became of a TCP flow with packets both ways.

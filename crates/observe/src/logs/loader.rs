@@ -49,7 +49,7 @@ fn reads_itself(command: &str, words: &[&str]) -> bool {
     let reader = words.iter().any(|word| matches!(*word, "cat" | "dd" | "head" | "hexdump"));
     let header = words.iter().any(|word| word.starts_with("bs=")) || command.contains("while read");
     let cats = words.windows(2).any(|pair| matches!(pair, ["cat", path] if path.starts_with("/bin/")));
-    cats || reader && header && words.iter().any(|word| program(word))
+    cats || reader && header && words.iter().any(program)
 }
 
 /// `>/tmp/x && cd /tmp/`: writes an empty file and goes there.

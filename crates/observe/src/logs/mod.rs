@@ -143,6 +143,9 @@ impl LogDecoder {
     }
 }
 
+/// The most that a log's counter is believed to have counted, so that sums of many stay within their type.
+const MOST: u64 = 1 << 48;
+
 /// Where a line stands: what all its events have in common.
 #[derive(Clone, Copy)]
 struct Place {

@@ -4,7 +4,7 @@
 //! because their check sum was wrong (history `C`) happened all the same and are counted as one packet a letter.
 
 use super::{
-    LogError, Place,
+    LogError, MOST, Place,
     symmetry::{Shown, Symmetry},
 };
 use model::{
@@ -52,16 +52,17 @@ impl Zeek {
         let history = History::read(conn.history.as_deref().unwrap_or_default());
         let state = conn.state.as_deref().unwrap_or_default();
         let count = |counted: Option<u64>, letters: u64| match counted {
-            Some(packets) if packets > 0 => packets,
+            Some(packets) if packets > 0 => packets.min(MOST),
             _ => letters,
         };
+        let bytes = |counted: Option<u64>| counted.unwrap_or(0).min(MOST);
         let mut total = Counts {
             packets_out: count(conn.orig_packets, history.letters_out),
             packets_in: count(conn.resp_packets, history.letters_in),
-            bytes_out: conn.orig_ip_bytes.unwrap_or(0),
-            bytes_in: conn.resp_ip_bytes.unwrap_or(0),
-            payload_out: conn.orig_bytes.unwrap_or(0),
-            payload_in: conn.resp_bytes.unwrap_or(0),
+            bytes_out: bytes(conn.orig_ip_bytes),
+            bytes_in: bytes(conn.resp_ip_bytes),
+            payload_out: bytes(conn.orig_bytes),
+            payload_in: bytes(conn.resp_bytes),
             syns: 0,
         };
         let (outcome, visibility) = self.outcome(conn, protocol, &history, state, &total);
