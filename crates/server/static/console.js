@@ -127,12 +127,20 @@
       fresh.add(change.id);
       news(bar, fresh.size === 1 ? "1 new incident: show" : `${fresh.size} new incidents: show`);
     }
+    if (change.new) overview(`incident ${change.id}`);
     onThis(change.id, "This incident has changed: show");
     soon();
   };
   const onThis = (incident, text) => {
     const bar = one('[data-news="this"]');
     if (bar && incident && body.dataset.incident === incident) news(bar, text);
+  };
+  const since = new Set();
+  const overview = (what) => {
+    const bar = one('[data-news="overview"]');
+    if (!bar) return;
+    since.add(what);
+    news(bar, since.size === 1 ? "1 new thing since: show" : `${since.size} new things since: show`);
   };
   const assets = new Set();
   const onAsset = (change) => {
@@ -179,8 +187,8 @@
       try { act(JSON.parse(event.data)); } catch { /* a newer server's words */ }
     });
     on("incident", onIncident);
-    on("plan", (change) => { onThis(change.incident, "The plan has changed: show"); soon(); });
-    on("receipt", (change) => { onThis(change.incident, "There is a new receipt: show"); soon(); });
+    on("plan", (change) => { onThis(change.incident, "The plan has changed: show"); overview(`plan ${change.id}`); soon(); });
+    on("receipt", (change) => { onThis(change.incident, "There is a new receipt: show"); overview(`receipt ${change.command}`); soon(); });
     on("asset", onAsset);
     on("stats", soon);
     on("resync", () => { soon(); onThis(body.dataset.incident, "Something has changed: show"); });

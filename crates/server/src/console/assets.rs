@@ -2,6 +2,7 @@
 
 use super::{
     frame::{Frame, Trouble, Visit, page},
+    response::names_in,
     view::{self, Choice, Markup, Pager},
 };
 use crate::{AppState, api::Problem};
@@ -12,7 +13,7 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
 };
 use model::{Asset, AssetStatus, Criticality, Timestamp};
-use report::words;
+use report::{Names, words};
 use serde::Deserialize;
 use std::net::IpAddr;
 use store::{AssetFilter, AssetSort, IncidentFilter, IncidentSort, Paging};
@@ -327,13 +328,17 @@ async fn incidents(state: &AppState, addresses: &[IpAddr]) -> Result<(Vec<Incide
     let before = found.len() as u64;
     found.dedup_by(|(_, a), (_, b)| a.incident.id == b.incident.id);
     total = total.saturating_sub(before - found.len() as u64);
+    let mut names = Names::new();
+    for (_, record) in &found {
+        names.extend(names_in(state, std::slice::from_ref(record)).await?);
+    }
     let rows: Vec<IncidentRow> = found
         .iter()
         .take(MOST_INCIDENTS as usize)
         .map(|(address, record)| IncidentRow {
             id: record.incident.id.to_string(),
             severity: view::severity(record.incident.severity),
-            title: report::clipped(&record.incident.title, 300),
+            title: report::clipped(&report::titled(&record.incident.title, &names), 300),
             role: record
                 .incident
                 .assets

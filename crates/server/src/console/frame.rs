@@ -150,21 +150,19 @@ pub(super) fn page(template: &impl Template) -> Response {
 }
 
 /// A problem, told as a page.
-pub(super) struct Trouble {
-    problem: Problem,
-    visit: Visit,
-}
+pub(super) struct Trouble(Box<(Problem, Visit)>);
 
 impl Visit {
     /// Turns what went wrong into a page for this reader.
     pub(super) fn trouble(&self, problem: impl Into<Problem>) -> Trouble {
-        Trouble { problem: problem.into(), visit: self.clone() }
+        Trouble(Box::new((problem.into(), self.clone())))
     }
 }
 
 impl IntoResponse for Trouble {
     fn into_response(self) -> Response {
-        error_page(&self.visit, &self.problem)
+        let (problem, visit) = *self.0;
+        error_page(&visit, &problem)
     }
 }
 

@@ -14,7 +14,7 @@ use axum::{
     http::{HeaderValue, header},
     response::{Html, IntoResponse, Response},
 };
-use model::{Effect, Evidence, Incident, IncidentAsset, IncidentId, Timestamp};
+use model::{Action, Effect, Evidence, Incident, IncidentAsset, IncidentId, Timestamp};
 use report::{Act, Context, Document, Names, Totals, words};
 use store::{CommandRecord, IncidentRecord, IncidentState, PlanRecord};
 
@@ -32,6 +32,7 @@ struct IncidentPage {
     severity: Markup,
     title: String,
     summary: String,
+    done: String,
     state: &'static str,
     open: bool,
     closed: String,
@@ -143,6 +144,42 @@ impl Known {
     }
 }
 
+impl Known {
+    /// What stopped it, in a sentence: "cam-07 was isolated 0.6 s after the evidence before it." Empty where nothing did.
+    fn done(&self) -> String {
+        let evidence = &self.record.incident.evidence;
+        let mut sentences = Vec::new();
+        for command in self.plans.iter().flat_map(|(_, commands)| commands).take(3) {
+            let (Some(first), Some(latest)) = (command.receipts.first(), command.receipt()) else { continue };
+            let held = matches!(first.effect, Effect::Applied | Effect::Effective);
+            if !held || matches!(latest.effect, Effect::WithoutEffect | Effect::Failed { .. }) {
+                continue;
+            }
+            let before = evidence.iter().map(|evidence| evidence.at).filter(|at| *at <= first.at).max();
+            let when = before.map_or_else(
+                || format!("at {} UTC", words::clock(first.at)),
+                |at| {
+                    format!("{} after the evidence that came before", words::span(first.at.micros_since(at)))
+                },
+            );
+            let verb = match command.command.action {
+                Action::Isolate { .. } => "isolated",
+                Action::Restrict { .. } => "restricted to its declared peers",
+                Action::Block => "blocked",
+                Action::Limit { .. } => "limited",
+            };
+            let end = match latest.effect {
+                Effect::Undone => ", and let go by a person since",
+                Effect::Expired => ", and that has run out since",
+                _ => "",
+            };
+            let target = report::target_label(&command.command.on, &self.names);
+            sentences.push(format!("{target} was {verb} {when}{end}."));
+        }
+        sentences.join(" ")
+    }
+}
+
 /// `GET /incidents/{id}`.
 pub(super) async fn show(
     State(state): State<AppState>,
@@ -178,6 +215,7 @@ impl IncidentPage {
             severity: view::severity(incident.severity),
             title: report::clipped(&report::titled(&incident.title, names), 300),
             summary: report::clipped(&report::with_names(&incident.summary, names), 1_500),
+            done: known.done(),
             state: state_words(record.state),
             open: record.state == IncidentState::Open,
             closed: record
