@@ -1,0 +1,399 @@
+//! `bastide up` as an administrator meets it: the real program, real TLS, real signals.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+
+use std::{
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_bastide");
+
+/// A running `bastide up`; killed when dropped.
+struct Node {
+    child: Child,
+    out: BufReader<std::process::ChildStdout>,
+    greeting: String,
+    url: String,
+    dir: PathBuf,
+}
+
+impl Node {
+    fn start(dir: &Path, more: &[&str]) -> Self {
+        let mut child = command(dir)
+            .args(["--listen", "127.0.0.1:0"])
+            .args(more)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        let mut greeting = String::new();
+        while !greeting.contains("Ctrl-C stops it.") {
+            if out.read_line(&mut greeting).unwrap() == 0 {
+                let mut said = String::new();
+                child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+                panic!("it did not start: {greeting}{said}");
+            }
+        }
+        let port = word(&greeting, "https://").split("/sign-in").next().unwrap().rsplit(':').next().unwrap();
+        let url = format!("https://localhost:{port}");
+        Self { child, out, greeting, url, dir: dir.to_owned() }
+    }
+
+    fn link(&self) -> &str {
+        word(&self.greeting, &format!("{}/sign-in?link=", self.url))
+    }
+
+    /// One request by curl, which verifies the certificate against our own authority and nothing else.
+    fn curl(&self, path: &str, more: &[&str]) -> Answer {
+        let ca = self.dir.join("tls/ca.pem");
+        let address =
+            if path.starts_with("https://") { path.to_owned() } else { format!("{}{path}", self.url) };
+        let output = Command::new("curl")
+            .args([
+                "--silent",
+                "--show-error",
+                "--max-time",
+                "20",
+                "--cacert",
+                ca.to_str().unwrap(),
+                "--include",
+            ])
+            .args(["--cookie", self.jar().to_str().unwrap(), "--cookie-jar", self.jar().to_str().unwrap()])
+            .args(more)
+            .arg(address)
+            .output()
+            .expect("curl is needed by this test");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8(output.stdout).unwrap();
+        let status = text.split_whitespace().nth(1).unwrap().parse().unwrap();
+        Answer { status, text }
+    }
+
+    fn jar(&self) -> PathBuf {
+        self.dir.join("jar")
+    }
+
+    fn signal(&self, name: &str) {
+        assert!(Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap().success());
+    }
+
+    /// Stops it as an administrator does; what it said last.
+    fn stop(mut self) -> String {
+        self.signal("-TERM");
+        let mut last = String::new();
+        self.out.read_to_string(&mut last).unwrap();
+        assert!(self.child.wait().unwrap().success(), "{last}");
+        last
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+struct Answer {
+    status: u16,
+    text: String,
+}
+
+fn command(dir: &Path) -> Command {
+    let mut command = Command::new(PROGRAM);
+    command.arg("up").arg("--data-dir").arg(dir).env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+    command
+}
+
+fn run(dir: &Path, arguments: &[&str]) -> Output {
+    command(dir).args(arguments).output().unwrap()
+}
+
+fn refused(dir: &Path, arguments: &[&str]) -> String {
+    let output = run(dir, arguments);
+    assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stdout));
+    String::from_utf8(output.stderr).unwrap()
+}
+
+/// The word of a text that begins so.
+fn word<'a>(text: &'a str, begins: &str) -> &'a str {
+    text.split_whitespace()
+        .find(|word| word.starts_with(begins))
+        .unwrap_or_else(|| panic!("no {begins} in {text}"))
+}
+
+fn house() -> (tempfile::TempDir, PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    (dir, data)
+}
+
+#[test]
+fn the_first_start_lets_one_person_in_once() {
+    let (_dir, data) = house();
+    let node = Node::start(&data, &[]);
+    for part in [
+        "Console",
+        "Sign in",
+        "Trust",
+        "tls/ca.pem",
+        "no open incident",
+        "nothing: a console over what is there",
+    ] {
+        assert!(node.greeting.contains(part), "{}", node.greeting);
+    }
+    assert_eq!(node.curl("/api/v1/incidents", &[]).status, 401);
+    assert_eq!(node.curl("/", &["--header", "Accept: text/html"]).status, 303);
+    assert_eq!(node.curl("/healthz", &[]).status, 200);
+
+    let signed_in = node.curl(node.link(), &[]);
+    assert_eq!(signed_in.status, 303);
+    let cookie = signed_in.text.to_lowercase();
+    for part in ["__host-bastide=", "; secure", "; httponly", "; samesite=strict", "; path=/"] {
+        assert!(cookie.contains(part), "{cookie}");
+    }
+    assert_eq!(node.curl("/api/v1/incidents", &[]).status, 200);
+    assert_eq!(node.curl("/", &["--header", "Accept: text/html"]).status, 200);
+    assert_eq!(node.curl(node.link(), &["--cookie", "none=1"]).status, 403, "a link is good once");
+
+    // Another link while the server runs.
+    let output = run(&data, &["--sign-in-link"]);
+    let another = String::from_utf8(output.stdout).unwrap();
+    assert!(another.starts_with(&format!("{}/sign-in?link=", node.url)), "{another}");
+    assert_eq!(node.curl(another.trim(), &[]).status, 303);
+
+    let changing = ["--request", "POST"];
+    assert_eq!(node.curl("/api/v1/commands/undo-all", &changing).status, 403, "from nowhere");
+    let origin = format!("Origin: {}", node.url);
+    assert_eq!(
+        node.curl("/api/v1/commands/undo-all", &["--request", "POST", "--header", &origin]).status,
+        409
+    );
+
+    assert!(node.stop().ends_with("Bastide has stopped. No block is in force.\n"));
+}
+
+#[test]
+fn programs_come_in_by_token() {
+    let (_dir, data) = house();
+    let node = Node::start(&data, &[]);
+    let token = String::from_utf8(run(&data, &["--token", "prometheus"]).stdout).unwrap();
+    let bearer = format!("Authorization: Bearer {}", token.trim());
+    assert_eq!(node.curl("/metrics", &[]).status, 401);
+    let metrics = node.curl("/metrics", &["--header", &bearer]);
+    assert!(metrics.status == 200 && metrics.text.contains("bastide_store_up 1"), "{}", metrics.text);
+    assert_eq!(
+        node.curl("/api/v1/commands/undo-all", &["--request", "POST", "--header", &bearer]).status,
+        403
+    );
+}
+
+#[test]
+fn tls_is_verified_by_a_foreign_tool() {
+    let (_dir, data) = house();
+    let node = Node::start(&data, &["--name", "bastide.city.example"]);
+    assert!(node.greeting.contains("https://bastide.city.example:"), "{}", node.greeting);
+    let port = node.url.rsplit(':').next().unwrap();
+    let output = Command::new("openssl")
+        .args(["s_client", "-brief", "-verify_return_error", "-verify_hostname", "bastide.city.example"])
+        .args([
+            "-CAfile",
+            data.join("tls/ca.pem").to_str().unwrap(),
+            "-connect",
+            &format!("127.0.0.1:{port}"),
+        ])
+        .stdin(Stdio::null())
+        .output()
+        .expect("openssl is needed by this test");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && said.contains("Verification: OK"), "{said}");
+    assert!(said.contains("TLSv1.3"), "{said}");
+    for (file, mode) in
+        [("tls/ca.key", 0o600), ("tls/server.key", 0o600), ("bastide.sqlite", 0o600), (".", 0o700)]
+    {
+        let found = std::fs::metadata(data.join(file)).unwrap().permissions().mode() & 0o777;
+        assert_eq!(found, mode, "{file}");
+    }
+}
+
+/// A Zeek log in which one host tries another's SSH again and again, and many neighbours.
+fn scan_log() -> String {
+    let mut log = String::new();
+    for number in 0..400 {
+        log.push_str(&format!(
+            "{{\"ts\":{}.5,\"uid\":\"C{number}\",\"id.orig_h\":\"10.1.2.3\",\"id.orig_p\":{},\"id.resp_h\":\"10.1.{}.{}\",\
+             \"id.resp_p\":23,\"proto\":\"tcp\",\"conn_state\":\"S0\",\"orig_pkts\":1,\"orig_ip_bytes\":40,\"resp_pkts\":0,\
+             \"resp_ip_bytes\":0,\"history\":\"S\"}}\n",
+            1_700_000_000 + number / 20,
+            40_000 + number,
+            3 + number / 200,
+            1 + number % 200,
+        ));
+    }
+    log
+}
+
+fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + Duration::from_secs(60);
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < end, "{what} did not come");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
+#[test]
+fn an_incident_is_noticed_told_and_survives_kill_9() {
+    let (dir, data) = house();
+    let log = dir.path().join("conn.log");
+    std::fs::write(&log, "").unwrap();
+    let syslog = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    syslog.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let receiver = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let secret = dir.path().join("secret");
+    std::fs::write(&secret, "0123456789abcdef\n").unwrap();
+    std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let config = dir.path().join("bastide.toml");
+    std::fs::write(
+        &config,
+        format!(
+            "[notify]\nwebhook = \"http://{}/hook\"\nwebhook_secret_file = {secret:?}\nsyslog = \"udp://{}\"\n",
+            receiver.local_addr().unwrap(),
+            syslog.local_addr().unwrap()
+        ),
+    )
+    .unwrap();
+    let arguments =
+        ["--follow", log.to_str().unwrap(), "--follow-from-start", "--config", config.to_str().unwrap()];
+    let mut node = Node::start(&data, &arguments);
+    assert_eq!(node.curl(node.link(), &[]).status, 303);
+    std::fs::OpenOptions::new().append(true).open(&log).unwrap().write_all(scan_log().as_bytes()).unwrap();
+
+    let posted = std::thread::spawn(move || post(&receiver));
+    let found = until("the incident", || {
+        let text = node.curl("/api/v1/incidents", &[]).text;
+        text.contains("\"total\":1").then_some(text)
+    });
+    let id = word(&found.replace('"', " "), "inc-").to_owned();
+    let mut datagram = [0; 4096];
+    let length = syslog.recv(&mut datagram).unwrap();
+    let line = String::from_utf8_lossy(&datagram[..length]).into_owned();
+    assert!(line.contains(" bastide - incident [bastide@32473 id=\"inc-"), "{line}");
+    let posted = posted.join().unwrap();
+    assert!(
+        posted.contains("x-bastide-signature: t=") && posted.contains("\"incident\":{\"id\":\"inc-"),
+        "{posted}"
+    );
+
+    node.signal("-KILL");
+    node.child.wait().unwrap();
+    let again = Node::start(&data, &[]);
+    assert!(again.greeting.contains("open incidents: 1"), "{}", again.greeting);
+    assert!(again.greeting.contains("somebody is signed in"), "{}", again.greeting);
+    let kept = again.curl(&format!("/api/v1/incidents/{id}"), &[]);
+    assert_eq!(kept.status, 200, "the session and the incident survive: {}", kept.text);
+    assert_eq!(again.curl(&format!("/incidents/{id}"), &["--header", "Accept: text/html"]).status, 200);
+    again.stop();
+}
+
+/// One POST as a receiver takes it.
+fn post(receiver: &std::net::TcpListener) -> String {
+    let (mut stream, _) = receiver.accept().unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let mut text = Vec::new();
+    let mut part = [0; 65536];
+    loop {
+        let length = stream.read(&mut part).unwrap();
+        text.extend_from_slice(&part[..length]);
+        let said = String::from_utf8_lossy(&text).into_owned();
+        let Some((head, body)) = said.split_once("\r\n\r\n") else { continue };
+        let expected: usize = word(&head.to_lowercase().replace("content-length: ", "length="), "length=")
+            .trim_start_matches("length=")
+            .parse()
+            .unwrap();
+        if body.len() >= expected || length == 0 {
+            stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").unwrap();
+            return said;
+        }
+    }
+}
+
+#[test]
+fn what_is_wrong_stops_the_start_and_is_named() {
+    let (dir, data) = house();
+    let config = dir.path().join("bastide.toml");
+    let with = |text: &str| {
+        std::fs::write(&config, text).unwrap();
+        refused(&data, &["--config", config.to_str().unwrap()])
+    };
+    let check = |said: String, expected: &[&str]| {
+        for part in expected {
+            assert!(said.contains(part), "{said}");
+        }
+    };
+    check(
+        with("[server]\nlistne = \"127.0.0.1:1\"\n"),
+        &[
+            "bastide.toml, line 2, column 1: server.listne: unknown field `listne`, expected `listen` or `names`",
+        ],
+    );
+    check(
+        with("[sensor]\nhome = [\"10.0.0.0/40\"]\n"),
+        &["line 2", "sensor.home", "expected a network such as 192.168.0.0/16"],
+    );
+    check(with("[response]\nmode = \"yes\"\n"), &["response.mode", "`off`, `ask`, `auto`"]);
+    check(
+        with("[notify]\nwebhook = \"http://siem.example/\"\n"),
+        &["notify.webhook", "expected an address such as https://"],
+    );
+    check(with("x"), &["bastide.toml, line 1"]);
+    check(
+        refused(&data, &["--listen", "localhost"]),
+        &["--listen: server.listen: expected an address and a port"],
+    );
+    check(refused(&data, &["--config", "/does/not/exist"]), &["/does/not/exist: cannot be read"]);
+    check(refused(&data, &["--follow", "/dev/null", "--follow", "/dev/null"]), &["named twice"]);
+    check(refused(&data, &["--sensor", "no-such-if0"]), &["no-such-if0"]);
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    check(
+        refused(&data, &["--listen", &address]),
+        &[&address, "another program listens there", "--listen ADDR:PORT"],
+    );
+
+    let node = Node::start(&data, &[]);
+    let said = refused(&data, &["--listen", "127.0.0.1:0"]);
+    check(said, &[&format!("is in use by process {}", node.child.id()), "--data-dir DIR"]);
+    drop(node);
+    std::fs::write(data.join("bastide.sqlite"), "something else entirely ".repeat(50)).unwrap();
+    let _ = std::fs::remove_file(data.join("bastide.sqlite-wal"));
+    check(
+        refused(&data, &["--listen", "127.0.0.1:0"]),
+        &["bastide.sqlite is not a Bastide database", "move it away"],
+    );
+}
+
+#[test]
+fn settings_are_printed_with_meaning_and_source() {
+    let (_dir, data) = house();
+    let output =
+        command(&data).env("BASTIDE_RETENTION_DISK_MIB", "100").arg("--print-config").output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    for part in [
+        "[server]",
+        "# Address and port of console and API.",
+        "listen = \"127.0.0.1:8443\"",
+        "disk_mib = 100",
+        "From: environment BASTIDE_RETENTION_DISK_MIB",
+        "From: flag --data-dir",
+    ] {
+        assert!(text.contains(part), "no {part} in {text}");
+    }
+    assert!(!data.exists(), "printing makes nothing");
+}
