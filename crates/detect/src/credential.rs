@@ -50,6 +50,7 @@ struct Guessing {
     first: Option<Timestamp>,
     attempts: u64,
     got_in: bool,
+    last_flow: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -67,6 +68,7 @@ pub(crate) struct Credential {
 
 /// One attempt as it is counted.
 struct Attempt<'a> {
+    flow: u64,
     key: FlowKey,
     service: Service,
     outcome: LoginOutcome,
@@ -81,6 +83,7 @@ impl Credential {
 
     pub(crate) fn login(&mut self, login: &Login, context: &mut Context<'_>) {
         let attempt = Attempt {
+            flow: login.flow,
             key: login.key,
             service: login.service,
             outcome: login.outcome,
@@ -97,19 +100,19 @@ impl Credential {
             return;
         }
         if SHORT_SESSION.contains(&flow.total.payload_out) && flow.last.seconds_since(flow.first) < 60.0 {
-            self.sealed_session(flow.key, flow.service, context);
+            self.sealed_session(flow.id, flow.key, flow.service, context);
         }
     }
 
     /// A session that another tool saw.
     pub(crate) fn request(&mut self, request: &AppRequest, context: &mut Context<'_>) {
         if request.service == Service::Ssh {
-            self.sealed_session(request.key, request.service, context);
+            self.sealed_session(request.flow, request.key, request.service, context);
         }
     }
 
-    fn sealed_session(&mut self, key: FlowKey, service: Service, context: &mut Context<'_>) {
-        let attempt = Attempt { key, service, outcome: LoginOutcome::Tried, factory: None, sealed: true };
+    fn sealed_session(&mut self, flow: u64, key: FlowKey, service: Service, context: &mut Context<'_>) {
+        let attempt = Attempt { flow, key, service, outcome: LoginOutcome::Tried, factory: None, sealed: true };
         self.attempt(&attempt, context);
     }
 
@@ -131,6 +134,10 @@ impl Credential {
     fn count(&mut self, client: Client, attempt: &Attempt<'_>, context: &mut Context<'_>) -> bool {
         let at = context.at;
         let state = self.clients.entry(client, Guessing::default);
+        // What happens inside an encrypted session is not seen: it counts once.
+        if attempt.sealed && attempt.flow != 0 && std::mem::replace(&mut state.last_flow, attempt.flow) == attempt.flow {
+            return state.finding.is_some();
+        }
         state.first.get_or_insert(at);
         state.attempts += 1;
         state.servers.insert(digest(attempt.key.dst));

@@ -193,7 +193,7 @@ impl Hosts {
         let bound = host.and_then(|host| host.mac);
         match (bound, mac) {
             (Some(bound), Some(mac)) if bound == mac && !self.forwards(mac) => return Proof::Hardware,
-            // Somebody else's hardware address: these packets are not the owner's, unless a forwarder brings them.
+            // Somebody else's hardware address, a router's among them: these packets are not the owner's.
             (Some(bound), Some(mac)) if bound != mac && !self.forwards(bound) => return Proof::None,
             _ => {}
         }
@@ -202,7 +202,9 @@ impl Hosts {
 
     /// A party to a finding, by the hardware address that its packets carried.
     pub(crate) fn party(&self, address: IpAddr, mac: Option<Mac>, role: Role) -> Party {
-        let mac = mac.filter(|&mac| self.is_home(address) && !self.forwards(mac)).or_else(|| self.mac(address));
+        // Where the address is bound, what its packets carried is kept, even to its disadvantage.
+        let bound = self.mac(address);
+        let mac = mac.filter(|&mac| self.is_home(address) && (bound.is_some() || !self.forwards(mac))).or(bound);
         Party { address, mac, role, proof: self.proof(address, mac), home: self.is_home(address) }
     }
 

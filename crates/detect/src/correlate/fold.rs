@@ -14,7 +14,7 @@ use model::{ContentHasher, Finding, Incident, IncidentId, Role, Severity, Tactic
 use std::{collections::BTreeMap, net::IpAddr};
 
 /// Stories of one kind that are still shown apart.
-const APART: usize = 3;
+const APART: usize = 2;
 
 /// One incident as it is shown: a story, or many folded.
 pub(super) struct View {

@@ -404,7 +404,7 @@ fn links(finding: &Finding, hosts: &Hosts) -> Vec<Link> {
             (Role::Infected | Role::Attacker | Role::Controller, _) => Some(Link::Actor(party.address)),
             (Role::Victim, _) if finding.stage == Tactic::Impact => Some(Link::Victim(party.address)),
             // What was fetched onto a device belongs to whatever happened to the device.
-            (Role::Target, true) if finding.stage == Tactic::Execution => Some(Link::Device(party.address)),
+            (Role::Target, true) if finding.detector == "code-delivery" && finding.stage == Tactic::Execution => Some(Link::Device(party.address)),
             _ => None,
         };
         links.extend(link.filter(|link| !links.contains(link)));
