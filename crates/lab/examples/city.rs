@@ -1,4 +1,5 @@
-//! The city and its attack alone, without Bastide: `cargo run --example city -- SEED OUT [MODE]`.
+//! One run of the city, without the rest of the drill: `cargo run --example city -- SEED OUT [RUN [BASTIDE]]`, where RUN
+//! is watched, responding or out-of-sight and BASTIDE a program that protects it; without one the attack is alone.
 #![allow(clippy::disallowed_methods, clippy::print_stdout, reason = "a developer's tool")]
 
 use lab::{drill, run::Mode};
@@ -10,13 +11,10 @@ fn main() -> ExitCode {
     let outcome = match arguments.as_slice() {
         [verb, rest @ ..] if verb == drill::HOST_VERB => drill::host(&program, rest),
         [seed, out, rest @ ..] => {
-            let mode = if rest.first().is_some_and(|mode| mode == "out-of-sight") {
-                Mode::OutOfSight
-            } else {
-                Mode::Watched
-            };
+            let named = |mode: &Mode| rest.first().is_some_and(|name| name == mode.as_str());
+            let mode = Mode::ALL.into_iter().find(named).unwrap_or(Mode::Watched);
             let bastide = rest.get(1).map(Into::into);
-            let task = drill::task(seed.parse().unwrap_or(1), false, mode, out.into(), bastide);
+            let task = drill::task(seed.parse().unwrap_or(1), true, mode, out.into(), bastide);
             drill::one(&program, &task).map(|outcome| {
                 println!("{outcome:#?}");
                 0

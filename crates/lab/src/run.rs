@@ -276,10 +276,11 @@ impl Run<'_> {
     fn flood(&self) -> Result<()> {
         let (world, plan) = (&self.world, &self.world.plan);
         let bots = self.city.bots.count();
-        world.say(format!(
-            "the controller orders {} to flood the DNS provider",
-            if bots == 1 { "its bot".into() } else { format!("its {bots} bots") }
-        ));
+        world.say(match bots {
+            0 => "the controller has no bot to order: nobody floods the DNS provider".to_owned(),
+            1 => "the controller orders its bot to flood the DNS provider".to_owned(),
+            bots => format!("the controller orders its {bots} bots to flood the DNS provider"),
+        });
         let straight = plan.vectors.len().saturating_sub(1).max(1) as u64;
         let slice = plan.timing.flood / straight;
         let order = |vector, millis: u64| Order {
@@ -321,8 +322,12 @@ impl Run<'_> {
             lock(&world.repaired).insert(device);
         }
         world.say("a technician restarts what was taken over and changes its password");
-        let Some(guard) = guard.filter(|_| self.task.mode != Mode::Watched) else { return Ok(None) };
         clock::pause(500);
+        for (host, _) in self.city.devices.iter().zip(0..).filter(|(_, number)| world.is_repaired(*number)) {
+            // A restarted device has forgotten what it wanted to send, and to whom.
+            host.ip(&format!("neigh flush dev {}\n", self.city.interface))?;
+        }
+        let Some(guard) = guard.filter(|_| self.task.mode != Mode::Watched) else { return Ok(None) };
         guard.undo(&self.city)
     }
 }

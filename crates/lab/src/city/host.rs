@@ -8,6 +8,7 @@ use nix::sched::{CloneFlags, unshare};
 use std::{
     ffi::OsStr,
     io::Write as _,
+    path::Path,
     process::{Command, Stdio},
     sync::mpsc,
     thread,
@@ -96,7 +97,10 @@ pub(crate) fn command<A: AsRef<OsStr>>(
     arguments: impl IntoIterator<Item = A>,
     input: &str,
 ) -> Result<String> {
-    let mut child = Command::new(program);
+    // An ordinary user's PATH lacks the folders of a network engineer's tools.
+    let places = ["/usr/sbin", "/sbin", "/usr/bin"].map(|folder| Path::new(folder).join(program));
+    let found = places.into_iter().find(|place| place.is_file()).unwrap_or_else(|| program.into());
+    let mut child = Command::new(found);
     child.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = child.spawn().tried(|| format!("start `{program}` (./run installs what is missing)"))?;
     if let Some(mut stdin) = child.stdin.take() {

@@ -416,7 +416,7 @@ fn timing(dice: &mut Dice, quick: bool) -> Timing {
         peace: third(dice.range(10_000, 13_000)),
         keep_alive: dice.range(900, 1_600),
         bot_idle: third(dice.range(7_000, 9_000)),
-        flood: if quick { 10_500 } else { dice.range(12_000, 14_000) },
+        flood: if quick { 11_000 } else { dice.range(12_000, 14_000) },
         aftermath: third(3_000),
         login_pause: dice.range(80, 200),
     }

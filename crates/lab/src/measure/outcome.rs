@@ -2,7 +2,10 @@
 //! is Bastide's to say, and where it claims an effect the captures are asked.
 
 use crate::{
-    city::world::{Lookup, World, lock},
+    city::{
+        plan::Plan,
+        world::{Lookup, World, lock},
+    },
     error::Result,
     guard::Seen,
     measure::{
@@ -173,6 +176,8 @@ pub struct Outcome {
     pub acts: Vec<Act>,
     /// Whom they cut wrongly.
     pub wrongly: Vec<String>,
+    /// Innocent ones whom an incident of medium severity or more calls attacker, infected or controller.
+    pub accused: Vec<String>,
     /// Decoys that did not go through.
     pub decoys_hurt: Vec<String>,
     /// How many decoys there were.
@@ -260,6 +265,7 @@ pub(crate) fn sum_up(
         names_during: names(world, marks.attack, marks.attack_over, false),
         names_of_victim: names(world, marks.attack, marks.attack_over, true),
         wrongly: wrongly.collect(),
+        accused: accused(&told, plan, &guilty),
         acts: seen.acts,
         told,
         decoys_hurt: decoys.iter().filter(|decoy| !decoy.ok).map(|decoy| decoy.what.clone()).collect(),
@@ -276,6 +282,25 @@ pub(crate) fn sum_up(
         counters,
         guarded: marks.guarded,
     })
+}
+
+/// Whom Bastide accused without a reason.
+fn accused(told: &[Told], plan: &Plan, guilty: &impl Fn(Ipv4Addr) -> bool) -> Vec<String> {
+    let mut accused: Vec<String> = Vec::new();
+    for told in told.iter().filter(|told| told.severity >= Severity::Medium) {
+        for (address, role) in &told.assets {
+            let accuses = matches!(role, Role::Attacker | Role::Infected | Role::Controller);
+            let IpAddr::V4(address) = *address else { continue };
+            if accuses && !guilty(address) {
+                let line =
+                    format!("{} as {role} in {:?} ({})", plan.name(address), told.title, told.severity);
+                if !accused.contains(&line) {
+                    accused.push(line);
+                }
+            }
+        }
+    }
+    accused
 }
 
 /// What innocent devices lost, and how much they sent. The last second and a half is left out: it may be on its way.

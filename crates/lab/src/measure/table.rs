@@ -83,6 +83,9 @@ pub(crate) fn text(
     row("cut wrongly", &|run| {
         if run.wrongly.is_empty() { "none".into() } else { run.wrongly.len().to_string() }
     });
+    row("innocent ones accused", &|run| {
+        if run.accused.is_empty() { "none".into() } else { run.accused.len().to_string() }
+    });
     row("decoys hurt", &|run| format!("{} of {}", run.decoys_hurt.len(), run.decoys));
     row("undo: camera heard of again", &|run| match &run.undone {
         Some(undone) if undone.back => format!("after {:.1} s", undone.seconds),

@@ -51,6 +51,7 @@ pub(crate) struct Tally {
 pub(crate) fn count(path: &Path, plan: &Plan) -> Result<Tally> {
     let mut tally = Tally::default();
     let mut seconds: BTreeMap<i64, u64> = BTreeMap::new();
+    let mut begun = None;
     let victim = plan.outside.provider;
     recorder::read(path, |at, frame| {
         tally.packets += 1;
@@ -62,7 +63,8 @@ pub(crate) fn count(path: &Path, plan: &Plan) -> Result<Tally> {
         if seen.dst == victim {
             if from_street {
                 tally.to_victim += 1;
-                *seconds.entry(at / 1_000_000).or_default() += 1;
+                let first = *begun.get_or_insert(at);
+                *seconds.entry((at - first) / 1_000_000).or_default() += 1;
             } else if seen.src == plan.wan && seen.protocol == 17 && is_random(frame) {
                 tally.by_resolver += 1;
             }

@@ -75,7 +75,9 @@ fn of_responding(run: &Outcome, watched: Option<&Outcome>, claims: &mut Vec<Clai
     };
     let (from, what) = match run.mode {
         Mode::OutOfSight => (run.first_attack, "first attack packet"),
-        _ => (run.takeover.or(run.login), "takeover"),
+        _ if run.takeover.is_some() => (run.takeover, "takeover"),
+        // Cut off in time: the loader never got in, so the login is what there is.
+        _ => (run.login, "first login"),
     };
     claim("the attack is noticed", moment(run.finding, from, what), run.finding.is_some());
     claim(
@@ -129,6 +131,12 @@ fn of_responding(run: &Outcome, watched: Option<&Outcome>, claims: &mut Vec<Clai
 }
 
 fn of_all(run: &Outcome, claims: &mut Vec<Claim>) {
+    claims.push(Claim {
+        run: run.mode,
+        claim: "nobody innocent is accused".into(),
+        measured: if run.accused.is_empty() { "nobody".into() } else { run.accused.join("; ") },
+        met: run.accused.is_empty(),
+    });
     claims.push(Claim {
         run: run.mode,
         claim: "the administrator, the inventory, firmware and telemetry go through".into(),

@@ -96,3 +96,31 @@ fn packet(dice: &mut Dice, from: Ipv4Addr, to: Ipv4Addr, order: &Order) -> Vec<u
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        city::plan::Plan,
+        mirai::{bot::Bot, program::Orders, scanner::Scan},
+    };
+    use std::sync::Arc;
+
+    /// This test runs in no namespace of the city: nothing that attacks may send even one packet.
+    #[test]
+    fn the_attack_refuses_outside_of_the_city() {
+        let plan = Plan::of(1, true);
+        let (address, target) = (plan.devices[0].address, plan.outside.provider);
+        let orders = Orders { controller: SocketAddrV4::new(plan.outside.controller, 23) };
+        let into = vec![plan.street];
+        let world = Arc::new(World::new(plan, "00c0ffee".into()));
+        let order = Order { seconds: 1, vector: Vector::Udp, target, domain: "a.example".into() };
+        let refused = |outcome: Result<()>| matches!(outcome, Err(crate::Error::Refused(_)));
+        assert!(refused(run(&world, 0, address, &order)));
+        let scan = Scan { from: address, into, device: None, purpose: "test".into() };
+        assert!(refused(scan.run(&world, || false)));
+        let bot = Bot { world: Arc::clone(&world), device: 0, address, orders, scan_after: Some(0) };
+        assert!(refused(bot.run()));
+        assert_eq!(crate::city::world::lock(&world.attack_sent).len(), 0);
+    }
+}

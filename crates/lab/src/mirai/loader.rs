@@ -44,7 +44,10 @@ pub(crate) fn run(world: &Arc<World>, reports: &Receiver<Report>) -> Result<()> 
                 lock(&world.infections).push(Infection { device: device.number, at, login });
                 world.say(format!("{} is taken over: the bot runs", device.name));
             }
-            Err(error) => world.say(format!("the loader lost {} on the way ({error})", device.name)),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                world.say(format!("{} answers the loader no more", device.name));
+            }
+            Err(error) => world.say(format!("the loader lost {} ({error})", device.name)),
         }
     }
     Ok(())

@@ -173,7 +173,8 @@ pub(crate) fn take_posts(port: u16, take: impl Fn(String) + Send + Sync + 'stati
             }
         }
         take(String::from_utf8_lossy(&body).into_owned());
-        let _ =
-            stream.write_all(b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        // Whoever posted closes first, so that nobody takes the end for a refusal.
+        let _ = stream.read(&mut buffer);
     })
 }
