@@ -58,6 +58,14 @@ impl Shown {
         self.kind = self.kind.or(other.kind);
     }
 
+    /// Forgets what sources showed that turned out not to speak of this asset.
+    pub(crate) fn forget(&mut self, kinds: &Kinds, sources: impl Fn(Source) -> bool) {
+        self.signs.retain(|(sign, _)| kinds.sign(*sign).is_none_or(|sign| !sources(sign.source)));
+        self.kind = self.kind.filter(|kind| {
+            self.signs.iter().any(|(sign, _)| kinds.sign(*sign).is_some_and(|sign| sign.kind == *kind))
+        });
+    }
+
     /// What speaks for a kind, 0 to 1.
     fn score(&self, kinds: &Kinds, kind: u16) -> f64 {
         let doubt: f64 = self

@@ -482,7 +482,8 @@ impl Inventory {
 
     fn show(&mut self, id: &Id, source: Source, text: &str) {
         let Some(entry) = self.entries.get_mut(id) else { return };
-        if entry.shown.take(&self.kinds, source, text) {
+        let carried = entry.speaks_for_others() && source.is_carried();
+        if !carried && entry.shown.take(&self.kinds, source, text) {
             self.judge(id);
         }
     }
@@ -510,6 +511,10 @@ impl Inventory {
         if entry.asset.functions.iter().all(|known| known != function) {
             entry.asset.functions.push(function.to_owned());
             entry.asset.functions.sort_unstable();
+            if entry.speaks_for_others() {
+                entry.shown.forget(&self.kinds, Source::is_carried);
+                self.judge(id);
+            }
             self.mark(id);
             self.show(id, Source::Function, function);
         }
@@ -592,6 +597,11 @@ impl Entry {
             told: None,
             is_changed: false,
         }
+    }
+
+    /// Routers and resolvers ask in their own name for what others want.
+    fn speaks_for_others(&self) -> bool {
+        self.asset.functions.iter().any(|function| matches!(function.as_str(), "router" | "resolver"))
     }
 
     /// The more is known of an asset, the longer it stays.
@@ -742,6 +752,20 @@ mod tests {
         }
         assert_eq!(inventory.asset_of(mac(1)).unwrap().addresses, [address("10.0.0.1")]);
         assert!(inventory.asset_at(address("10.0.9.7")).is_none());
+    }
+
+    #[test]
+    fn a_resolver_is_not_what_its_clients_talk_to() {
+        let mut inventory = inventory();
+        inventory.event(&arp(1, "10.0.0.1", 1));
+        inventory.event(&hint("10.0.0.1", HintKind::Cloud, "rest.blinkforhome.com"));
+        assert_eq!(inventory.asset_at(address("10.0.0.1")).unwrap().kind.as_str(), "camera");
+        for remote in ["192.0.2.1", "192.0.2.2"] {
+            inventory.event(&flow(("10.0.0.5", 5), (remote, 1), Outcome::Established, Service::Unknown));
+        }
+        assert_eq!(inventory.asset_at(address("10.0.0.1")).unwrap().kind.as_str(), "gateway-router");
+        inventory.event(&hint("10.0.0.1", HintKind::Cloud, "api.nuki.io"));
+        assert_eq!(inventory.asset_at(address("10.0.0.1")).unwrap().reasons.len(), 1);
     }
 
     #[test]

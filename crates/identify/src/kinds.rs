@@ -93,6 +93,12 @@ impl From<HintKind> for Source {
 }
 
 impl Source {
+    /// Whether it can be another device's that this one carries on: what a resolver or a translator of addresses asks
+    /// for, it asks for others.
+    pub(crate) const fn is_carried(self) -> bool {
+        matches!(self, Self::Cloud | Self::UserAgent)
+    }
+
     /// How a reason begins.
     pub(crate) const fn phrase(self) -> &'static str {
         match self {

@@ -88,6 +88,8 @@ fn kind() -> impl Strategy<Value = EventKind> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
     #[test]
     fn it_stays_bounded_and_consistent(
         events in prop::collection::vec((0i64..4000, kind()), 0..200),
