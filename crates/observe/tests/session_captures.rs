@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 #![allow(clippy::print_stderr, reason = "says what was skipped")]
 
-use model::{EventKind, HintKind, LoginOutcome, Service, Timestamp};
+use model::{EventKind, HintKind, Timestamp};
 use observe::{Config, Observer};
 use parse::capture::{Decoder, Step};
 use std::collections::BTreeMap;
@@ -73,18 +73,9 @@ fn ssh_guessing_on_an_odd_port_is_seen() {
     let Some(events) = events("malicious-ssh-bruteforce.pcap") else { return };
     let counted = logins(&events);
     eprintln!("{counted:?} {:?}", services(&events));
-    let tried = counted.get("ssh Tried").copied().unwrap_or(0);
-    let refused = counted.get("ssh Refused").copied().unwrap_or(0);
-    assert!(tried >= 40, "{counted:?}");
-    assert!(refused * 10 >= tried * 8, "{counted:?}");
-    assert!(
-        !events
-            .iter()
-            .any(|event| matches!(event, EventKind::Login(login) if login.outcome == LoginOutcome::Possible))
-    );
-    assert!(
-        events.iter().all(|event| !matches!(event, EventKind::Login(login) if login.service != Service::Ssh))
-    );
+    assert!(counted.get("ssh Refused").is_some_and(|refused| *refused >= 40), "{counted:?}");
+    assert!(!counted.contains_key("ssh Possible"), "{counted:?}");
+    assert!(counted.keys().all(|told| told.starts_with("ssh ")), "{counted:?}");
 }
 
 #[test]

@@ -251,21 +251,30 @@ fn ssh_is_judged_by_its_shape() {
     };
     assert_eq!(told(&clear), ["ssh Tried"]);
     clear.push((S, vec![0xaa; 52]));
-    assert_eq!(told(&clear), ["ssh Tried", "ssh Refused"]);
+    assert_eq!(told(&clear), ["ssh Refused"]);
     // Six passwords in one connection are one attempt, and no session.
     let mut stubborn = clear.clone();
     for _ in 0..20 {
         stubborn.push((C, vec![0xbb; 84]));
         stubborn.push((S, vec![0xaa; 52]));
     }
-    assert_eq!(told(&stubborn), ["ssh Tried", "ssh Refused"]);
+    assert_eq!(told(&stubborn), ["ssh Refused"]);
+    // What a wide-area login with a greeting of host keys behind the success looks like, one short command long.
+    let mut short = clear[..clear.len() - 1].to_vec();
+    for (outward, size) in
+        [(S, 36), (S, 700), (C, 68), (S, 52), (C, 120), (S, 36), (S, 180), (C, 36), (S, 100)]
+    {
+        short.push((outward, vec![0xcc; size]));
+    }
+    let said: Vec<Said<'_>> = short.iter().map(|(outward, bytes)| (*outward, bytes.as_slice())).collect();
+    assert_eq!(story(&play(&said).events), ["ssh Possible"]);
     // A short answer, and the talk goes on.
     let mut session = clear;
     for (client, server) in [(84, 36), (68, 52), (120, 60), (68, 140), (52, 700)] {
         session.push((C, vec![0xbb; client]));
         session.push((S, vec![0xaa; server]));
     }
-    assert_eq!(told(&session), ["ssh Tried", "ssh Possible"]);
+    assert_eq!(told(&session), ["ssh Possible"]);
     let said: Vec<Said<'_>> = session.iter().map(|(outward, bytes)| (*outward, bytes.as_slice())).collect();
     let played = play(&said);
     assert_eq!(played.service, Service::Ssh);
@@ -673,7 +682,7 @@ fn utterance() -> impl Strategy<Value = (bool, Vec<u8>)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn no_soup_panics(said in proptest::collection::vec((utterance(), any::<u16>(), 0_u32..40), 1..24), udp: bool) {

@@ -1,14 +1,13 @@
 //! The payload of one flow to events: what was said, by whom, and what it means.
 //!
-//! Guarantees: a service is recognised by what is said, never by the port. Whatever the payload, a session holds
-//! at most about 6 KiB while a TCP flow is being recognised or followed and nothing for most UDP flows, never
-//! panics, and says [`Session::is_finished`] as soon as nothing is left to be learned. A tried password is gone,
-//! overwritten, as soon as it was looked up.
+//! Guarantees: a service is recognised by what is said, never by the port. Whatever the payload, a session holds at
+//! most about 4 KiB (some hundred bytes as a rule, two dozen for most flows of UDP), never panics, and says
+//! [`Session::is_finished`] as soon as nothing is left to be learned. A tried password is gone, overwritten, as soon
+//! as it was looked up.
 //!
-//! Logins: one event per attempt when its outcome is known; `Tried` where the flow ends without one. Two exceptions,
-//! in which a later event of the same flow corrects an earlier one: SSH tells `Tried` as soon as authentication
-//! begins and then `Refused` or `Possible`; telnet tells `Accepted` after `Refused` where a shell's prompt follows
-//! words that looked like a refusal.
+//! Logins: one event per attempt when its outcome is known; `Tried` where the flow ends without one. An SSH connection
+//! is one attempt, told once. One exception, in which a later event of the same flow corrects an earlier one: telnet
+//! tells `Accepted` after `Refused` where a shell's prompt follows words that looked like a refusal.
 
 mod code;
 mod datagram;

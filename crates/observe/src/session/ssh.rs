@@ -1,23 +1,25 @@
 //! SSH on any port: greetings, and logins judged by their shape, since what is said is encrypted.
 //!
 //! How it is judged. The key exchange is in clear and is followed frame by frame to NEWKEYS; where frames were cut
-//! or lost, the server's second turn counts as its end. From there only *turns* are looked at: how many bytes one
-//! side sends until the other speaks, which no splitting of segments changes. The client's first encrypted turn asks
-//! for the authentication service and the server's answer to it (`accept`) carries 17 bytes; a failure carries at
-//! least 14 and, with two methods left, 24, a success a single one, so that whatever the cipher a success is
-//! shorter than `accept`. A connection is
-//! - `Tried` as soon as the client speaks after `accept`, once a connection, however many passwords it tries;
-//! - then `Possible` when an answer is shorter than `accept` by eight bytes or more and the talk goes on for two
-//!   turns of the server none of which is of that size again, or when more flows than attempts can explain: 4 KiB from
-//!   the server with a turn of 400 bytes, or 16 KiB from the client with a turn of 1 400;
-//! - else `Refused` when it ends after the server answered an attempt with no more than 4 KiB.
-//!
-//! Where the server's direction is not visible only `Tried` is told, at the end.
+//! or lost, the server's third turn counts as its end. From there only *turns* are looked at (what one side sends
+//! until the other speaks), of long ones at their first segment. The client's first encrypted turn asks for the
+//! authentication service and the server's answer to it (`accept`) carries 17 bytes; a failure carries at least 14
+//! and, with two methods left, 24; a success a single one, so that whatever the cipher, a success is shorter than
+//! `accept`. A connection gives one event:
+//! - `Possible` as soon as an answer is shorter than `accept` by eight bytes or more and the talk goes on for two
+//!   turns of the server that are alike neither to it nor to each other (failures are all alike); or when more flows
+//!   than attempts can explain: 4 KiB from the server with a turn of 400 bytes, or 16 KiB from the client with a turn
+//!   of 1 400;
+//! - else, at its end, `Refused` where the server answered an attempt, however many passwords were tried;
+//! - else, at its end, `Tried` where the client went on beyond the key exchange, but no answer was seen.
 
 use super::Conversation;
 use super::teller::{Attempt, Side, Teller};
 use model::{HintKind, LoginOutcome};
 use parse::app::{Unread, ssh};
+
+/// Turns of so many bytes are one short message, in however many segments it came.
+const ONE_MESSAGE: u64 = 128;
 
 const ATTEMPT: Attempt = Attempt { factory: None };
 
@@ -44,12 +46,34 @@ pub(super) struct Ssh {
     clear_turns: u8,
     last: Option<Side>,
     turn: u64,
+    turn_first: u64,
     accept: Option<u64>,
-    /// A short answer, and how many turns of the server followed it.
-    success: Option<(u64, u8)>,
+    success: Option<Success>,
     answers: u32,
     tried: bool,
     done: bool,
+}
+
+/// A short answer, and what followed it.
+#[derive(Clone, Copy, Debug)]
+struct Success {
+    size: u64,
+    last: u64,
+    turns: u8,
+}
+
+impl Success {
+    /// With the server's next turn; `None` where that shows it to be no success.
+    const fn followed_by(self, size: u64) -> Option<Self> {
+        let again = size == self.size;
+        if (again && self.turns == 0) || size == self.last {
+            None
+        } else if again {
+            Some(self)
+        } else {
+            Some(Self { last: size, turns: self.turns.saturating_add(1), ..self })
+        }
+    }
 }
 
 impl Ssh {
@@ -122,25 +146,26 @@ impl Ssh {
 
     /// One side's turn is over.
     fn turn_over(&mut self, side: Side, tell: &mut Teller<'_>) {
-        let turn = std::mem::take(&mut self.turn);
+        let (turn, first) = (std::mem::take(&mut self.turn), std::mem::take(&mut self.turn_first));
         if turn == 0 {
             if side == Side::Server && self.clear_turns < 9 {
                 self.clear_turns += 1;
             }
             return;
         }
+        // Of a turn of several messages (host keys follow a success unasked) the first is what answers.
+        let first = if turn <= ONE_MESSAGE { turn } else { first };
         match (side, self.accept) {
-            (Side::Server, None) if self.client.encrypted > 0 => self.accept = Some(turn),
+            (Side::Server, None) if self.client.encrypted > 0 => self.accept = Some(first),
             (Side::Server, Some(accept)) => {
                 self.answers = self.answers.saturating_add(1);
                 self.success = match self.success {
-                    Some((size, _)) if size == turn => None,
-                    Some((size, after)) => Some((size, after.saturating_add(1))),
-                    None if self.tried && turn + 8 <= accept => Some((turn, 0)),
+                    Some(success) => success.followed_by(first),
+                    None if first + 8 <= accept => Some(Success { size: first, last: 0, turns: 0 }),
                     None => None,
                 };
             }
-            (Side::Client, Some(_)) => self.try_once(tell),
+            (Side::Client, Some(_)) => self.tried = true,
             _ => {}
         }
         self.conclude(tell);
@@ -153,15 +178,8 @@ impl Ssh {
         }
     }
 
-    fn try_once(&mut self, tell: &mut Teller<'_>) {
-        if !self.tried {
-            self.tried = true;
-            tell.login(ATTEMPT, LoginOutcome::Tried);
-        }
-    }
-
     fn looks_like_a_session(&self) -> bool {
-        self.success.is_some_and(|(_, after)| after >= 2)
+        self.success.is_some_and(|success| success.turns >= 2)
             || (self.server.encrypted >= 4 << 10 && self.server.largest_turn >= 400 && self.answers >= 3)
             || (self.client.encrypted >= 16 << 10 && self.client.largest_turn >= 1400 && self.answers >= 3)
     }
@@ -182,6 +200,9 @@ impl Conversation for Ssh {
             self.server.keyed = true;
         }
         let encrypted = self.clear(from, bytes, lost, tell);
+        if self.turn == 0 {
+            self.turn_first = encrypted;
+        }
         self.turn = self.turn.saturating_add(encrypted);
         let so_far = if self.accept.is_some() { self.turn } else { 0 };
         let talker = self.talker(from);
@@ -202,11 +223,10 @@ impl Conversation for Ssh {
         }
         self.done = true;
         // Asking for the service takes some 50 bytes, trying a password some 80 more.
-        if !self.tried && self.client.encrypted >= 100 {
-            self.try_once(tell);
-        }
         if self.tried && self.answers > 0 {
             tell.login(ATTEMPT, LoginOutcome::Refused);
+        } else if self.tried || self.client.encrypted >= 100 {
+            tell.login(ATTEMPT, LoginOutcome::Tried);
         }
     }
 

@@ -1,6 +1,6 @@
 //! One TCP flow: payload put in order, recognised, and given to the talk that it turned out to be.
 //!
-//! Guarantees: what was retransmitted is seen once; one segment of at most 1 KiB out of order is held for its
+//! Guarantees: what was retransmitted is seen once; one segment of at most 512 bytes out of order is held for its
 //! predecessor; what is missing after that, and what the snap length cut, is told to the talk as lost bytes.
 
 use super::messages::Messages;
@@ -9,7 +9,7 @@ use super::teller::{Side, Teller, Told};
 use super::{Conversation, FlowContext, Segment, ftp, mqtt, raw, resolve, ssh, telnet, tls, web};
 use model::{EventKind, Service};
 
-const HOLD: usize = 1024;
+const HOLD: usize = 512;
 const BEGINNING: usize = 1024;
 /// Sequence numbers that jump further than any window are a new beginning.
 const WINDOW: i32 = 16 << 20;
