@@ -95,6 +95,8 @@ pub(crate) struct Input {
     late: u64,
     bad_lines: u64,
     skipped: BTreeMap<String, u64>,
+    /// Packets that another input showed first.
+    pub(crate) copies: u64,
     pub(crate) summary: Summary,
     pub(crate) raw_read: Rc<Cell<u64>>,
     pub(crate) raw_size: Option<u64>,
@@ -120,6 +122,7 @@ impl Input {
             late: 0,
             bad_lines: 0,
             skipped: BTreeMap::new(),
+            copies: 0,
             summary: Summary { path: path.to_owned(), ..Summary::default() },
             raw_read: Rc::clone(&raw_read),
             raw_size: None,
@@ -166,6 +169,10 @@ impl Input {
         self.summary.format = Some(recording.format().to_owned());
         self.recording = Some(recording);
         Ok(())
+    }
+
+    pub(crate) const fn is_capture(&self) -> bool {
+        matches!(self.recording, Some(Recording::Capture(_)))
     }
 
     fn window(&self) -> &[u8] {
@@ -360,6 +367,9 @@ impl Input {
 
     /// The summary, once the input was read to its end.
     pub(crate) fn finish(mut self) -> Summary {
+        if self.copies > 0 {
+            self.skipped.insert("packets that another input showed first".into(), self.copies);
+        }
         if self.late > 0 {
             self.skipped.insert("later than the ordering window: analysed out of order".into(), self.late);
         }

@@ -6,7 +6,7 @@ use crate::{
 };
 use detect::Engine;
 use model::{Event, EventKind, NetSet, RecordRef};
-use observe::Observer;
+use observe::{Observer, Sightings};
 use report::{Document, Skipped, Totals};
 use std::path::PathBuf;
 
@@ -67,11 +67,20 @@ pub fn analyze(options: &Options, tell: &mut dyn FnMut(Progress)) -> Result<Anal
     let mut engine = Engine::new(detection, options.files.clone());
     let spool = options.flows.as_ref().map(|_| Spool::new()).transpose()?;
     let mut sink = Sink { engine: &mut engine, spool, flows: 0, failed: None };
+    // Captures of one network show a packet more than once: it counts where it was seen first.
+    let captures = inputs.iter().filter(|input| input.is_capture()).count();
+    let mut sightings = (captures > 1).then(|| Sightings::new(0));
     let mut records = 0;
     while let Some(number) = earliest(&inputs) {
         let Some(input) = inputs.get_mut(number) else { break };
+        let mut copies = 0;
         input.take(|item| match item {
             Item::Packet { at, record, link, wire_length, data } => {
+                let nanos = at.micros().saturating_mul(1_000);
+                if sightings.as_mut().is_some_and(|seen| seen.is_copy(number as u32, false, nanos, link, data)) {
+                    copies = 1;
+                    return;
+                }
                 let record = RecordRef { input: number as u32, record };
                 observer.packet(record, at, link, wire_length, data, &mut |event| sink.event(&event, None));
             }
@@ -82,6 +91,7 @@ pub fn analyze(options: &Options, tell: &mut dyn FnMut(Progress)) -> Result<Anal
                 }
             }
         });
+        input.copies += copies;
         records += 1;
         if records % TELL_EVERY == 0 {
             tell(progress(&inputs, records));
