@@ -7,6 +7,7 @@
 mod guess;
 mod inventory;
 mod kinds;
+mod register;
 mod wiring;
 
 pub use inventory::{Capacity, Inventory, Stats};
