@@ -10,7 +10,9 @@ mod observer;
 pub mod recording;
 pub mod session;
 mod sight;
+mod sightings;
 
 pub use flow_table::{FlowTable, Shed};
 pub use observer::{Config, Counters, Observer};
 pub use parse::LinkType;
+pub use sightings::{Sightings, ip_packet};

@@ -4,6 +4,7 @@
 
 use capture::LINK_ETHERNET;
 use model::{Mac, Protocol};
+use observe::{LinkType, ip_packet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Who sends what to whom.
@@ -17,31 +18,10 @@ pub(crate) struct Headers {
     pub(crate) dst_port: u16,
 }
 
-/// The IP version and packet in a frame, behind any VLAN tags.
-pub(crate) fn ip(link: u16, frame: &[u8]) -> Option<(u8, &[u8])> {
-    let mut rest = if link == LINK_ETHERNET { frame.get(12..)? } else { return versioned(frame, None) };
-    for _ in 0..4 {
-        let (&[a, b], above) = rest.split_first_chunk::<2>()?;
-        match u16::from_be_bytes([a, b]) {
-            0x8100 | 0x88a8 | 0x9100 => rest = above.get(2..)?,
-            0x0800 => return versioned(above, Some(4)),
-            0x86dd => return versioned(above, Some(6)),
-            _ => return None,
-        }
-    }
-    None
-}
-
-fn versioned(packet: &[u8], expected: Option<u8>) -> Option<(u8, &[u8])> {
-    let version = packet.first()? >> 4;
-    (matches!(version, 4 | 6) && expected.is_none_or(|expected| expected == version))
-        .then_some((version, packet))
-}
-
 /// The headers of a frame that holds IP.
 pub(crate) fn read(link: u16, frame: &[u8]) -> Option<Headers> {
     let src_mac = if link == LINK_ETHERNET { array(frame, 6).map(Mac) } else { None };
-    let (version, packet) = ip(link, frame)?;
+    let (version, packet) = ip_packet(LinkType(link), frame)?;
     let (src, dst, protocol, above): (IpAddr, IpAddr, u8, usize) = if version == 4 {
         let (src, dst) = (array::<4>(packet, 12)?, array::<4>(packet, 16)?);
         let above = usize::from(packet.first()? & 15) * 4;

@@ -2,13 +2,17 @@
 //!
 //! Guarantees: a packet is handed on when no other interface can still bring an earlier one: at once with one
 //! interface, at most [`HOLD`] later with several. A packet that crosses the machine is seen at several
-//! places; all but the first are marked as copies (see [`crate::sighting`]
+//! places; all but the first are marked as copies (see [`Sightings`]
 //! and [`crate::translation`]). An interface that is down or missing holds nobody up.
 
-use crate::{InterfaceState, InterfaceStats, sighting::Sightings, translation::Translation};
+use crate::{InterfaceState, InterfaceStats, translation::Translation};
 use capture::{CaptureError, Direction, Options, Ring, State};
 use model::{RecordRef, Timestamp};
-use std::time::Duration;
+use observe::{LinkType, Sightings};
+use std::{
+    hash::{BuildHasher as _, RandomState},
+    time::Duration,
+};
 
 /// How long the kernel may hold packets of a block that is not full.
 const BLOCK_TIMEOUT: Duration = Duration::from_millis(10);
@@ -71,7 +75,7 @@ impl Lanes {
         };
         let lanes = interfaces.iter().map(open).collect::<Result<Vec<_>, CaptureError>>()?;
         let translation = (lanes.len() > 1).then(Translation::new);
-        let sightings = Sightings::new();
+        let sightings = Sightings::new(RandomState::new().hash_one(0));
         let mut lanes = Self { lanes, sightings, translation, packets: 0, bytes: 0, duplicates: 0 };
         lanes.refresh();
         Ok(lanes)
@@ -141,7 +145,8 @@ impl Lanes {
         lane.records += 1;
         lane.last_packet = Some(at);
         let (direction, nanos) = (frame.direction, frame.nanos);
-        let copy = self.sightings.is_copy(index as u16, direction, nanos, link, frame.data)
+        let left = direction == Direction::Out;
+        let copy = self.sightings.is_copy(index as u32, left, nanos, LinkType(link), frame.data)
             || self.translation.as_mut().is_some_and(|it| it.is_outside(direction, nanos, link, frame.data));
         if copy {
             self.duplicates += 1;
@@ -150,7 +155,6 @@ impl Lanes {
             self.bytes += u64::from(frame.wire_length);
         }
         let record = RecordRef { input: index as u32, record: lane.records };
-        let left = frame.direction == Direction::Out;
         to(Packet { record, at, link, wire_length: frame.wire_length, data: frame.data, left, copy });
     }
 

@@ -22,7 +22,6 @@ mod own;
 mod position;
 pub mod respond;
 mod responding;
-mod sighting;
 mod supervise;
 mod translation;
 mod watch;

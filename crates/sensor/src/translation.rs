@@ -12,6 +12,7 @@
 use crate::headers;
 use capture::Direction;
 use foldhash::quality::RandomState;
+use observe::{LinkType, ip_packet};
 use std::{
     hash::BuildHasher,
     net::{IpAddr, Ipv4Addr},
@@ -119,7 +120,7 @@ impl Translation {
         if dst.is_multicast() || dst.is_broadcast() || headers.src_port == 0 {
             return None;
         }
-        let (_, packet) = headers::ip(link, frame)?;
+        let (_, packet) = ip_packet(LinkType(link), frame)?;
         let above = packet.get(usize::from(packet.first()? & 15) * 4..)?;
         let numbers = match headers.protocol.0 {
             // Sequence, acknowledgement, flags. Not the options: some translators lower the segment size.
