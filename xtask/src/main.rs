@@ -13,6 +13,7 @@ use xtask::{
     evaluate::{self, Analyzer},
     mix::{self, Source},
     scene,
+    traffic::Form,
 };
 
 #[derive(Parser)]
@@ -41,6 +42,9 @@ enum Chore {
         /// Always a plain pcap, instead of a form drawn from the seed
         #[arg(long)]
         plain: bool,
+        /// A Zeek conn.log instead of a capture
+        #[arg(long, conflicts_with = "plain")]
+        zeek: bool,
     },
     /// A capture of many copies of captures or scenes, each with addresses of its own
     Mix {
@@ -80,6 +84,9 @@ enum Chore {
         /// Seeds of each scene
         #[arg(long, default_value_t = 3)]
         seeds: u64,
+        /// Zeek connection logs of the scenes, instead of captures
+        #[arg(long)]
+        logs: bool,
         /// The first of them
         #[arg(long, default_value_t = 1)]
         first_seed: u64,
@@ -103,7 +110,7 @@ enum Chore {
 
 fn main() -> Result<ExitCode> {
     match Cli::parse().chore {
-        Chore::Scene { name, list, seed, out, plain } => {
+        Chore::Scene { name, list, seed, out, plain, zeek } => {
             if list {
                 for scene in scene::all() {
                     println!("{:24} {}", scene.name, scene.about);
@@ -115,8 +122,11 @@ fn main() -> Result<ExitCode> {
                 if name == "all" { scene::all().collect() } else { vec![scene::find(&name)?] };
             for scene in chosen {
                 let world = scene::play(scene, seed);
-                let (form, snap) =
-                    if plain { (xtask::traffic::Form::Pcap, 65_535) } else { scene::dress(&world, seed) };
+                let (form, snap) = match (plain, zeek) {
+                    (true, _) => (Form::Pcap, 65_535),
+                    (_, true) => (Form::Zeek, 0),
+                    _ => scene::dress(&world, seed),
+                };
                 let (capture, _) = scene::save(&world, &out, &format!("{}-{seed}", scene.name), form, snap)?;
                 println!("{} ({} packets, {form:?})", capture.display(), world.tape.len());
             }
@@ -140,11 +150,11 @@ fn main() -> Result<ExitCode> {
             let dir = dir.unwrap_or_else(|| std::env::temp_dir().join("bastide-bench"));
             bench::run(&bench::Options { bastide, data, dir, packets, only })?;
         }
-        Chore::Evaluate { seeds, first_seed, only, data, bastide, json, keep } => {
+        Chore::Evaluate { seeds, logs, first_seed, only, data, bastide, json, keep } => {
             let binary = bastide.map_or_else(build, Ok)?;
             let data = data.unwrap_or_else(|| root().join("../shared/data"));
             let analyzer = Analyzer { binary };
-            let options = evaluate::Options { analyzer, data, seeds, first_seed, only, json, keep };
+            let options = evaluate::Options { analyzer, data, seeds, first_seed, logs, only, json, keep };
             if !evaluate::run(&options)? {
                 return Ok(ExitCode::FAILURE);
             }

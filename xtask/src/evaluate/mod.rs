@@ -27,6 +27,8 @@ pub struct Options {
     pub first_seed: u64,
     /// Only scenes whose name contains this.
     pub only: String,
+    /// Connection logs of the scenes instead of captures.
+    pub logs: bool,
     /// For programs.
     pub json: bool,
     /// Keep the captures of scenes that fail here.

@@ -1,7 +1,7 @@
 //! All scenes, several seeds each: recall and precision of roles, stages, counts, false alarms, time to detect.
 
 use super::{Judgement, Options, judge, median};
-use crate::scene;
+use crate::{scene, traffic::Form};
 use anyhow::{Context as _, Result};
 use serde::Serialize;
 use std::{
@@ -47,7 +47,9 @@ pub(super) struct Totals {
 /// Where there is no place for the captures.
 pub(super) fn evaluate(options: &Options) -> Result<Outcomes> {
     let mut work = Vec::new();
-    for scene in scene::all().filter(|scene| scene.name.contains(&options.only)) {
+    for scene in scene::all()
+        .filter(|scene| scene.name.contains(&options.only) && (!options.logs || scene::in_logs(scene)))
+    {
         for seed in options.first_seed..options.first_seed + options.seeds {
             work.push((scene, seed));
         }
@@ -75,7 +77,7 @@ pub(super) fn evaluate(options: &Options) -> Result<Outcomes> {
 
 fn one(options: &Options, scene: &scene::Scene, seed: u64, dir: &std::path::Path) -> Outcome {
     let world = scene::play(scene, seed);
-    let (form, snap) = scene::dress(&world, seed);
+    let (form, snap) = if options.logs { (Form::Zeek, 0) } else { scene::dress(&world, seed) };
     let truth = &world.truth;
     let judgement = scene::save(&world, dir, &format!("{}-{seed}", scene.name), form, snap)
         .and_then(|(capture, told)| {

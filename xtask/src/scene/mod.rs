@@ -94,12 +94,33 @@ pub fn dress(world: &World, seed: u64) -> (Form, usize) {
 /// Where the files cannot be written.
 pub fn save(world: &World, dir: &Path, stem: &str, form: Form, snap: usize) -> Result<(PathBuf, PathBuf)> {
     fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
-    let capture = dir.join(format!("{stem}.{}", if form == Form::Pcapng { "pcapng" } else { "pcap" }));
+    let capture = dir.join(format!("{stem}.{}", form.suffix()));
     let truth = dir.join(format!("{stem}.truth.json"));
     crate::traffic::write(&capture, &world.tape, form, snap)?;
     fs::write(&truth, serde_json::to_vec_pretty(&world.truth)?)
         .with_context(|| format!("cannot write {}", truth.display()))?;
     Ok((capture, truth))
+}
+
+/// Whether a connection log holds enough to tell the scene: logins, code, ARP, DHCP, names and who answered a broadcast
+/// are not in it.
+#[must_use]
+pub fn in_logs(scene: &Scene) -> bool {
+    let told = [
+        "scan-",
+        "sweep-",
+        "flood-syn-",
+        "flood-udp-",
+        "flood-icmp-",
+        "flood-http-",
+        "amp-",
+        "retries",
+        "ok-",
+        "mirai-unseen",
+        "beacon-scan",
+    ];
+    let needs_more = ["scan-sideways", "flood-dns-random", "ok-dead-cloud", "ok-outage", "ok-one-way"];
+    told.iter().any(|start| scene.name.starts_with(start)) && !needs_more.contains(&scene.name)
 }
 
 /// Reads a truth back.

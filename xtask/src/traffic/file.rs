@@ -23,9 +23,21 @@ pub enum Form {
     Cooked,
     /// pcap, raw IP: what is not IP is left out.
     Raw,
+    /// No capture but a Zeek conn.log of it.
+    Zeek,
 }
 
 impl Form {
+    /// How a file's name ends, by custom.
+    #[must_use]
+    pub const fn suffix(self) -> &'static str {
+        match self {
+            Self::Pcapng => "pcapng",
+            Self::Zeek => "conn.log",
+            _ => "pcap",
+        }
+    }
+
     fn link(self) -> u32 {
         match self {
             Self::Cooked => 113,
@@ -46,7 +58,7 @@ impl Form {
                 [&[0, to, 0, 1, 0, 6], src, &[0, 0], kind, body].concat()
             }
             Self::Raw if kind == [0x08, 0] || kind == [0x86, 0xdd] => body.to_vec(),
-            Self::Raw => return None,
+            Self::Raw | Self::Zeek => return None,
         })
     }
 }
@@ -69,6 +81,9 @@ fn pcap_header(out: &mut impl Write, form: Form) -> Result<()> {
 /// # Errors
 /// Where the file cannot be written.
 pub fn write(path: &Path, tape: &Tape, form: Form, snap: usize) -> Result<()> {
+    if form == Form::Zeek {
+        return super::write_zeek(path, tape);
+    }
     let file = File::create(path).with_context(|| format!("cannot create {}", path.display()))?;
     let mut out = BufWriter::with_capacity(1 << 20, file);
     let big = form == Form::PcapBig;

@@ -9,6 +9,7 @@ mod packet;
 mod random;
 mod sessions;
 mod tape;
+mod zeek;
 
 pub use apps::{DhcpMessage, Record, base64, client_hello, dhcp, dns_answer, dns_question};
 pub use file::{Capture, Form, read, write};
@@ -16,3 +17,4 @@ pub use packet::{ACK, FIN, Host, PSH, RST, SYN, arp, icmp, ip, mend_header, tcp,
 pub use random::Rng;
 pub use sessions::{FtpGuess, HttpGuess, Login, MqttGuess, SshGuess, TelnetGuess};
 pub use tape::{Talk, Tape};
+pub use zeek::write_zeek;
