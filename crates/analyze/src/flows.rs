@@ -104,8 +104,10 @@ impl Spool {
         let mut out = BufWriter::with_capacity(1 << 18, File::create(path).map_err(failed)?);
         for line in BufReader::with_capacity(1 << 18, spool).lines() {
             let line = line.map_err(FlowsError::Spool)?;
-            let flow: Spooled = serde_json::from_str(&line).map_err(|error| FlowsError::Spool(error.into()))?;
-            serde_json::to_writer(&mut out, &judged(&flow, verdicts)).map_err(|error| failed(error.into()))?;
+            let flow: Spooled =
+                serde_json::from_str(&line).map_err(|error| FlowsError::Spool(error.into()))?;
+            serde_json::to_writer(&mut out, &judged(&flow, verdicts))
+                .map_err(|error| failed(error.into()))?;
             out.write_all(b"\n").map_err(failed)?;
         }
         out.flush().map_err(failed)
@@ -114,7 +116,8 @@ impl Spool {
 
 fn judged<'a>(flow: &'a Spooled, verdicts: &Verdicts) -> Line<'a> {
     let protocol = Protocol(flow.protocol);
-    let key = FlowKey { src: flow.src, dst: flow.dst, src_port: flow.src_port, dst_port: flow.dst_port, protocol };
+    let key =
+        FlowKey { src: flow.src, dst: flow.dst, src_port: flow.src_port, dst_port: flow.dst_port, protocol };
     let (first, last) = (Timestamp::from_micros(flow.first), Timestamp::from_micros(flow.last));
     let found = verdicts.of(&key, first, last);
     Line {

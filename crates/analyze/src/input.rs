@@ -139,7 +139,8 @@ impl Input {
         let file: Box<dyn Read> = if path == "-" {
             Box::new(io::stdin().lock())
         } else {
-            let metadata = std::fs::metadata(Path::new(path)).map_err(|error| format!("cannot be opened: {error}"))?;
+            let metadata =
+                std::fs::metadata(Path::new(path)).map_err(|error| format!("cannot be opened: {error}"))?;
             if metadata.is_dir() {
                 return Err("is a directory: expected a capture or a log; name the files in it".into());
             }
@@ -344,7 +345,8 @@ impl Input {
             self.bad_lines += 1;
             let reason = error.to_string();
             if self.bad_lines == 1 {
-                self.summary.error = Some(format!("line {} (offset {}): {reason}", self.records, self.offset));
+                self.summary.error =
+                    Some(format!("line {} (offset {}): {reason}", self.records, self.offset));
             }
             self.skip(&reason);
         }
@@ -361,7 +363,11 @@ impl Input {
 
     fn skip(&mut self, reason: &str) {
         // Reasons are few; what a hostile log could make many is told together.
-        let key = if self.skipped.len() < 64 || self.skipped.contains_key(reason) { reason } else { "other reasons" };
+        let key = if self.skipped.len() < 64 || self.skipped.contains_key(reason) {
+            reason
+        } else {
+            "other reasons"
+        };
         *self.skipped.entry(key.to_owned()).or_default() += 1;
     }
 
@@ -373,8 +379,8 @@ impl Input {
         if self.late > 0 {
             self.skipped.insert("later than the ordering window: analysed out of order".into(), self.late);
         }
-        self.summary.skipped = self.skipped.into_iter().map(|(reason, count)| Skipped { reason, count }).collect();
+        self.summary.skipped =
+            self.skipped.into_iter().map(|(reason, count)| Skipped { reason, count }).collect();
         self.summary
     }
 }
-

@@ -61,7 +61,11 @@ const TELL_EVERY: u64 = 1 << 14;
 pub fn analyze(options: &Options, tell: &mut dyn FnMut(Progress)) -> Result<Analysis, AnalyzeError> {
     let mut inputs: Vec<Input> =
         options.files.iter().enumerate().map(|(number, path)| Input::open(path, number as u32)).collect();
-    let config = observe::Config { home: options.home.clone(), exclude: options.exclude.clone(), ..observe::Config::default() };
+    let config = observe::Config {
+        home: options.home.clone(),
+        exclude: options.exclude.clone(),
+        ..observe::Config::default()
+    };
     let mut observer = Observer::new(config);
     let detection = detect::Config { home: options.home.clone(), ..detect::Config::default() };
     let mut engine = Engine::new(detection, options.files.clone());
@@ -77,7 +81,10 @@ pub fn analyze(options: &Options, tell: &mut dyn FnMut(Progress)) -> Result<Anal
         input.take(|item| match item {
             Item::Packet { at, record, link, wire_length, data } => {
                 let nanos = at.micros().saturating_mul(1_000);
-                if sightings.as_mut().is_some_and(|seen| seen.is_copy(number as u32, false, nanos, link, data)) {
+                if sightings
+                    .as_mut()
+                    .is_some_and(|seen| seen.is_copy(number as u32, false, nanos, link, data))
+                {
                     copies = 1;
                     return;
                 }
@@ -114,8 +121,13 @@ pub fn analyze(options: &Options, tell: &mut dyn FnMut(Progress)) -> Result<Anal
     let (counters, stats) = (observer.counters(), engine.stats());
     let mut summaries: Vec<_> = inputs.into_iter().map(Input::finish).collect();
     // What the packets could not be read for is the captures' together; it is told once, at the first of them.
-    if let Some(capture) = summaries.iter_mut().find(|input| input.format.as_deref().is_some_and(|f| f.starts_with("pcap"))) {
-        let unread = counters.skipped.iter().map(|(reason, count)| Skipped { reason: (*reason).to_owned(), count: *count });
+    if let Some(capture) =
+        summaries.iter_mut().find(|input| input.format.as_deref().is_some_and(|f| f.starts_with("pcap")))
+    {
+        let unread = counters
+            .skipped
+            .iter()
+            .map(|(reason, count)| Skipped { reason: (*reason).to_owned(), count: *count });
         capture.skipped.extend(unread);
     }
     let totals = Totals {
@@ -127,7 +139,11 @@ pub fn analyze(options: &Options, tell: &mut dyn FnMut(Progress)) -> Result<Anal
         seconds: 0.0,
     };
     let shed = stats.shed + counters.shed.flows + counters.shed.sessions;
-    Ok(Analysis { document: Document { inputs: summaries, totals, incidents }, excluded: counters.excluded, shed })
+    Ok(Analysis {
+        document: Document { inputs: summaries, totals, incidents },
+        excluded: counters.excluded,
+        shed,
+    })
 }
 
 /// Takes events from wherever they come.
@@ -182,7 +198,9 @@ fn is_excluded(event: &Event, exclude: &NetSet) -> bool {
         EventKind::Transfer(transfer) => &transfer.key,
         EventKind::Alert(alert) => &alert.key,
         EventKind::Dns(dns) => return exclude.contains(dns.client) || exclude.contains(dns.server),
-        EventKind::Honeypot(honeypot) => return exclude.contains(honeypot.client) || exclude.contains(honeypot.server),
+        EventKind::Honeypot(honeypot) => {
+            return exclude.contains(honeypot.client) || exclude.contains(honeypot.server);
+        }
         _ => return false,
     };
     exclude.contains(key.src) || exclude.contains(key.dst)

@@ -47,8 +47,6 @@ impl<K: Hash + Eq + Copy, V> Bounded<K, V> {
         }
     }
 
-
-
     pub(crate) const fn forgotten(&self) -> u64 {
         self.seen.forgotten + self.kept.forgotten
     }
@@ -99,7 +97,6 @@ impl<K: Hash + Eq + Copy, V> Generations<K, V> {
     fn remove(&mut self, key: &K) -> Option<V> {
         self.young.remove(key).or_else(|| self.old.remove(key))
     }
-
 }
 
 #[cfg(test)]

@@ -10,7 +10,10 @@ use crate::{
     findings::{Draft, Handle, scope},
     measure::Gaps,
 };
-use model::{FlowUpdate, Message, Outcome, Phase, Proof, Protocol, Role, Service, Severity, Tactic, Technique, Timestamp, Visibility};
+use model::{
+    FlowUpdate, Message, Outcome, Phase, Proof, Protocol, Role, Service, Severity, Tactic, Technique,
+    Timestamp, Visibility,
+};
 use std::net::IpAddr;
 
 /// Contacts that make a beacon, and its widest robust spread.
@@ -74,8 +77,14 @@ impl Control {
 
     pub(crate) fn flow(&mut self, flow: &FlowUpdate, flooding: bool, context: &mut Context<'_>) {
         let key = &flow.key;
-        let counts = matches!(key.protocol, Protocol::TCP | Protocol::UDP) && !is_directory(key.protocol, key.dst_port);
-        if flooding || !counts || !context.hosts.is_home(key.src) || context.hosts.is_home(key.dst) || key.dst.is_multicast() {
+        let counts = matches!(key.protocol, Protocol::TCP | Protocol::UDP)
+            && !is_directory(key.protocol, key.dst_port);
+        if flooding
+            || !counts
+            || !context.hosts.is_home(key.src)
+            || context.hosts.is_home(key.dst)
+            || key.dst.is_multicast()
+        {
             return;
         }
         // Packets in somebody's name prove nothing about them.
@@ -120,7 +129,9 @@ impl Control {
         let channel = Channel { src: key.src, dst: key.dst, port: key.dst_port, protocol: key.protocol };
         let state = self.channels.entry(channel, State::default);
         state.first.get_or_insert(context.at);
-        let is = |bytes: &[u8]| message.length as usize == bytes.len() && message.digest == Message::digest_of(bytes);
+        let is = |bytes: &[u8]| {
+            message.length as usize == bytes.len() && message.digest == Message::digest_of(bytes)
+        };
         state.hello |= message.number <= 2 && is(&[0, 0, 0, 1]);
         state.pings += u32::from(is(&[0, 0]));
         if state.keep_alive_digest == message.digest {
@@ -137,8 +148,12 @@ impl Control {
     fn judge(&mut self, channel: Channel, context: &mut Context<'_>) {
         let Some(state) = self.channels.get_mut(&channel) else { return };
         let Some(sign) = state.sign(channel, context) else { return };
+        // Regular contact with a destination that was looked up is what clouds are for.
+        if sign <= Sign::KeepAlive && context.hosts.was_resolved(channel.dst) {
+            return;
+        }
         let at = context.at;
-        if let Some(handle) = state.finding {
+        if let Some(handle) = state.finding.filter(|&handle| context.findings.is_open(handle)) {
             let (attempts, failed) = (state.attempts, state.failed);
             let stronger = sign as u8 > state.strength;
             let draft = stronger.then(|| state.draft(channel, sign, context));
@@ -183,7 +198,9 @@ impl State {
         }
         let regular = |gaps: &Gaps| {
             gaps.contacts() >= BEACON_CONTACTS
-                && gaps.regularity().is_some_and(|(gap, spread)| gap >= BEACON_MIN_GAP && spread <= BEACON_SPREAD)
+                && gaps
+                    .regularity()
+                    .is_some_and(|(gap, spread)| gap >= BEACON_MIN_GAP && spread <= BEACON_SPREAD)
         };
         if regular(&self.keep_alive) {
             return Some(Sign::KeepAlive);
@@ -227,10 +244,22 @@ impl State {
                 self.failed as f64,
                 RETRIES as f64,
             ),
-            Sign::Irc => ("irc", Severity::Low, 40, true, "T1071.003", format!("{src} speaks IRC with {whom}"), 1.0, 1.0),
+            Sign::Irc => (
+                "irc",
+                Severity::Low,
+                40,
+                true,
+                "T1071.003",
+                format!("{src} speaks IRC with {whom}"),
+                1.0,
+                1.0,
+            ),
             Sign::KeepAlive => {
                 let (gap, spread) = rhythm(&self.keep_alive);
-                let why = format!("{src} sends the same small message to {whom} every {gap:.0} s (spread {:.0} %)", spread * 100.0);
+                let why = format!(
+                    "{src} sends the same small message to {whom} every {gap:.0} s (spread {:.0} %)",
+                    spread * 100.0
+                );
                 ("keep-alive", Severity::Info, 30, true, "T1071", why, spread, BEACON_SPREAD)
             }
             Sign::Beacon => {
@@ -274,4 +303,3 @@ impl State {
 const fn is_directory(protocol: Protocol, port: u16) -> bool {
     matches!((protocol, port), (Protocol::UDP, 53 | 67 | 123 | 3478 | 5353) | (Protocol::TCP, 53))
 }
-

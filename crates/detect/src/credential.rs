@@ -10,7 +10,10 @@ use crate::{
     findings::{Draft, Handle, MAX_PARTIES, scope},
     measure::{Distinct, digest},
 };
-use model::{AppRequest, FlowKey, FlowUpdate, Login, LoginOutcome, Outcome, Phase, Proof, Role, Service, Severity, Tactic, Technique, Timestamp};
+use model::{
+    AppRequest, FlowKey, FlowUpdate, Login, LoginOutcome, Outcome, Phase, Proof, Role, Service, Severity,
+    Tactic, Technique, Timestamp,
+};
 use std::net::IpAddr;
 
 /// Refused attempts that make guessing: within ten minutes, within a day.
@@ -112,12 +115,14 @@ impl Credential {
     }
 
     fn sealed_session(&mut self, flow: u64, key: FlowKey, service: Service, context: &mut Context<'_>) {
-        let attempt = Attempt { flow, key, service, outcome: LoginOutcome::Tried, factory: None, sealed: true };
+        let attempt =
+            Attempt { flow, key, service, outcome: LoginOutcome::Tried, factory: None, sealed: true };
         self.attempt(&attempt, context);
     }
 
     fn attempt(&mut self, attempt: &Attempt<'_>, context: &mut Context<'_>) {
-        let one = Client { address: attempt.key.src, server: Some(attempt.key.dst), service: attempt.service };
+        let one =
+            Client { address: attempt.key.src, server: Some(attempt.key.dst), service: attempt.service };
         let all = Client { server: None, ..one };
         match attempt.outcome {
             LoginOutcome::Accepted | LoginOutcome::Possible => self.got_in(one, attempt, context),
@@ -135,7 +140,10 @@ impl Credential {
         let at = context.at;
         let state = self.clients.entry(client, Guessing::default);
         // What happens inside an encrypted session is not seen: it counts once.
-        if attempt.sealed && attempt.flow != 0 && std::mem::replace(&mut state.last_flow, attempt.flow) == attempt.flow {
+        if attempt.sealed
+            && attempt.flow != 0
+            && std::mem::replace(&mut state.last_flow, attempt.flow) == attempt.flow
+        {
             return state.finding.is_some();
         }
         state.first.get_or_insert(at);
@@ -152,7 +160,7 @@ impl Credential {
                 window.refused += 1;
             }
         }
-        if let Some(handle) = state.finding {
+        if let Some(handle) = state.finding.filter(|&handle| context.findings.is_open(handle)) {
             let (attempts, servers) = (state.attempts, state.servers.count());
             extend(handle, client, attempt, attempts, servers, context);
             return true;
@@ -190,7 +198,8 @@ impl Credential {
         if std::mem::replace(&mut state.got_in, true) {
             return;
         }
-        let entry = attempt.factory.map(|entry| format!(" with the factory password {entry}")).unwrap_or_default();
+        let entry =
+            attempt.factory.map(|entry| format!(" with the factory password {entry}")).unwrap_or_default();
         let after = if after_guessing { " after guessing" } else { "" };
         let certainty = if possible { "was possibly let in" } else { "was let in" };
         let from_outside = !client_home;
@@ -222,18 +231,37 @@ impl Credential {
             first: at,
             last: at,
             parties,
-            why: format!("{} {certainty} by {} over {}{entry}{after}", key.src, key.dst, attempt.service.as_str()),
+            why: format!(
+                "{} {certainty} by {} over {}{entry}{after}",
+                key.src,
+                key.dst,
+                attempt.service.as_str()
+            ),
             value: 1.0,
             threshold: 1.0,
             record: context.record,
-            scopes: vec![scope(Some(key.src), Some(key.dst), Some(key.dst_port), Some(key.protocol), at.plus_secs(-1), at)],
+            scopes: vec![scope(
+                Some(key.src),
+                Some(key.dst),
+                Some(key.dst_port),
+                Some(key.protocol),
+                at.plus_secs(-1),
+                at,
+            )],
             flows: 1,
             supporting,
         });
     }
 }
 
-fn extend(handle: Handle, client: Client, attempt: &Attempt<'_>, attempts: u64, servers: u64, context: &mut Context<'_>) {
+fn extend(
+    handle: Handle,
+    client: Client,
+    attempt: &Attempt<'_>,
+    attempts: u64,
+    servers: u64,
+    context: &mut Context<'_>,
+) {
     let (at, dst) = (context.at, attempt.key.dst);
     let target = context.hosts.party(dst, None, Role::Target);
     context.findings.extend(handle, at, |finding| {
@@ -254,10 +282,15 @@ fn sentence(client: Client, attempts: u64, servers: u64, attempt: &Attempt<'_>) 
     let service = client.service.as_str();
     match client.server {
         Some(server) if attempt.sealed => {
-            format!("{} opened {attempts} short {service} sessions to {server}, as a password guesser does", client.address)
+            format!(
+                "{} opened {attempts} short {service} sessions to {server}, as a password guesser does",
+                client.address
+            )
         }
         Some(server) => format!("{} was refused {attempts} times by {server} over {service}", client.address),
-        None => format!("{} was refused {attempts} times over {service} by {servers} servers", client.address),
+        None => {
+            format!("{} was refused {attempts} times over {service} by {servers} servers", client.address)
+        }
     }
 }
 
@@ -290,7 +323,14 @@ fn guessing(client: Client, state: &Guessing, attempt: &Attempt<'_>, context: &C
         value: state.attempts as f64,
         threshold: f64::from(if attempt.sealed { SEALED_SOON } else { REFUSED_SOON }),
         record: context.record,
-        scopes: vec![scope(Some(key.src), client.server, Some(key.dst_port), Some(key.protocol), first, context.at)],
+        scopes: vec![scope(
+            Some(key.src),
+            client.server,
+            Some(key.dst_port),
+            Some(key.protocol),
+            first,
+            context.at,
+        )],
         flows: state.attempts,
         supporting: false,
     }

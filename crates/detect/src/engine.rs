@@ -1,8 +1,9 @@
 //! The engine: shows each event to what must know it, and keeps the incidents current.
 
 use crate::{
-    control::Control, correlate::Correlator, credential::Credential, execution::Execution, findings::Findings,
-    foreign::Foreign, hosts::Hosts, impact::Impact, local::Local, recon::Recon, verdict::Verdicts,
+    control::Control, correlate::Correlator, credential::Credential, execution::Execution,
+    findings::Findings, foreign::Foreign, hosts::Hosts, impact::Impact, local::Local, recon::Recon,
+    verdict::Verdicts,
 };
 use model::{Event, EventKind, Exception, Incident, NetSet, RecordRef, Timestamp};
 
@@ -83,7 +84,12 @@ impl Engine {
         self.events += 1;
         self.now = self.now.max(event.at);
         self.hosts.event(event);
-        let context = &mut Context { hosts: &self.hosts, findings: &mut self.findings, at: event.at, record: event.record };
+        let context = &mut Context {
+            hosts: &self.hosts,
+            findings: &mut self.findings,
+            at: event.at,
+            record: event.record,
+        };
         match &event.kind {
             EventKind::Flow(flow) => {
                 self.impact.flow(flow, context);
@@ -119,8 +125,12 @@ impl Engine {
     /// Event time goes on without events; what waited for time is decided.
     pub fn advance(&mut self, now: Timestamp) {
         self.now = self.now.max(now);
-        let context =
-            &mut Context { hosts: &self.hosts, findings: &mut self.findings, at: self.now, record: RecordRef::default() };
+        let context = &mut Context {
+            hosts: &self.hosts,
+            findings: &mut self.findings,
+            at: self.now,
+            record: RecordRef::default(),
+        };
         self.local.advance(context);
         self.correlator.take_in(&mut self.findings, &self.hosts);
         self.correlator.retire(self.now, &mut self.findings);
@@ -129,7 +139,12 @@ impl Engine {
     /// The recording ended: what waited for time is decided by what was seen.
     pub fn finish(&mut self) {
         let end = self.now.plus_secs(60);
-        let context = &mut Context { hosts: &self.hosts, findings: &mut self.findings, at: end, record: RecordRef::default() };
+        let context = &mut Context {
+            hosts: &self.hosts,
+            findings: &mut self.findings,
+            at: end,
+            record: RecordRef::default(),
+        };
         self.local.advance(context);
     }
 

@@ -35,17 +35,22 @@ pub(crate) struct Execution {
 
 impl Execution {
     pub(crate) fn new() -> Self {
-        Self { told: Bounded::new(1 << 13), receivers: Bounded::new(1 << 12), scanners: Bounded::new(1 << 12), injected: Bounded::new(1 << 12) }
+        Self {
+            told: Bounded::new(1 << 13),
+            receivers: Bounded::new(1 << 12),
+            scanners: Bounded::new(1 << 12),
+            injected: Bounded::new(1 << 12),
+        }
     }
 
     pub(crate) fn transfer(&mut self, transfer: &Transfer, context: &mut Context<'_>) {
         let hosts = context.hosts;
         let at = context.at;
         let delivery = Delivery { to: transfer.to, from: transfer.from, kind: transfer.kind };
-        if let Some(known) = self.told.get(&delivery) {
-            if let Some(handle) = *known {
-                context.findings.extend(handle, at, |finding| finding.value += 1.0);
-            }
+        if let Some(handle) =
+            self.told.get(&delivery).copied().flatten().filter(|&handle| context.findings.is_open(handle))
+        {
+            context.findings.extend(handle, at, |finding| finding.value += 1.0);
             return;
         }
         let receivers = self.receivers.entry(transfer.from, Distinct::default);
@@ -55,15 +60,21 @@ impl Execution {
         let unnamed = !hosts.was_resolved(transfer.from);
         // A device that fetches a program just after a command was hidden in a request to it obeyed.
         let obeyed = transfer.to == transfer.key.src
-            && self.injected.get(&transfer.to).is_some_and(|&told| (0.0..=OBEY_SECONDS).contains(&at.seconds_since(told)));
+            && self
+                .injected
+                .get(&transfer.to)
+                .is_some_and(|&told| (0.0..=OBEY_SECONDS).contains(&at.seconds_since(told)));
         if transfer.kind == TransferKind::InjectedCommand {
             *self.injected.entry(transfer.to, || at) = at;
         }
-        let is_code = matches!(transfer.kind, TransferKind::Elf | TransferKind::Script | TransferKind::Executable);
+        let is_code =
+            matches!(transfer.kind, TransferKind::Elf | TransferKind::Script | TransferKind::Executable);
         let (severity, confidence, supporting) = match transfer.kind {
             TransferKind::LoaderCommand => (Severity::High, 90, false),
             TransferKind::InjectedCommand => (Severity::Medium, 85, false),
-            TransferKind::Elf | TransferKind::Script | TransferKind::Executable if obeyed => (Severity::High, 92, false),
+            TransferKind::Elf | TransferKind::Script | TransferKind::Executable if obeyed => {
+                (Severity::High, 92, false)
+            }
             TransferKind::Script if unnamed && !rolled_out => (Severity::High, 80, false),
             TransferKind::Elf if unnamed && !rolled_out && inward => (Severity::High, 70, false),
             _ => (Severity::Low, 40, true),
@@ -91,7 +102,11 @@ impl Execution {
             anchor: format!("{} {} {:?}", transfer.to, transfer.from, transfer.kind),
             severity,
             confidence,
-            stage: if transfer.kind == TransferKind::InjectedCommand { Tactic::InitialAccess } else { Tactic::Execution },
+            stage: if transfer.kind == TransferKind::InjectedCommand {
+                Tactic::InitialAccess
+            } else {
+                Tactic::Execution
+            },
             technique: Technique::new(technique),
             method: transfer.service.as_str().to_owned(),
             first: at,
@@ -107,11 +122,18 @@ impl Execution {
             value: 1.0,
             threshold: 1.0,
             record: context.record,
-            scopes: vec![scope(Some(key.src), Some(key.dst), Some(key.dst_port), Some(key.protocol), at.plus_secs(-1), at)],
+            scopes: vec![scope(
+                Some(key.src),
+                Some(key.dst),
+                Some(key.dst_port),
+                Some(key.protocol),
+                at.plus_secs(-1),
+                at,
+            )],
             flows: 1,
             supporting,
         });
-        self.told.entry(delivery, || handle);
+        *self.told.entry(delivery, || handle) = handle;
         self.told.promote(&delivery);
     }
 
@@ -119,8 +141,14 @@ impl Execution {
     pub(crate) fn request(&mut self, request: &AppRequest, context: &mut Context<'_>) {
         let Some(name) = &request.scanner else { return };
         let (key, at) = (request.key, context.at);
-        if let Some(Some(handle)) = self.scanners.get(&(key.src, key.dst)) {
-            context.findings.extend(*handle, at, |finding| finding.value += 1.0);
+        if let Some(handle) = self
+            .scanners
+            .get(&(key.src, key.dst))
+            .copied()
+            .flatten()
+            .filter(|&handle| context.findings.is_open(handle))
+        {
+            context.findings.extend(handle, at, |finding| finding.value += 1.0);
             return;
         }
         let mut visitor = context.hosts.party(key.src, None, Role::Attacker);
@@ -136,15 +164,27 @@ impl Execution {
             first: at,
             last: at,
             parties: vec![visitor, context.hosts.party(key.dst, None, Role::Target)],
-            why: format!("{} asked {} over {} under a name that only scanners and bots use ({name})", key.src, key.dst, request.service.as_str()),
+            why: format!(
+                "{} asked {} over {} under a name that only scanners and bots use ({name})",
+                key.src,
+                key.dst,
+                request.service.as_str()
+            ),
             value: 1.0,
             threshold: 1.0,
             record: context.record,
-            scopes: vec![scope(Some(key.src), Some(key.dst), Some(key.dst_port), Some(key.protocol), at.plus_secs(-1), at)],
+            scopes: vec![scope(
+                Some(key.src),
+                Some(key.dst),
+                Some(key.dst_port),
+                Some(key.protocol),
+                at.plus_secs(-1),
+                at,
+            )],
             flows: 1,
             supporting: false,
         });
-        self.scanners.entry((key.src, key.dst), || handle);
+        *self.scanners.entry((key.src, key.dst), || handle) = handle;
     }
 }
 

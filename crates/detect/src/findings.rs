@@ -2,7 +2,9 @@
 //!
 //! Guarantees: bounded; weak findings leave room for strong ones; what was refused for lack of room is counted.
 
-use model::{ContentHasher, Finding, FindingId, FlowScope, Party, RecordRef, Severity, Tactic, Technique, Timestamp};
+use model::{
+    ContentHasher, Finding, FindingId, FlowScope, Party, RecordRef, Severity, Tactic, Technique, Timestamp,
+};
 
 const CAPACITY: usize = 16_384;
 const CAPACITY_WEAK: usize = 12_288;
@@ -57,7 +59,14 @@ pub(crate) struct Findings {
 
 impl Findings {
     pub(crate) const fn new() -> Self {
-        Self { slots: Vec::new(), free: Vec::new(), fresh: Vec::new(), changed: Vec::new(), stated: 0, refused: 0 }
+        Self {
+            slots: Vec::new(),
+            free: Vec::new(),
+            fresh: Vec::new(),
+            changed: Vec::new(),
+            stated: 0,
+            refused: 0,
+        }
     }
 
     /// States a new finding.
@@ -69,7 +78,10 @@ impl Findings {
         }
         self.stated += 1;
         let id = FindingId::from_content(
-            ContentHasher::new().part(draft.detector).part(&draft.anchor).part(draft.first.micros().to_be_bytes()),
+            ContentHasher::new()
+                .part(draft.detector)
+                .part(&draft.anchor)
+                .part(draft.first.micros().to_be_bytes()),
         );
         let finding = Finding {
             id,
@@ -110,7 +122,9 @@ impl Findings {
 
     /// A finding goes on. Its scopes that reached to its last moment reach to the new one.
     pub(crate) fn extend(&mut self, handle: Handle, last: Timestamp, change: impl FnOnce(&mut Finding)) {
-        let Some(slot) = self.slots.get_mut(handle.slot as usize).filter(|slot| slot.generation == handle.generation) else {
+        let Some(slot) =
+            self.slots.get_mut(handle.slot as usize).filter(|slot| slot.generation == handle.generation)
+        else {
             return;
         };
         let Some(finding) = slot.finding.as_mut() else { return };
@@ -123,7 +137,8 @@ impl Findings {
         }
         change(finding);
         let parties = finding.parties.len();
-        let grown = finding.value >= slot.announced.0 * 2.0 || finding.last.seconds_since(slot.announced.1) >= 10.0;
+        let grown =
+            finding.value >= slot.announced.0 * 2.0 || finding.last.seconds_since(slot.announced.1) >= 10.0;
         if grown || finding.severity != before.1 || parties != before.2 {
             slot.announced = (finding.value, finding.last);
             self.changed.push(handle);
@@ -135,8 +150,15 @@ impl Findings {
         slot.finding.as_ref().filter(|_| slot.generation == handle.generation)
     }
 
+    /// Whether the finding is still open: its story may have ended and been let go.
+    pub(crate) fn is_open(&self, handle: Handle) -> bool {
+        self.get(handle).is_some()
+    }
+
     pub(crate) fn forget(&mut self, handle: Handle) {
-        if let Some(slot) = self.slots.get_mut(handle.slot as usize).filter(|slot| slot.generation == handle.generation) {
+        if let Some(slot) =
+            self.slots.get_mut(handle.slot as usize).filter(|slot| slot.generation == handle.generation)
+        {
             slot.finding = None;
             slot.generation = slot.generation.wrapping_add(1);
             self.free.push(handle.slot);

@@ -47,8 +47,10 @@ impl Foreign {
         let class = crate::measure::digest(if alert.reputation { "reputation" } else { &alert.signature });
         let rule = Rule { src: key.src, dst: key.dst, class };
         let at = context.at;
-        if let Some(Some(handle)) = self.rules.get(&rule) {
-            context.findings.extend(*handle, at, |finding| {
+        if let Some(handle) =
+            self.rules.get(&rule).copied().flatten().filter(|&handle| context.findings.is_open(handle))
+        {
+            context.findings.extend(handle, at, |finding| {
                 finding.value += 1.0;
                 finding.flows += 1;
             });
@@ -56,10 +58,12 @@ impl Foreign {
         }
         let outward = context.hosts.is_home(key.src) && !context.hosts.is_home(key.dst);
         // A rule that knows a scanner by its name saw a scanner, whatever the rule's author thought of it.
-        let cap = if alert.tactic == Some(Tactic::Reconnaissance) { Severity::Medium } else { Severity::High };
+        let cap =
+            if alert.tactic == Some(Tactic::Reconnaissance) { Severity::Medium } else { Severity::High };
         let severity = if alert.reputation { Severity::Low } else { alert.severity.min(cap) };
         let proof = if alert.answered { Proof::Handshake } else { Proof::None };
-        let mut attacker = context.hosts.party(key.src, None, if outward { Role::Infected } else { Role::Attacker });
+        let mut attacker =
+            context.hosts.party(key.src, None, if outward { Role::Infected } else { Role::Attacker });
         attacker.proof = attacker.proof.max(proof);
         let other = context.hosts.party(key.dst, None, if outward { Role::Controller } else { Role::Target });
         let stage = alert.tactic.unwrap_or(Tactic::Reconnaissance);
@@ -86,36 +90,73 @@ impl Foreign {
             flows: 1,
             supporting: severity == Severity::Info,
         });
-        self.rules.entry(rule, || handle);
+        *self.rules.entry(rule, || handle) = handle;
     }
 
     pub(crate) fn honeypot(&mut self, honeypot: &Honeypot, context: &mut Context<'_>) {
         let service = honeypot.service.as_str();
         let (client, server) = (honeypot.client, honeypot.server);
         let (deed, severity, confidence, stage, technique, what) = match &honeypot.act {
-            HoneypotAct::Connected => (Deed::Visit, Severity::Low, 50, Tactic::Reconnaissance, "T1595", "looked in".to_owned()),
+            HoneypotAct::Connected => {
+                (Deed::Visit, Severity::Low, 50, Tactic::Reconnaissance, "T1595", "looked in".to_owned())
+            }
             HoneypotAct::Refused(entry) => {
                 let with = entry.as_ref().map(|entry| format!(" with {entry}")).unwrap_or_default();
-                (Deed::Guess, Severity::Low, 90, Tactic::CredentialAccess, "T1110.001", format!("guessed passwords{with}"))
+                (
+                    Deed::Guess,
+                    Severity::Low,
+                    90,
+                    Tactic::CredentialAccess,
+                    "T1110.001",
+                    format!("guessed passwords{with}"),
+                )
             }
             HoneypotAct::Accepted(entry) => {
                 let with = entry.as_ref().map(|entry| format!(" with {entry}")).unwrap_or_default();
-                (Deed::GetIn, Severity::Medium, 90, Tactic::CredentialAccess, "T1110.001", format!("found a password that works{with}"))
+                (
+                    Deed::GetIn,
+                    Severity::Medium,
+                    90,
+                    Tactic::CredentialAccess,
+                    "T1110.001",
+                    format!("found a password that works{with}"),
+                )
             }
-            HoneypotAct::Command { loader: true, what } => {
-                (Deed::Load, Severity::Medium, 95, Tactic::Execution, "T1059.004", format!("ran a botnet loader's commands ({what})"))
-            }
+            HoneypotAct::Command { loader: true, what } => (
+                Deed::Load,
+                Severity::Medium,
+                95,
+                Tactic::Execution,
+                "T1059.004",
+                format!("ran a botnet loader's commands ({what})"),
+            ),
             HoneypotAct::Command { loader: false, .. } => return,
             HoneypotAct::Download(from) => {
                 let from = from.map(|from| format!(" from {from}")).unwrap_or_default();
-                (Deed::Load, Severity::Medium, 95, Tactic::Execution, "T1105", format!("brought a file{from}"))
+                (
+                    Deed::Load,
+                    Severity::Medium,
+                    95,
+                    Tactic::Execution,
+                    "T1105",
+                    format!("brought a file{from}"),
+                )
             }
-            HoneypotAct::Relay => (Deed::Relay, Severity::Low, 80, Tactic::CommandAndControl, "T1090", "tried to use it as a relay".to_owned()),
+            HoneypotAct::Relay => (
+                Deed::Relay,
+                Severity::Low,
+                80,
+                Tactic::CommandAndControl,
+                "T1090",
+                "tried to use it as a relay".to_owned(),
+            ),
         };
         let at = context.at;
         let known = (client, server, deed);
-        if let Some(Some(handle)) = self.deeds.get(&known) {
-            context.findings.extend(*handle, at, |finding| finding.value += 1.0);
+        if let Some(handle) =
+            self.deeds.get(&known).copied().flatten().filter(|&handle| context.findings.is_open(handle))
+        {
+            context.findings.extend(handle, at, |finding| finding.value += 1.0);
             return;
         }
         let mut visitor = context.hosts.party(client, None, Role::Attacker);
@@ -129,7 +170,13 @@ impl Foreign {
         {
             parties.push(context.hosts.party(from, None, Role::Controller));
         }
-        let key = FlowKey { src: client, dst: server, src_port: 0, dst_port: honeypot.port, protocol: honeypot.protocol };
+        let key = FlowKey {
+            src: client,
+            dst: server,
+            src_port: 0,
+            dst_port: honeypot.port,
+            protocol: honeypot.protocol,
+        };
         let handle = context.findings.state(Draft {
             detector: match deed {
                 Deed::Visit => "honeypot-visit",
@@ -155,7 +202,7 @@ impl Foreign {
             flows: 1,
             supporting: deed == Deed::Visit,
         });
-        self.deeds.entry(known, || handle);
+        *self.deeds.entry(known, || handle) = handle;
     }
 }
 

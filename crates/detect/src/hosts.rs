@@ -5,7 +5,10 @@
 //! network addresses is a forwarder's and proves nothing about any of them.
 
 use crate::{bounded::Bounded, measure::Distinct, measure::digest};
-use model::{ArpOperation, DhcpOperation, Event, EventKind, FlowUpdate, Mac, NetSet, Outcome, Party, Proof, Protocol, Role, Timestamp, Visibility};
+use model::{
+    ArpOperation, DhcpOperation, Event, EventKind, FlowUpdate, Mac, NetSet, Outcome, Party, Proof, Protocol,
+    Role, Timestamp, Visibility,
+};
 use std::net::IpAddr;
 
 /// A hardware address with more network addresses than this speaks for others.
@@ -73,7 +76,10 @@ impl Hosts {
             }
             EventKind::Arp(arp) => {
                 let honest = arp.frame_src == arp.sender_mac || arp.frame_src == Mac::ZERO;
-                if honest && (arp.operation == ArpOperation::Reply || arp.broadcast) && !arp.sender.is_unspecified() {
+                if honest
+                    && (arp.operation == ArpOperation::Reply || arp.broadcast)
+                    && !arp.sender.is_unspecified()
+                {
                     self.bind(arp.sender, arp.sender_mac, event.at);
                 }
             }
@@ -103,7 +109,9 @@ impl Hosts {
         }
         if flow.outcome == Outcome::Established && flow.total.packets_out > 0 {
             for (address, mac) in [(src, flow.src_mac), (dst, flow.dst_mac)] {
-                if let Some(mac) = mac.filter(|mac| !mac.is_group() && !self.home.contains(address) && !address.is_multicast()) {
+                if let Some(mac) = mac
+                    .filter(|mac| !mac.is_group() && !self.home.contains(address) && !address.is_multicast())
+                {
                     self.routers.entry(mac, || ());
                 }
             }
@@ -116,7 +124,11 @@ impl Hosts {
         if news || flow.outcome == Outcome::Established && flow.phase.closes() {
             answered_at = flow.src_mac;
         }
-        if flow.outcome == Outcome::Established && flow.total.payload_out > 0 && flow.total.payload_in > 0 && !pair.fruitful {
+        if flow.outcome == Outcome::Established
+            && flow.total.payload_out > 0
+            && flow.total.payload_in > 0
+            && !pair.fruitful
+        {
             pair.fruitful = true;
             self.pairs.promote(&(src, dst));
         }
@@ -169,7 +181,8 @@ impl Hosts {
 
     /// Whether the hardware address speaks for many network addresses.
     pub(crate) fn forwards(&self, mac: Mac) -> bool {
-        self.routers.get(&mac).is_some() || self.macs.get(&mac).is_some_and(|addresses| addresses.count() > OWN_ADDRESSES)
+        self.routers.get(&mac).is_some()
+            || self.macs.get(&mac).is_some_and(|addresses| addresses.count() > OWN_ADDRESSES)
     }
 
     pub(crate) fn pair(&self, src: IpAddr, dst: IpAddr) -> Pair {
@@ -204,7 +217,8 @@ impl Hosts {
     pub(crate) fn party(&self, address: IpAddr, mac: Option<Mac>, role: Role) -> Party {
         // Where the address is bound, what its packets carried is kept, even to its disadvantage.
         let bound = self.mac(address);
-        let mac = mac.filter(|&mac| self.is_home(address) && (bound.is_some() || !self.forwards(mac))).or(bound);
+        let mac =
+            mac.filter(|&mac| self.is_home(address) && (bound.is_some() || !self.forwards(mac))).or(bound);
         Party { address, mac, role, proof: self.proof(address, mac), home: self.is_home(address) }
     }
 

@@ -10,7 +10,9 @@ use crate::{
     findings::{Draft, Handle},
     measure::{Distinct, digest},
 };
-use model::{Arp, ArpOperation, Dhcp, DhcpOperation, Mac, Party, Proof, Role, Severity, Tactic, Technique, Timestamp};
+use model::{
+    Arp, ArpOperation, Dhcp, DhcpOperation, Mac, Party, Proof, Role, Severity, Tactic, Technique, Timestamp,
+};
 use std::{collections::VecDeque, net::IpAddr};
 
 /// Claims of an address that its holder still uses.
@@ -71,14 +73,25 @@ impl Local {
             return;
         }
         self.talked.entry(mac, || ());
-        let fresh = || Holder { mac, heard: at, rival: None, claims: 0, first_claim: at, granted: None, finding: None };
+        let fresh = || Holder {
+            mac,
+            heard: at,
+            rival: None,
+            claims: 0,
+            first_claim: at,
+            granted: None,
+            finding: None,
+        };
         let holder = self.holders.entry(address, fresh);
         if holder.mac == mac {
             holder.heard = at;
             self.owns.entry(mac, || address);
             return;
         }
-        let moved = holder.granted == Some(mac) || at.micros_since(holder.heard) > HOLDS_MICROS || is_virtual(mac) || is_virtual(holder.mac);
+        let moved = holder.granted == Some(mac)
+            || at.micros_since(holder.heard) > HOLDS_MICROS
+            || is_virtual(mac)
+            || is_virtual(holder.mac);
         if moved {
             *holder = fresh();
             self.owns.entry(mac, || address);
@@ -91,7 +104,7 @@ impl Local {
         let claims = arp.operation == ArpOperation::Reply || arp.sender == arp.target;
         holder.claims += u32::from(claims);
         let count = holder.claims;
-        if let Some(handle) = holder.finding {
+        if let Some(handle) = holder.finding.filter(|&handle| context.findings.is_open(handle)) {
             context.findings.extend(handle, at, |finding| finding.value = f64::from(count));
             return;
         }
@@ -103,7 +116,13 @@ impl Local {
         let mut parties = vec![context.hosts.party(address, None, Role::Victim)];
         // The claimant is known by its own address, where it has shown one.
         if let Some(own) = own {
-            parties.push(Party { address: own, mac: Some(mac), role: Role::Attacker, proof: Proof::Hardware, home: context.hosts.is_home(own) });
+            parties.push(Party {
+                address: own,
+                mac: Some(mac),
+                role: Role::Attacker,
+                proof: Proof::Hardware,
+                home: context.hosts.is_home(own),
+            });
         }
         let who = own.map_or_else(|| mac.to_string(), |own| format!("{own} ({mac})"));
         let finding = context.findings.state(Draft {
@@ -136,7 +155,15 @@ impl Local {
                 if let (DhcpOperation::Ack, Some(address)) = (dhcp.operation, dhcp.address) {
                     let at = context.at;
                     let mac = dhcp.client;
-                    let fresh = || Holder { mac, heard: at, rival: None, claims: 0, first_claim: at, granted: None, finding: None };
+                    let fresh = || Holder {
+                        mac,
+                        heard: at,
+                        rival: None,
+                        claims: 0,
+                        first_claim: at,
+                        granted: None,
+                        finding: None,
+                    };
                     self.holders.entry(address, fresh).granted = Some(mac);
                 }
                 self.server(dhcp, context);
@@ -168,7 +195,13 @@ impl Local {
         if dhcp.relayed || pair {
             return;
         }
-        let offers = dhcp.routers.iter().chain(&dhcp.resolvers).map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let offers = dhcp
+            .routers
+            .iter()
+            .chain(&dhcp.resolvers)
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(", ");
         let mut rogue = context.hosts.party(address, dhcp.frame_src, Role::Attacker);
         rogue.mac = rogue.mac.or(dhcp.frame_src);
         rogue.proof = rogue.proof.max(if dhcp.frame_src.is_some() { Proof::Hardware } else { Proof::None });
@@ -199,14 +232,19 @@ impl Local {
             // A client that takes what it was offered is known from then on.
             self.known.entry(dhcp.client, || ());
         }
-        if dhcp.operation != DhcpOperation::Discover || dhcp.relayed || self.clients.iter().any(|(_, client, _)| *client == dhcp.client) {
+        if dhcp.operation != DhcpOperation::Discover
+            || dhcp.relayed
+            || self.clients.iter().any(|(_, client, _)| *client == dhcp.client)
+        {
             return;
         }
         let strangers = self.talked.get(&dhcp.client).is_none();
         if strangers {
             self.clients.push_back((at, dhcp.client, dhcp.frame_src.unwrap_or(dhcp.client)));
         }
-        while self.clients.front().is_some_and(|(first, ..)| at.micros_since(*first) > CLIENTS_MICROS) || self.clients.len() > 512 {
+        while self.clients.front().is_some_and(|(first, ..)| at.micros_since(*first) > CLIENTS_MICROS)
+            || self.clients.len() > 512
+        {
             self.clients.pop_front();
         }
         self.starved(context);
@@ -244,14 +282,16 @@ impl Local {
         let first = self.clients.front().map_or(at, |(first, ..)| *first);
         // The one who asks in everybody's name is known by its own address, where it has shown one.
         let sender = self.clients.front().map(|(.., sender)| *sender).filter(|_| one_sender);
-        let asker = sender.and_then(|mac| self.owns.get(&mac).map(|&own| (own, mac))).map(|(own, mac)| Party {
-            address: own,
-            mac: Some(mac),
-            role: Role::Attacker,
-            proof: Proof::Hardware,
-            home: context.hosts.is_home(own),
-        });
-        let victims = self.servers.first().map(|server| context.hosts.party(server.address, None, Role::Victim));
+        let asker =
+            sender.and_then(|mac| self.owns.get(&mac).map(|&own| (own, mac))).map(|(own, mac)| Party {
+                address: own,
+                mac: Some(mac),
+                role: Role::Attacker,
+                proof: Proof::Hardware,
+                home: context.hosts.is_home(own),
+            });
+        let victims =
+            self.servers.first().map(|server| context.hosts.party(server.address, None, Role::Victim));
         let finding = context.findings.state(Draft {
             detector: "dhcp-starvation",
             anchor: format!("{count}"),
@@ -277,5 +317,10 @@ impl Local {
 
 /// VRRP, HSRP and CARP give an address a hardware address of its own.
 const fn is_virtual(mac: Mac) -> bool {
-    matches!(mac.0, [0x00, 0x00, 0x5e, 0x00, 0x01 | 0x02, _] | [0x00, 0x00, 0x0c, 0x07, 0xac, _] | [0x00, 0x00, 0x0c, 0x9f, ..])
+    matches!(
+        mac.0,
+        [0x00, 0x00, 0x5e, 0x00, 0x01 | 0x02, _]
+            | [0x00, 0x00, 0x0c, 0x07, 0xac, _]
+            | [0x00, 0x00, 0x0c, 0x9f, ..]
+    )
 }

@@ -13,7 +13,10 @@ use crate::{
     findings::{Draft, Handle, MAX_PARTIES, scope},
     measure::{Distinct, digest},
 };
-use model::{Arp, ArpOperation, FlowUpdate, Mac, Outcome, Protocol, RecordRef, Role, Severity, Tactic, Technique, Timestamp, Visibility};
+use model::{
+    Arp, ArpOperation, FlowUpdate, Mac, Outcome, Protocol, RecordRef, Role, Severity, Tactic, Technique,
+    Timestamp, Visibility,
+};
 use std::net::IpAddr;
 
 const FAST_MICROS: i64 = 60_000_000;
@@ -53,7 +56,8 @@ impl Window {
 
     /// Who polls the devices that it knows finds some of their ports closed: most of them answer it elsewhere.
     fn is_poll(&self, src: IpAddr, hosts: &crate::hosts::Hosts) -> bool {
-        let known = self.sample.iter().filter(|&&host| hosts.is_home(host) && hosts.pair(src, host).fruitful).count();
+        let known =
+            self.sample.iter().filter(|&&host| hosts.is_home(host) && hosts.pair(src, host).fruitful).count();
         known * 2 >= self.sample.len().max(1)
     }
 
@@ -139,11 +143,14 @@ impl Recon {
         let key = &flow.key;
         let inside = context.hosts.is_home(key.src);
         let (thing, enough) = match subject {
-            Subject::Across(..) => (digest(key.dst), match (inside, context.hosts.is_home(key.dst)) {
-                (true, false) => HORIZONTAL_OUTWARD,
-                (true, true) => HORIZONTAL_WITHIN,
-                (false, _) => HORIZONTAL_INWARD,
-            }),
+            Subject::Across(..) => (
+                digest(key.dst),
+                match (inside, context.hosts.is_home(key.dst)) {
+                    (true, false) => HORIZONTAL_OUTWARD,
+                    (true, true) => HORIZONTAL_WITHIN,
+                    (false, _) => HORIZONTAL_INWARD,
+                },
+            ),
             Subject::Along(..) => (digest(key.dst_port), VERTICAL),
         };
         // Who answered usefully before is no new destination.
@@ -173,7 +180,7 @@ impl Recon {
             }
             second |= window.touched.count() >= 2;
         }
-        if let Some(handle) = scan.finding
+        if let Some(handle) = scan.finding.filter(|&handle| context.findings.is_open(handle))
             && at.seconds_since(scan.stated_at) <= 86_400.0
         {
             if contact == Contact::Made {
@@ -181,7 +188,9 @@ impl Recon {
                 scan.stated_at = at;
             }
         } else {
-            let polls = |window: &Window| matches!(subject, Subject::Across(..)) && inside && window.is_poll(key.src, context.hosts);
+            let polls = |window: &Window| {
+                matches!(subject, Subject::Across(..)) && inside && window.is_poll(key.src, context.hosts)
+            };
             let fast = scan.fast.is_scan(at, enough.0) && !polls(&scan.fast);
             if !fast && (!scan.day.is_scan(at, enough.1) || polls(&scan.day)) {
                 if second {
@@ -190,7 +199,8 @@ impl Recon {
                 return;
             }
             let (window, threshold) = if fast { (&scan.fast, enough.0) } else { (&scan.day, enough.1) };
-            scan.finding = context.findings.state(draft(subject, window, fast, threshold, flow, context_of(context)));
+            scan.finding =
+                context.findings.state(draft(subject, window, fast, threshold, flow, context_of(context)));
             scan.stated_at = at;
         }
         if second {
@@ -211,15 +221,20 @@ impl Recon {
                     return;
                 }
                 let at = context.at;
-                let fresh =
-                    || Sweep { start: at, asked: Distinct::default(), answered: 0, sender: arp.sender, finding: None };
+                let fresh = || Sweep {
+                    start: at,
+                    asked: Distinct::default(),
+                    answered: 0,
+                    sender: arp.sender,
+                    finding: None,
+                };
                 let sweep = self.sweeps.entry(arp.sender_mac, fresh);
                 if at.micros_since(sweep.start) > FAST_MICROS && sweep.finding.is_none() {
                     *sweep = fresh();
                 }
                 sweep.asked.insert(digest(arp.target));
                 let asked = sweep.asked.count();
-                if let Some(handle) = sweep.finding {
+                if let Some(handle) = sweep.finding.filter(|&handle| context.findings.is_open(handle)) {
                     context.findings.extend(handle, at, |finding| finding.value = asked as f64);
                 } else if asked >= ARP_SWEEP && sweep.answered * 2 <= asked {
                     let party = context.hosts.party(sweep.sender, Some(arp.sender_mac), Role::Attacker);
@@ -269,8 +284,10 @@ fn is_probe(flow: &FlowUpdate) -> bool {
 
 /// Services whose clients touch many servers by design.
 const fn is_directory(flow: &FlowUpdate) -> bool {
-    matches!((flow.key.protocol, flow.key.dst_port), (Protocol::UDP, 53 | 67 | 68 | 123 | 137 | 1900 | 3478 | 5353 | 5355))
-        || matches!(flow.key.protocol, Protocol::TCP if flow.key.dst_port == 53)
+    matches!(
+        (flow.key.protocol, flow.key.dst_port),
+        (Protocol::UDP, 53 | 67 | 68 | 123 | 137 | 1900 | 3478 | 5353 | 5355)
+    ) || matches!(flow.key.protocol, Protocol::TCP if flow.key.dst_port == 53)
 }
 
 fn is_broadcast(address: IpAddr) -> bool {
@@ -286,12 +303,9 @@ fn contacts(flow: &FlowUpdate) -> [Option<Contact>; 2] {
         Protocol::TCP => spoke && flow.total.payload_out > 0,
         _ => spoke,
     };
-    let came_to_nothing = flow.outcome.failed() || flow.outcome == Outcome::HalfOpen || (flow.phase.closes() && !fruitful);
-    let result = if fruitful {
-        Some(Contact::Fruitful)
-    } else {
-        came_to_nothing.then_some(Contact::Failed)
-    };
+    let came_to_nothing =
+        flow.outcome.failed() || flow.outcome == Outcome::HalfOpen || (flow.phase.closes() && !fruitful);
+    let result = if fruitful { Some(Contact::Fruitful) } else { came_to_nothing.then_some(Contact::Failed) };
     [made, result]
 }
 
@@ -303,7 +317,10 @@ fn extend(handle: Handle, subject: Subject, scan: &Scan, flow: &FlowUpdate, cont
     context.findings.extend(handle, at, |finding| {
         finding.value = finding.value.max(touched as f64);
         finding.flows += 1;
-        if matches!(subject, Subject::Across(..)) && target.home && !finding.parties.iter().any(|party| party.address == key.dst) {
+        if matches!(subject, Subject::Across(..))
+            && target.home
+            && !finding.parties.iter().any(|party| party.address == key.dst)
+        {
             if finding.parties.len() < MAX_PARTIES {
                 finding.parties.push(target);
             } else {
@@ -324,7 +341,14 @@ const fn context_of<'a>(context: &Context<'a>) -> Place<'a> {
     Place { hosts: context.hosts, at: context.at, record: context.record }
 }
 
-fn draft(subject: Subject, window: &Window, fast: bool, threshold: u64, flow: &FlowUpdate, place: Place<'_>) -> Draft {
+fn draft(
+    subject: Subject,
+    window: &Window,
+    fast: bool,
+    threshold: u64,
+    flow: &FlowUpdate,
+    place: Place<'_>,
+) -> Draft {
     let key = &flow.key;
     let hosts = place.hosts;
     let (inside, sideways) = (hosts.is_home(key.src), hosts.is_home(key.dst));
@@ -353,7 +377,9 @@ fn draft(subject: Subject, window: &Window, fast: bool, threshold: u64, flow: &F
             if fast { "scan-vertical" } else { "scan-vertical-slow" },
             "T1046",
             format!("{src} {dst} {protocol}"),
-            format!("{src} tried {touched} {protocol} ports of {dst} {span}; {fruitless} were closed or silent"),
+            format!(
+                "{src} tried {touched} {protocol} ports of {dst} {span}; {fruitless} were closed or silent"
+            ),
             scope(Some(src), Some(dst), None, Some(protocol), first, place.at),
         ),
     };
@@ -368,10 +394,13 @@ fn draft(subject: Subject, window: &Window, fast: bool, threshold: u64, flow: &F
         confidence: if fast { 80 } else { 70 },
         stage: Tactic::Reconnaissance,
         technique: Technique::new(technique),
-        method: format!("scan {}", match subject {
-            Subject::Across(_, protocol, port) => service(protocol, port),
-            Subject::Along(_, _, protocol) => protocol.to_string(),
-        }),
+        method: format!(
+            "scan {}",
+            match subject {
+                Subject::Across(_, protocol, port) => service(protocol, port),
+                Subject::Along(_, _, protocol) => protocol.to_string(),
+            }
+        ),
         first,
         last: place.at,
         parties,

@@ -1,8 +1,8 @@
 //! What each flow comes to in the light of the incidents.
 
-use model::{FlowKey, FlowScope, IncidentId, Severity, Tactic, Timestamp};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
+use model::{FlowKey, FlowScope, IncidentId, Severity, Tactic, Timestamp};
 use serde::Serialize;
 use std::net::IpAddr;
 
@@ -52,8 +52,16 @@ impl Verdicts {
     pub fn of(&self, key: &FlowKey, first: Timestamp, last: Timestamp) -> FlowVerdict {
         let mut found = FlowVerdict::default();
         let mut worst: Option<&(Severity, IncidentId)> = None;
-        for ends in [(Some(key.src), Some(key.dst)), (Some(key.src), None), (None, Some(key.dst)), (None, None)] {
-            for spoken in self.spoken.get(&ends).into_iter().flatten().filter(|spoken| covers(&spoken.scope, key, first, last)) {
+        for ends in
+            [(Some(key.src), Some(key.dst)), (Some(key.src), None), (None, Some(key.dst)), (None, None)]
+        {
+            for spoken in self
+                .spoken
+                .get(&ends)
+                .into_iter()
+                .flatten()
+                .filter(|spoken| covers(&spoken.scope, key, first, last))
+            {
                 if !found.stages.contains(&spoken.stage) {
                     found.stages.push(spoken.stage);
                 }

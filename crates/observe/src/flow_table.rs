@@ -4,11 +4,14 @@
 //! counted, so that a flood cannot push out the conversations beside it. Silence is concluded only where an answer
 //! would have been seen. All times are event time.
 
-use crate::session::{FlowContext, Segment, Session};
+use crate::{
+    session::{FlowContext, Segment, Session},
+    sight::Sight,
+};
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 use model::{
-    Counts, Event, EventKind, FlowKey, FlowUpdate, Mac, Outcome, Phase, Protocol, RecordRef, Service,
+    Counts, Event, EventKind, FlowKey, FlowUpdate, Mac, NetSet, Outcome, Phase, Protocol, RecordRef, Service,
     Timestamp, Visibility,
 };
 use std::{collections::VecDeque, hash::BuildHasher};
@@ -52,8 +55,6 @@ pub(crate) struct Seen<'a> {
     pub(crate) payload_length: u32,
     /// The sender answers to something: an echo reply.
     pub(crate) is_reply: bool,
-    /// An answer to a new flow would pass here.
-    pub(crate) answer_visible: bool,
 }
 
 struct Flow {
@@ -101,13 +102,14 @@ pub struct FlowTable {
     waiting: VecDeque<Due>,
     /// By class of idle time; a flow stands in exactly one of them.
     idle: [VecDeque<Due>; 3],
+    sight: Sight,
     shed: Shed,
 }
 
 impl FlowTable {
-    /// A table of at most `max_flows` flows (at least 16).
+    /// A table of at most `max_flows` flows (at least 16). `home` is what is ours.
     #[must_use]
-    pub fn new(max_flows: usize) -> Self {
+    pub fn new(home: NetSet, max_flows: usize) -> Self {
         Self {
             hasher: FixedState::default(),
             index: HashTable::new(),
@@ -119,6 +121,7 @@ impl FlowTable {
             now: Timestamp::default(),
             waiting: VecDeque::new(),
             idle: Default::default(),
+            sight: Sight::new(home),
             shed: Shed::default(),
         }
     }
@@ -278,7 +281,7 @@ impl FlowTable {
             flags_out: 0,
             flags_in: 0,
             outcome: Outcome::Pending,
-            answer_visible: seen.answer_visible,
+            answer_visible: self.sight.answer_visible(seen.key.src, seen.key.dst),
             cut: false,
             closing: false,
             session: None,
@@ -308,6 +311,7 @@ impl FlowTable {
         if let Some(queue) = self.idle.first_mut() {
             queue.push_back(Due { at: seen.at.plus_micros(IDLE_MICROS[0]), slot, id });
         }
+        self.sight.packet(seen.key.src, seen.key.dst);
         self.count(slot, outward, seen, emit);
     }
 
@@ -316,6 +320,9 @@ impl FlowTable {
         let room = self.sessions < MAX_SESSIONS;
         let Some(flow) = self.slots.get_mut(slot as usize).and_then(Option::as_mut) else { return };
         let opening = flow.total == Counts::default();
+        if !outward && flow.total.packets_in == 0 && !opening {
+            self.sight.packet(seen.key.src, seen.key.dst);
+        }
         let before = (flow.outcome, flow.total.payload_out > 0, flow.total.payload_in > 0, flow.service);
         flow.add(outward, seen);
         let was_closing = flow.closing;

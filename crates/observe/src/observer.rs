@@ -6,7 +6,6 @@
 use crate::{
     flow_table::{FlowTable, Seen, Shed},
     fragment::Fragments,
-    sight::Sight,
 };
 use model::{Arp, ArpOperation, Event, EventKind, FlowKey, Mac, NetSet, Protocol, RecordRef, Timestamp};
 use parse::{
@@ -54,7 +53,6 @@ pub struct Observer {
     config: Config,
     flows: FlowTable,
     fragments: Fragments,
-    sight: Sight,
     counters: Counters,
 }
 
@@ -71,8 +69,8 @@ impl Observer {
     /// Sees nothing yet.
     #[must_use]
     pub fn new(config: Config) -> Self {
-        let flows = FlowTable::new(config.max_flows);
-        Self { config, flows, fragments: Fragments::new(), sight: Sight::new(), counters: Counters::default() }
+        let flows = FlowTable::new(config.home.clone(), config.max_flows);
+        Self { config, flows, fragments: Fragments::new(), counters: Counters::default() }
     }
 
     /// Takes one packet.
@@ -143,13 +141,24 @@ impl Observer {
             self.flow(frame, key, Above { length: tunnel.length, ..Above::default() }, emit);
             frame = Frame { src_mac: None, dst_mac: None, ..frame };
         }
-        let key = |src_port, dst_port| FlowKey { src: ip.src, dst: ip.dst, src_port, dst_port, protocol: Protocol(ip.protocol) };
+        let key = |src_port, dst_port| FlowKey {
+            src: ip.src,
+            dst: ip.dst,
+            src_port,
+            dst_port,
+            protocol: Protocol(ip.protocol),
+        };
         let above = Above { length: ip.length, ..Above::default() };
         let datagram = |id| (ip.src, ip.dst, id, ip.protocol);
         match ip.transport {
             Transport::Tcp(tcp) => {
-                let above =
-                    Above { flags: tcp.flags, seq: tcp.seq, payload: tcp.payload, payload_length: tcp.payload_length, ..above };
+                let above = Above {
+                    flags: tcp.flags,
+                    seq: tcp.seq,
+                    payload: tcp.payload,
+                    payload_length: tcp.payload_length,
+                    ..above
+                };
                 self.flow(frame, key(tcp.src_port, tcp.dst_port), above, emit);
             }
             Transport::Udp(udp) => {
@@ -169,7 +178,14 @@ impl Observer {
         }
     }
 
-    fn icmp(&mut self, frame: Frame, icmp: &Icmp, key: FlowKey, above: Above<'_>, emit: &mut impl FnMut(Event)) {
+    fn icmp(
+        &mut self,
+        frame: Frame,
+        icmp: &Icmp,
+        key: FlowKey,
+        above: Above<'_>,
+        emit: &mut impl FnMut(Event),
+    ) {
         if let Some(original) = icmp.original {
             let refused = FlowKey {
                 src: original.src,
@@ -187,10 +203,6 @@ impl Observer {
     }
 
     fn flow(&mut self, frame: Frame, key: FlowKey, above: Above<'_>, emit: &mut impl FnMut(Event)) {
-        let answer_visible = self.sight.answer_visible(&self.config.home, key.src, key.dst);
-        if is_unicast(key.dst) {
-            self.sight.packet(&self.config.home, key.src, key.dst);
-        }
         let seen = Seen {
             record: frame.record,
             at: frame.at,
@@ -203,7 +215,6 @@ impl Observer {
             payload: above.payload,
             payload_length: above.payload_length,
             is_reply: above.is_reply,
-            answer_visible,
         };
         self.flows.packet(&seen, emit);
     }
@@ -242,8 +253,4 @@ struct Above<'a> {
     payload: &'a [u8],
     payload_length: u32,
     is_reply: bool,
-}
-
-fn is_unicast(address: IpAddr) -> bool {
-    !address.is_multicast() && address != IpAddr::V4(std::net::Ipv4Addr::BROADCAST)
 }

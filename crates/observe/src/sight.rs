@@ -4,7 +4,10 @@
 
 use foldhash::fast::FixedState;
 use model::NetSet;
-use std::{hash::BuildHasher, net::IpAddr};
+use std::{
+    hash::BuildHasher,
+    net::{IpAddr, Ipv4Addr},
+};
 
 const SLOTS: usize = 1 << 16;
 const SENT: u8 = 1;
@@ -12,6 +15,7 @@ const RECEIVED: u8 = 2;
 
 /// Remembers, for recent hosts, whether packets from them and to them were seen.
 pub(crate) struct Sight {
+    home: NetSet,
     hasher: FixedState,
     ours: Box<[Slot]>,
     others: Box<[Slot]>,
@@ -24,25 +28,28 @@ struct Slot {
 }
 
 impl Sight {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(home: NetSet) -> Self {
         let empty = || vec![Slot::default(); SLOTS].into_boxed_slice();
-        Self { hasher: FixedState::default(), ours: empty(), others: empty() }
+        Self { home, hasher: FixedState::default(), ours: empty(), others: empty() }
     }
 
     /// A packet went from one to the other.
-    pub(crate) fn packet(&mut self, home: &NetSet, src: IpAddr, dst: IpAddr) {
-        self.mark(home, src, SENT);
-        self.mark(home, dst, RECEIVED);
+    pub(crate) fn packet(&mut self, src: IpAddr, dst: IpAddr) {
+        // What goes to many tells nothing about any of them.
+        if !dst.is_multicast() && dst != IpAddr::V4(Ipv4Addr::BROADCAST) {
+            self.mark(src, SENT);
+            self.mark(dst, RECEIVED);
+        }
     }
 
     /// Whether an answer from `dst` to `src` would have been seen: packets to `src` pass here, or packets from `dst` do.
-    pub(crate) fn answer_visible(&self, home: &NetSet, src: IpAddr, dst: IpAddr) -> bool {
-        self.seen(home, src) & RECEIVED != 0 || self.seen(home, dst) & SENT != 0
+    pub(crate) fn answer_visible(&self, src: IpAddr, dst: IpAddr) -> bool {
+        self.seen(src) & RECEIVED != 0 || self.seen(dst) & SENT != 0
     }
 
-    fn mark(&mut self, home: &NetSet, host: IpAddr, bit: u8) {
+    fn mark(&mut self, host: IpAddr, bit: u8) {
         let tag = self.tag(host);
-        let table = if home.contains(host) { &mut self.ours } else { &mut self.others };
+        let table = if self.home.contains(host) { &mut self.ours } else { &mut self.others };
         if let Some(slot) = table.get_mut(tag as usize % SLOTS) {
             if slot.tag != tag {
                 *slot = Slot { tag, seen: 0 };
@@ -51,9 +58,9 @@ impl Sight {
         }
     }
 
-    fn seen(&self, home: &NetSet, host: IpAddr) -> u8 {
+    fn seen(&self, host: IpAddr) -> u8 {
         let tag = self.tag(host);
-        let table = if home.contains(host) { &self.ours } else { &self.others };
+        let table = if self.home.contains(host) { &self.ours } else { &self.others };
         table.get(tag as usize % SLOTS).filter(|slot| slot.tag == tag).map_or(0, |slot| slot.seen)
     }
 

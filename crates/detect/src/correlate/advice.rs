@@ -5,10 +5,14 @@ use model::{Role, Tactic};
 
 pub(super) fn advice(story: &Gathered<'_>) -> Vec<String> {
     let mut advice = Vec::new();
-    let named = |role: Role| story.with(role).take(3).map(|asset| asset.address.to_string()).collect::<Vec<_>>().join(", ");
+    let named = |role: Role| {
+        story.with(role).take(3).map(|asset| asset.address.to_string()).collect::<Vec<_>>().join(", ")
+    };
     let infected = named(Role::Infected);
     if !infected.is_empty() {
-        advice.push(format!("Isolate {infected} from the network; a protected asset only after somebody decided so."));
+        advice.push(format!(
+            "Isolate {infected} from the network; a protected asset only after somebody decided so."
+        ));
         advice.push(format!("Restart {infected} with the network cut (many bots live in memory only), update its firmware and replace its password before it is connected again."));
     }
     let controllers = named(Role::Controller);
@@ -16,18 +20,26 @@ pub(super) fn advice(story: &Gathered<'_>) -> Vec<String> {
         advice.push(format!("Block {controllers} at the border and look for other devices that talk to it."));
     }
     if story.has_any(&["guessed-login", "factory-login"]) {
-        advice.push("Replace factory and guessed passwords on all devices of the kind, and switch telnet off.".into());
-    } else if story.is(Tactic::CredentialAccess) && story.has_any(&["password-guessing", "password-spraying", "honeypot-guessing"]) {
+        advice.push(
+            "Replace factory and guessed passwords on all devices of the kind, and switch telnet off.".into(),
+        );
+    } else if story.is(Tactic::CredentialAccess)
+        && story.has_any(&["password-guessing", "password-spraying", "honeypot-guessing"])
+    {
         advice.push("Make sure that the targets have passwords of their own and cannot be reached from outside where they need not be.".into());
     }
     if story.has_any(&["flood-incoming", "amplification"]) {
         advice.push("Ask the network provider to filter the flood upstream; blocking its apparent sources here helps nobody, they are forged or misused.".into());
     }
     if story.has("reflector") {
-        advice.push("Close the service to the outside or limit its rate: it is misused against others.".into());
+        advice
+            .push("Close the service to the outside or limit its rate: it is misused against others.".into());
     }
-    if story.has_any(&["flood-outgoing", "random-names", "http-flood"]) && story.has_any(&["flood-outgoing"]) {
-        advice.push("Limit what the device may send until it is cleaned, and tell the victim's provider.".into());
+    if story.has_any(&["flood-outgoing", "random-names", "http-flood"]) && story.has_any(&["flood-outgoing"])
+    {
+        advice.push(
+            "Limit what the device may send until it is cleaned, and tell the victim's provider.".into(),
+        );
     }
     if story.has("arp-spoofing") || story.has("rogue-dhcp") {
         advice.push("Find the device by its hardware address at the switch and unplug it; renew what was typed or sent meanwhile.".into());

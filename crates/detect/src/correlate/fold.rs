@@ -78,10 +78,18 @@ fn folded(class: &Class, cases: &[&Case]) -> View {
     supersedes.truncate(1_024);
     View {
         id: IncidentId::from_content(
-            ContentHasher::new().part("folded").part(&class.method).part(&target).part(first.micros().to_be_bytes()),
+            ContentHasher::new()
+                .part("folded")
+                .part(&class.method)
+                .part(&target)
+                .part(first.micros().to_be_bytes()),
         ),
         findings: cases.iter().flat_map(|case| case.findings.iter().copied()).collect(),
-        joined: vec![format!("{} sources did the same ({}) to the same target in vain", cases.len(), class.method)],
+        joined: vec![format!(
+            "{} sources did the same ({}) to the same target in vain",
+            cases.len(),
+            class.method
+        )],
         first,
         last,
         dirty: cases.iter().any(|case| case.dirty),
@@ -97,7 +105,8 @@ fn class(case: &Case, findings: &Findings, hosts: &Hosts) -> Option<Class> {
         finding.severity > Severity::Medium
             || finding.stage == Tactic::Impact
             || finding.parties.iter().any(|party| {
-                party.role == Role::Infected || (party.home && party.role == Role::Attacker && is_named(party, finding, hosts))
+                party.role == Role::Infected
+                    || (party.home && party.role == Role::Attacker && is_named(party, finding, hosts))
             })
     };
     if all.is_empty() || all.iter().any(grave) {
@@ -139,7 +148,8 @@ fn method(finding: &Finding) -> String {
 
 /// What of an incident is worth telling again when it changes.
 pub(super) fn fingerprint(incident: &Incident) -> u64 {
-    let assets: Vec<_> = incident.assets.iter().map(|asset| (asset.address, asset.role as u8, asset.proof as u8)).collect();
+    let assets: Vec<_> =
+        incident.assets.iter().map(|asset| (asset.address, asset.role as u8, asset.proof as u8)).collect();
     digest((
         incident.severity as u8,
         incident.confidence,

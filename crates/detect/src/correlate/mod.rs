@@ -27,6 +27,8 @@ use std::{collections::BTreeMap, net::IpAddr};
 const OVER_MICROS: i64 = 86_400_000_000;
 /// Stories that are over are let go after as long again.
 const GONE_MICROS: i64 = 2 * OVER_MICROS;
+/// How often evidence that joined no story is looked through.
+const SWEEP_MICROS: i64 = 600_000_000;
 const MAX_CASES: usize = 4_096;
 const MAX_WAITING: usize = 4_096;
 const MAX_REASONS: usize = 24;
@@ -71,6 +73,7 @@ pub(crate) struct Correlator {
     waiting_count: usize,
     /// Where somebody hid a command in a request: what follows there is its effect.
     injected: Bounded<IpAddr, (u32, Timestamp)>,
+    swept: Timestamp,
     /// What was told of each incident, to tell what changed.
     told: HashMap<IncidentId, u64, FixedState>,
 }
@@ -88,6 +91,7 @@ impl Correlator {
             waiting: HashMap::default(),
             waiting_count: 0,
             injected: Bounded::new(1 << 12),
+            swept: Timestamp::default(),
             told: HashMap::default(),
         }
     }
@@ -145,7 +149,14 @@ impl Correlator {
     }
 
     /// Puts a finding that can stand alone into its story.
-    fn place(&mut self, handle: Handle, finding: &Finding, links: &[Link], findings: &Findings, hosts: &Hosts) {
+    fn place(
+        &mut self,
+        handle: Handle,
+        finding: &Finding,
+        links: &[Link],
+        findings: &Findings,
+        hosts: &Hosts,
+    ) {
         let open = |link: &Link| {
             let number = *self.links.get(link)?;
             let case = self.cases.get(&number)?;
@@ -178,12 +189,23 @@ impl Correlator {
     }
 
     /// Adds a finding, with all that its links bring along.
-    fn attach(&mut self, number: u32, handle: Handle, finding: &Finding, links: &[Link], findings: &Findings, hosts: &Hosts) {
+    fn attach(
+        &mut self,
+        number: u32,
+        handle: Handle,
+        finding: &Finding,
+        links: &[Link],
+        findings: &Findings,
+        hosts: &Hosts,
+    ) {
         let mut number = number;
         for &link in links {
             let other = self.links.get(&link).copied().filter(|other| *other != number);
             if let Some(other) = other {
-                let recent = self.cases.get(&other).is_some_and(|case| finding.first.micros_since(case.last) <= OVER_MICROS);
+                let recent = self
+                    .cases
+                    .get(&other)
+                    .is_some_and(|case| finding.first.micros_since(case.last) <= OVER_MICROS);
                 if recent {
                     number = self.merge(number, other, link);
                 }
@@ -243,7 +265,9 @@ impl Correlator {
         for party in finding.parties.iter().filter(|party| party.home) {
             let device = Link::Device(party.address);
             let case = self.links.get(&device).copied().filter(|number| {
-                self.cases.get(number).is_some_and(|case| finding.first.micros_since(case.last) <= OVER_MICROS)
+                self.cases
+                    .get(number)
+                    .is_some_and(|case| finding.first.micros_since(case.last) <= OVER_MICROS)
             });
             if let Some(number) = case {
                 self.attach(number, handle, finding, &[device], findings, hosts);
@@ -311,6 +335,22 @@ impl Correlator {
                 findings.forget(handle);
             }
         }
+        if now.micros_since(self.swept) > SWEEP_MICROS {
+            self.swept = now;
+            let stale: Vec<Handle> = findings
+                .iter()
+                .filter(|(handle, finding)| {
+                    !self.of_finding.contains_key(handle) && now.micros_since(finding.last) > GONE_MICROS
+                })
+                .map(|(handle, _)| handle)
+                .collect();
+            stale.into_iter().for_each(|handle| findings.forget(handle));
+            self.waiting.retain(|_, handles| {
+                handles.retain(|&handle| findings.is_open(handle));
+                !handles.is_empty()
+            });
+            self.waiting_count = self.waiting.values().map(Vec::len).sum();
+        }
     }
 
     /// Incidents that are new or changed noticeably since the last call, worst first.
@@ -340,7 +380,8 @@ impl Correlator {
     /// All incidents, worst first.
     pub(crate) fn incidents(&self, findings: &Findings, hosts: &Hosts) -> Vec<Incident> {
         let views = fold::views(&self.cases, findings, hosts);
-        let mut all: Vec<Incident> = views.iter().map(|view| story::tell(view, findings, hosts, &self.sources)).collect();
+        let mut all: Vec<Incident> =
+            views.iter().map(|view| story::tell(view, findings, hosts, &self.sources)).collect();
         worst_first(&mut all);
         all
     }
@@ -369,7 +410,9 @@ impl Correlator {
 }
 
 fn worst_first(incidents: &mut [Incident]) {
-    incidents.sort_by(|a, b| (b.severity, b.confidence, a.first, &a.id).cmp(&(a.severity, a.confidence, b.first, &b.id)));
+    incidents.sort_by(|a, b| {
+        (b.severity, b.confidence, a.first, &a.id).cmp(&(a.severity, a.confidence, b.first, &b.id))
+    });
 }
 
 /// Whether a party may be named as one who acts: not for packets that anybody could have sent. A stranger whose probes
@@ -378,7 +421,8 @@ fn is_named(party: &Party, finding: &Finding, hosts: &Hosts) -> bool {
     if !matches!(party.role, Role::Infected | Role::Attacker) {
         return true;
     }
-    let answered = |other: &Party| other.address != party.address && hosts.pair(party.address, other.address).answered;
+    let answered =
+        |other: &Party| other.address != party.address && hosts.pair(party.address, other.address).answered;
     let uncontradicted = !party.home || party.mac.is_none();
     let probing = finding.stage == Tactic::Reconnaissance && uncontradicted;
     proof(party, hosts) != Proof::None || (probing && finding.parties.iter().any(answered))
@@ -404,7 +448,11 @@ fn links(finding: &Finding, hosts: &Hosts) -> Vec<Link> {
             (Role::Infected | Role::Attacker | Role::Controller, _) => Some(Link::Actor(party.address)),
             (Role::Victim, _) if finding.stage == Tactic::Impact => Some(Link::Victim(party.address)),
             // What was fetched onto a device belongs to whatever happened to the device.
-            (Role::Target, true) if finding.detector == "code-delivery" && finding.stage == Tactic::Execution => Some(Link::Device(party.address)),
+            (Role::Target, true)
+                if finding.detector == "code-delivery" && finding.stage == Tactic::Execution =>
+            {
+                Some(Link::Device(party.address))
+            }
             _ => None,
         };
         links.extend(link.filter(|link| !links.contains(link)));

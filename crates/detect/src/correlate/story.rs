@@ -2,7 +2,9 @@
 
 use super::{advice::advice, fold::View, is_named, proof};
 use crate::{findings::Findings, hosts::Hosts};
-use model::{Evidence, Finding, FlowScope, Incident, IncidentAsset, Proof, Role, Severity, Tactic, Technique};
+use model::{
+    Evidence, Finding, FlowScope, Incident, IncidentAsset, Proof, Role, Severity, Tactic, Technique,
+};
 use std::{collections::BTreeMap, net::IpAddr};
 
 /// Assets and pieces of evidence that are shown.
@@ -40,16 +42,15 @@ impl Gathered<'_> {
 
     /// The finding that says most.
     pub(super) fn worst(&self) -> Option<&Finding> {
-        self.findings
-            .iter()
-            .copied()
-            .filter(|finding| !finding.supporting)
-            .max_by(|a, b| (a.severity, a.confidence).cmp(&(b.severity, b.confidence)).then(b.first.cmp(&a.first)))
+        self.findings.iter().copied().filter(|finding| !finding.supporting).max_by(|a, b| {
+            (a.severity, a.confidence).cmp(&(b.severity, b.confidence)).then(b.first.cmp(&a.first))
+        })
     }
 }
 
 pub(super) fn tell(view: &View, findings: &Findings, hosts: &Hosts, sources: &[String]) -> Incident {
-    let mut gathered: Vec<&Finding> = view.findings.iter().filter_map(|&handle| findings.get(handle)).collect();
+    let mut gathered: Vec<&Finding> =
+        view.findings.iter().filter_map(|&handle| findings.get(handle)).collect();
     gathered.sort_by(|a, b| (a.first, a.detector, &a.id).cmp(&(b.first, b.detector, &b.id)));
     let (assets, unlisted) = assets(&gathered, hosts);
     let mut stages: Vec<Tactic> = gathered.iter().map(|finding| finding.stage).collect();
@@ -109,7 +110,8 @@ fn assets(findings: &[&Finding], hosts: &Hosts) -> (Vec<IncidentAsset>, u64) {
     let mut listed: Vec<(IncidentAsset, usize)> = by_address.into_values().collect();
     let runs_code = |address: IpAddr| {
         let received = |finding: &&&Finding| {
-            finding.stage == Tactic::Execution && finding.parties.iter().any(|party| party.address == address && party.role == Role::Target)
+            finding.stage == Tactic::Execution
+                && finding.parties.iter().any(|party| party.address == address && party.role == Role::Target)
         };
         findings.iter().any(|finding| received(&finding))
     };
@@ -128,9 +130,16 @@ fn severity(story: &Gathered<'_>) -> Severity {
     let worst = story.worst().map_or(Severity::Info, |finding| finding.severity);
     let infected = story.with(Role::Infected).next().is_some();
     let acting = infected || story.with(Role::Attacker).next().is_some();
-    let signs = [Tactic::InitialAccess, Tactic::CredentialAccess, Tactic::Execution, Tactic::CommandAndControl, Tactic::Impact];
+    let signs = [
+        Tactic::InitialAccess,
+        Tactic::CredentialAccess,
+        Tactic::Execution,
+        Tactic::CommandAndControl,
+        Tactic::Impact,
+    ];
     let shown = signs.into_iter().filter(|&stage| story.is(stage)).count();
-    let obeys = story.is(Tactic::CommandAndControl) && (story.is(Tactic::Impact) || story.is(Tactic::Execution));
+    let obeys =
+        story.is(Tactic::CommandAndControl) && (story.is(Tactic::Impact) || story.is(Tactic::Execution));
     if infected && worst >= Severity::High && (obeys || shown >= 3) {
         Severity::Critical
     } else if story.has_any(&["flood-outgoing", "scan-horizontal"]) && !acting {
@@ -224,9 +233,16 @@ fn title(story: &Gathered<'_>) -> String {
     }
     match worst.0 {
         "stubborn-retries" => {
-            format!("{} calls {} again and again in vain", of(infected.or(target)), controller.unwrap_or_else(|| "somebody".into()))
+            format!(
+                "{} calls {} again and again in vain",
+                of(infected.or(target)),
+                controller.unwrap_or_else(|| "somebody".into())
+            )
         }
-        "amplification" => format!("{} is flooded with answers it never asked for, through {reflectors} reflectors", of(victim)),
+        "amplification" => format!(
+            "{} is flooded with answers it never asked for, through {reflectors} reflectors",
+            of(victim)
+        ),
         "reflector" => format!("{} is used to flood {}", of(names(story.with(Role::Reflector))), of(victim)),
         "flood-incoming" => format!("{} is flooded ({})", of(victim), worst.1),
         "flood-outgoing" | "random-names" | "http-flood" => match attacker {
@@ -238,12 +254,19 @@ fn title(story: &Gathered<'_>) -> String {
         "dhcp-starvation" => "Somebody exhausts the addresses of the DHCP server".into(),
         detector => match attacker {
             Some(attacker) => format!("{attacker} {}{}", tries(detector, &worst.1), at(target)),
-            None => format!("Somebody whose address can be forged {}{}", tries(detector, &worst.1), at(target)),
+            None => {
+                format!("Somebody whose address can be forged {}{}", tries(detector, &worst.1), at(target))
+            }
         },
     }
 }
 
-fn title_infected(story: &Gathered<'_>, infected: &str, controller: Option<String>, victim: Option<String>) -> String {
+fn title_infected(
+    story: &Gathered<'_>,
+    infected: &str,
+    controller: Option<String>,
+    victim: Option<String>,
+) -> String {
     let taken = story.has_any(&["guessed-login", "factory-login"]);
     let many = story.with(Role::Infected).count() > 1;
     let mut deeds = Vec::new();
@@ -261,8 +284,13 @@ fn title_infected(story: &Gathered<'_>, infected: &str, controller: Option<Strin
     } else if story.is(Tactic::Reconnaissance) {
         deeds.push(format!("{} for others to attack", if many { "look" } else { "looks" }));
     }
-    let (last, rest) = deeds.split_last().map_or((String::new(), Vec::new()), |(last, rest)| (last.clone(), rest.to_vec()));
-    if rest.is_empty() { format!("{infected} {last}") } else { format!("{infected} {} and {last}", rest.join(", ")) }
+    let (last, rest) =
+        deeds.split_last().map_or((String::new(), Vec::new()), |(last, rest)| (last.clone(), rest.to_vec()));
+    if rest.is_empty() {
+        format!("{infected} {last}")
+    } else {
+        format!("{infected} {} and {last}", rest.join(", "))
+    }
 }
 
 /// What one does: "guesses telnet passwords".
@@ -273,7 +301,9 @@ fn tries(detector: &str, method: &str) -> String {
         "factory-login" => format!("got in by {method} with a factory password"),
         "code-delivery" => "sends code or commands that run it".into(),
         "scan-vertical" | "scan-vertical-slow" => "looks for open ports".into(),
-        "scan-horizontal" | "scan-horizontal-slow" => format!("looks for {}", method.strip_prefix("scan ").unwrap_or(method)),
+        "scan-horizontal" | "scan-horizontal-slow" => {
+            format!("looks for {}", method.strip_prefix("scan ").unwrap_or(method))
+        }
         "arp-sweep" => "looks for neighbours".into(),
         "stubborn-retries" => "is called again and again in vain".into(),
         "foreign-reputation" => "has a bad name and knocks".into(),
@@ -308,7 +338,10 @@ fn summary(story: &Gathered<'_>) -> String {
     let mut told: Vec<&Finding> = Vec::new();
     for finding in &story.findings {
         match told.iter_mut().find(|other| other.detector == finding.detector) {
-            Some(other) if (finding.severity, finding.confidence, finding.flows) > (other.severity, other.confidence, other.flows) => {
+            Some(other)
+                if (finding.severity, finding.confidence, finding.flows)
+                    > (other.severity, other.confidence, other.flows) =>
+            {
                 *other = finding;
             }
             Some(_) => {}
@@ -332,11 +365,18 @@ fn summary(story: &Gathered<'_>) -> String {
     if more > 0 {
         sentences.push(format!("There are {more} further findings of the same kinds."));
     }
-    for (role, word) in [(Role::Controller, "Controllers"), (Role::Infected, "Infected"), (Role::Victim, "Victims")] {
+    for (role, word) in
+        [(Role::Controller, "Controllers"), (Role::Infected, "Infected"), (Role::Victim, "Victims")]
+    {
         let all: Vec<String> = story.with(role).map(|asset| asset.address.to_string()).collect();
-        let untold = all.iter().any(|address| !sentences.iter().any(|sentence| sentence.contains(address.as_str())));
+        let untold =
+            all.iter().any(|address| !sentences.iter().any(|sentence| sentence.contains(address.as_str())));
         if untold {
-            let more = if all.len() > MAX_NAMED { format!(" and {} more", all.len() - MAX_NAMED) } else { String::new() };
+            let more = if all.len() > MAX_NAMED {
+                format!(" and {} more", all.len() - MAX_NAMED)
+            } else {
+                String::new()
+            };
             let listed: Vec<String> = all.into_iter().take(MAX_NAMED).collect();
             sentences.push(format!("{word}: {}{more}.", listed.join(", ")));
         }

@@ -73,10 +73,14 @@ impl Incoming {
             && flow.outcome == Outcome::Established
             && flow.phase == model::Phase::Changed
             && flow.delta.packets_in > 0;
-        if completed && let Some(flood) = self.services.get_mut(&Service { dst: flow.key.dst, method: Method::Syn }) {
+        if completed
+            && let Some(flood) = self.services.get_mut(&Service { dst: flow.key.dst, method: Method::Syn })
+        {
             flood.completed += 1;
         }
-        let Some((method, packets, dst)) = incoming(flow).filter(|(_, packets, _)| *packets > 0) else { return };
+        let Some((method, packets, dst)) = incoming(flow).filter(|(_, packets, _)| *packets > 0) else {
+            return;
+        };
         let src = if dst == flow.key.dst { flow.key.src } else { flow.key.dst };
         let hosts = context.hosts;
         // What one of ours does to others is told by its own name; nobody here is hurt by what goes elsewhere.
@@ -104,7 +108,9 @@ impl Incoming {
         let service = Service { dst, method };
         let flood = self.services.entry(service, fresh);
         let told = flood.finding.is_some();
-        if flow.last.micros_since(if told { flood.last } else { flood.first }) > if told { QUIET_MICROS } else { WINDOW_MICROS } {
+        if flow.last.micros_since(if told { flood.last } else { flood.first })
+            > if told { QUIET_MICROS } else { WINDOW_MICROS }
+        {
             *flood = fresh();
         }
         flood.last = flood.last.max(flow.last);
@@ -114,7 +120,7 @@ impl Incoming {
         flood.flows += u64::from(flow.phase.opens());
         flood.sources.insert(digest(src));
         flood.ports.insert(digest(port));
-        if let Some(handle) = flood.finding {
+        if let Some(handle) = flood.finding.filter(|&handle| context.findings.is_open(handle)) {
             let (last, peak, flows) = (flood.last, flood.peak, flood.flows);
             let why = flood.sentence(service);
             let ports = flood.ports.count();
@@ -135,7 +141,8 @@ impl Incoming {
 
 /// The method, its packets and who receives them. SYN-ACKs that nobody asked for arrive at the flow's originator.
 fn incoming(flow: &FlowUpdate) -> Option<(Method, u64, IpAddr)> {
-    let unasked = flow.key.protocol == Protocol::TCP && flow.total.packets_out == 0 && flow.flags_in & 0x12 == 0x12;
+    let unasked =
+        flow.key.protocol == Protocol::TCP && flow.total.packets_out == 0 && flow.flags_in & 0x12 == 0x12;
     if unasked {
         return Some((Method::SynAck, flow.delta.packets_in, flow.key.src));
     }
@@ -185,15 +192,22 @@ impl Flood {
         }
         let port = (self.ports.count() == 1).then_some(self.port);
         let one = |dst, src| scope(src, dst, port, Some(self.protocol), self.first, self.last);
-        let scope =
-            if service.method == Method::SynAck { one(None, Some(service.dst)) } else { one(Some(service.dst), None) };
+        let scope = if service.method == Method::SynAck {
+            one(None, Some(service.dst))
+        } else {
+            one(Some(service.dst), None)
+        };
         Draft {
             detector: "flood-incoming",
             anchor: format!("{} {}", service.dst, service.method.as_str()),
             severity: Severity::High,
             confidence: 85,
             stage: Tactic::Impact,
-            technique: Technique::new(if service.method == Method::SynAck { "T1498.002" } else { "T1498.001" }),
+            technique: Technique::new(if service.method == Method::SynAck {
+                "T1498.002"
+            } else {
+                "T1498.001"
+            }),
             method: service.method.as_str().to_owned(),
             first: self.first,
             last: self.last,

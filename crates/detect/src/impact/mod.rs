@@ -96,7 +96,9 @@ fn method(flow: &FlowUpdate) -> Option<(Method, u64)> {
         Protocol::TCP if flow.total.syns > 0 => (Method::Syn, flow.delta.syns),
         Protocol::TCP if flow.flags_in & 0x12 == 0x12 => return None,
         Protocol::TCP => (Method::Ack, at_least_one(out)),
-        Protocol::UDP if flow.total.packets_in * 20 < flow.total.packets_out.max(1) => (Method::Udp, at_least_one(out)),
+        Protocol::UDP if flow.total.packets_in * 20 < flow.total.packets_out.max(1) => {
+            (Method::Udp, at_least_one(out))
+        }
         Protocol::UDP => return None,
         Protocol::GRE if flow.total.packets_in == 0 => (Method::Gre, at_least_one(out)),
         protocol if protocol.is_icmp() => (Method::Icmp, out),

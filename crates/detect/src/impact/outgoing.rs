@@ -72,7 +72,9 @@ impl Outgoing {
 
     pub(super) fn is_flooding(&self, flow: &FlowUpdate) -> bool {
         let Some((pair, _)) = acting(flow) else { return false };
-        self.pairs.get(&pair).is_some_and(|flood| flood.finding.is_some() && flow.last.micros_since(flood.last) < QUIET_MICROS)
+        self.pairs
+            .get(&pair)
+            .is_some_and(|flood| flood.finding.is_some() && flow.last.micros_since(flood.last) < QUIET_MICROS)
     }
 
     pub(super) fn flow(&mut self, flow: &FlowUpdate, context: &mut Context<'_>) {
@@ -95,7 +97,9 @@ impl Outgoing {
         };
         let flood = self.pairs.entry(pair, fresh);
         let told = flood.finding.is_some();
-        if flow.last.micros_since(if told { flood.last } else { flood.first }) > if told { QUIET_MICROS } else { WINDOW_MICROS } {
+        if flow.last.micros_since(if told { flood.last } else { flood.first })
+            > if told { QUIET_MICROS } else { WINDOW_MICROS }
+        {
             let past = flood.past.max(flood.rate.peak());
             *flood = Flood { past, ..fresh() };
         }
@@ -114,7 +118,7 @@ impl Outgoing {
         flood.flows.insert(digest((key.src_port, key.dst_port)));
         flood.ports.insert(digest(key.dst_port));
         let peak = flood.rate.peak().max(steady);
-        if let Some(handle) = flood.finding {
+        if let Some(handle) = flood.finding.filter(|&handle| context.findings.is_open(handle)) {
             let (last, all, flows, ports) = (flood.last, flood.packets, flood.count, flood.ports.count());
             context.findings.extend(handle, last, |finding| {
                 finding.value = finding.value.max(peak as f64);
@@ -176,7 +180,14 @@ fn sentence(pair: Pair, packets: u64, peak: u64, seconds: f64) -> String {
     )
 }
 
-fn draft(pair: Pair, flood: &Flood, flow: &FlowUpdate, peak: u64, threshold: u64, context: &Context<'_>) -> Draft {
+fn draft(
+    pair: Pair,
+    flood: &Flood,
+    flow: &FlowUpdate,
+    peak: u64,
+    threshold: u64,
+    context: &Context<'_>,
+) -> Draft {
     let hosts = context.hosts;
     let outward = !hosts.is_home(pair.dst);
     let one_way = flow.visibility == Visibility::OneWay;
@@ -185,7 +196,8 @@ fn draft(pair: Pair, flood: &Flood, flow: &FlowUpdate, peak: u64, threshold: u64
     if one_way {
         why.push_str("; only one direction is visible here");
     }
-    let port = (flood.ports.count() == 1 && pair.method != Method::Icmp && pair.method != Method::Gre).then_some(flood.port);
+    let port = (flood.ports.count() == 1 && pair.method != Method::Icmp && pair.method != Method::Gre)
+        .then_some(flood.port);
     Draft {
         detector: "flood-outgoing",
         anchor: format!("{} {} {}", pair.src, pair.dst, pair.method.as_str()),
@@ -196,7 +208,10 @@ fn draft(pair: Pair, flood: &Flood, flow: &FlowUpdate, peak: u64, threshold: u64
         method: pair.method.as_str().to_owned(),
         first: flood.first,
         last: flood.last,
-        parties: vec![hosts.party(pair.src, if flow.key.src == pair.src { flow.src_mac } else { flow.dst_mac }, role), hosts.party(pair.dst, None, Role::Victim)],
+        parties: vec![
+            hosts.party(pair.src, if flow.key.src == pair.src { flow.src_mac } else { flow.dst_mac }, role),
+            hosts.party(pair.dst, None, Role::Victim),
+        ],
         why,
         value: peak as f64,
         threshold: threshold as f64,

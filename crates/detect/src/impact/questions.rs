@@ -29,7 +29,15 @@ struct Asking {
 
 impl Asking {
     fn new(at: Timestamp) -> Self {
-        Self { rate: Rate::default(), names: Distinct::default(), asked: 0, second_hand: 0, first: at, last: at, finding: None }
+        Self {
+            rate: Rate::default(),
+            names: Distinct::default(),
+            asked: 0,
+            second_hand: 0,
+            first: at,
+            last: at,
+            finding: None,
+        }
     }
 
     /// One more; whether the rate is a flood's.
@@ -94,7 +102,7 @@ impl Questions {
         asking.second_hand += u64::from(second_hand);
         // Questions for the same names are a client in trouble; a flood never asks twice.
         let random = asking.names.count() * 10 >= asking.asked * 8;
-        if let Some(handle) = asking.finding {
+        if let Some(handle) = asking.finding.filter(|&handle| context.findings.is_open(handle)) {
             let (asked, peak) = (asking.asked, asking.rate.peak());
             context.findings.extend(handle, at, |finding| {
                 finding.flows = asked;
@@ -157,7 +165,7 @@ impl Questions {
         let (key, at) = (request.key, context.at);
         let asking = self.pages.entry((key.src, key.dst), || Asking::new(at));
         let fast = asking.ask(at, request.path_digest, PAGES);
-        if let Some(handle) = asking.finding {
+        if let Some(handle) = asking.finding.filter(|&handle| context.findings.is_open(handle)) {
             let (asked, peak) = (asking.asked, asking.rate.peak());
             context.findings.extend(handle, at, |finding| {
                 finding.flows = asked;
@@ -170,7 +178,8 @@ impl Questions {
             return;
         }
         let hosts = context.hosts;
-        let role = if hosts.is_home(key.src) && !hosts.is_home(key.dst) { Role::Infected } else { Role::Attacker };
+        let role =
+            if hosts.is_home(key.src) && !hosts.is_home(key.dst) { Role::Infected } else { Role::Attacker };
         let mut client = hosts.party(key.src, None, role);
         client.proof = client.proof.max(model::Proof::Handshake);
         let peak = asking.rate.peak();
@@ -185,11 +194,21 @@ impl Questions {
             first: asking.first,
             last: at,
             parties: vec![client, hosts.party(key.dst, None, Role::Victim)],
-            why: format!("{} sent {} HTTP requests to {}, up to {peak} in one second", key.src, asking.asked, key.dst),
+            why: format!(
+                "{} sent {} HTTP requests to {}, up to {peak} in one second",
+                key.src, asking.asked, key.dst
+            ),
             value: peak as f64,
             threshold: PAGES.0 as f64,
             record: context.record,
-            scopes: vec![scope(Some(key.src), Some(key.dst), Some(key.dst_port), Some(key.protocol), asking.first, at)],
+            scopes: vec![scope(
+                Some(key.src),
+                Some(key.dst),
+                Some(key.dst_port),
+                Some(key.protocol),
+                asking.first,
+                at,
+            )],
             flows: asking.asked,
             supporting: false,
         });

@@ -109,8 +109,9 @@ impl Reflection {
             answers.listed.push(key.src);
         }
         let whole = answers.datagrams > 0 && answers.bytes / answers.datagrams >= MEAN_SIZE;
-        let enough = answers.servers.count() >= SERVERS && answers.datagrams >= DATAGRAMS && answers.bytes >= BYTES;
-        if let Some(handle) = answers.finding {
+        let enough =
+            answers.servers.count() >= SERVERS && answers.datagrams >= DATAGRAMS && answers.bytes >= BYTES;
+        if let Some(handle) = answers.finding.filter(|&handle| context.findings.is_open(handle)) {
             let (bytes, flows, last) = (answers.bytes, answers.flows, answers.last);
             let why = answers.sentence(victim);
             let party = newcomer.then(|| context.hosts.party(key.src, None, Role::Reflector));
@@ -155,10 +156,13 @@ impl Reflection {
         if questions.clients.insert(digest(key.src)) && questions.listed.len() < 16 {
             questions.listed.push(key.src);
         }
-        let much_for_little = questions.answered >= questions.asked * FACTOR && questions.asked <= questions.requests * REQUEST_SIZE;
-        if let Some(handle) = questions.finding {
+        let much_for_little = questions.answered >= questions.asked * FACTOR
+            && questions.asked <= questions.requests * REQUEST_SIZE;
+        if let Some(handle) = questions.finding.filter(|&handle| context.findings.is_open(handle)) {
             let answered = questions.answered;
-            context.findings.extend(handle, flow.last, |finding| finding.value = finding.value.max(answered as f64));
+            context
+                .findings
+                .extend(handle, flow.last, |finding| finding.value = finding.value.max(answered as f64));
         } else if questions.requests >= REQUESTS && questions.answered >= ANSWERED && much_for_little {
             questions.finding = context.findings.state(questions.draft(service, flow.last, context));
             self.reflectors.promote(&service);
@@ -212,7 +216,11 @@ impl Answers {
             value: self.bytes as f64,
             threshold: BYTES as f64,
             record: context.record,
-            scopes: self.listed.iter().map(|&server| of_reflector(server, victim.0, self.start, self.last)).collect(),
+            scopes: self
+                .listed
+                .iter()
+                .map(|&server| of_reflector(server, victim.0, self.start, self.last))
+                .collect(),
             flows: self.flows,
             supporting: false,
         }
@@ -245,7 +253,14 @@ impl Questions {
             value: self.answered as f64,
             threshold: ANSWERED as f64,
             record: context.record,
-            scopes: vec![scope(None, Some(service.0), Some(service.1), Some(Protocol::UDP), self.start, last)],
+            scopes: vec![scope(
+                None,
+                Some(service.0),
+                Some(service.1),
+                Some(Protocol::UDP),
+                self.start,
+                last,
+            )],
             flows: self.flows,
             supporting: false,
         }
