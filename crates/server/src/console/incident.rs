@@ -145,7 +145,7 @@ impl Known {
 }
 
 impl Known {
-    /// What stopped it, in a sentence: "cam-07 was isolated 0.6 s after the evidence before it." Empty where nothing did.
+    /// What stopped it, in a sentence: "cam-07 was isolated 0.6 s after flood-udp was found." Empty where nothing did.
     fn done(&self) -> String {
         let evidence = &self.record.incident.evidence;
         let mut sentences = Vec::new();
@@ -155,11 +155,13 @@ impl Known {
             if !held || matches!(latest.effect, Effect::WithoutEffect | Effect::Failed { .. }) {
                 continue;
             }
-            let before = evidence.iter().map(|evidence| evidence.at).filter(|at| *at <= first.at).max();
+            let before =
+                evidence.iter().filter(|evidence| evidence.at <= first.at).max_by_key(|evidence| evidence.at);
             let when = before.map_or_else(
                 || format!("at {} UTC", words::clock(first.at)),
-                |at| {
-                    format!("{} after the evidence that came before", words::span(first.at.micros_since(at)))
+                |found| {
+                    let after = words::span(first.at.micros_since(found.at));
+                    format!("{after} after {} was found", report::clipped(&found.detector, 60))
                 },
             );
             let verb = match command.command.action {

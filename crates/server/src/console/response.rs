@@ -88,7 +88,7 @@ impl CommandView {
         Self {
             id: command.id.to_string(),
             label: report::command_label(command, names),
-            why: command.why.clone(),
+            why: sentence(&command.why),
             inverse: command.inverse.clone(),
             keeps: keeps(command, names),
             hits: command
@@ -118,6 +118,15 @@ impl CommandView {
                 .collect(),
             latest: record.receipt().map(|receipt| ReceiptView::new(receipt, now)),
         }
+    }
+}
+
+/// A clause as a sentence.
+fn sentence(clause: &str) -> String {
+    let mut letters = clause.trim().trim_end_matches('.').chars();
+    match letters.next() {
+        Some(first) => first.to_uppercase().chain(letters).chain(['.']).collect(),
+        None => String::new(),
     }
 }
 
@@ -156,7 +165,7 @@ impl PlanView {
             id: plan.id.to_string(),
             status,
             explained,
-            because: plan.because.clone(),
+            because: sentence(&plan.because),
             made: view::ago(plan.made, now),
             waiting: plan.status == PlanStatus::Proposed && !plan.commands.is_empty(),
             label: report::plan_label(&plan.commands, names),
