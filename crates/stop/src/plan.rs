@@ -132,13 +132,14 @@ pub fn exempt(
     let names_or_time = |port: u16| matches!(port, 53 | 123);
     let dhcp = protocol == 17 && matches!(ports, (67 | 68, 67 | 68) | (546 | 547, 546 | 547));
     let neighbours = protocol == 58;
+    let served = matches!(protocol, 6 | 17) && (names_or_time(ports.0) || names_or_time(ports.1));
     match &command.action {
         Action::Isolate { keep } => {
-            let served = matches!(protocol, 6 | 17) && (names_or_time(ports.0) || names_or_time(ports.1));
             dhcp || neighbours || config.keep.contains(&peer) || (keep.contains(&peer) && served)
         }
         Action::Restrict { peers } => {
-            dhcp || neighbours || config.keep.contains(&peer) || peers.contains(&peer)
+            let named = config.resolvers.contains(&peer) || config.time_servers.contains(&peer);
+            dhcp || neighbours || config.keep.contains(&peer) || peers.contains(&peer) || (named && served)
         }
         Action::Block => false,
         Action::Limit { .. } => true,

@@ -9,12 +9,15 @@
 //! packets of addresses that are acted on, [`Responder::incident`] for changed incidents, [`Responder::order`] for
 //! what people ask, and [`Responder::tick`] about ten times a second.
 
+mod acting;
 mod choose;
 pub mod hand;
 mod journal;
 mod mirror;
 pub mod nft;
+mod orders;
 mod responder;
+mod sharing;
 mod state;
 mod upkeep;
 mod watch;

@@ -155,12 +155,22 @@ impl Drop for Host {
 
 /// How many of `sent` datagrams from one host arrive at a port of another.
 pub fn passes(from: &Host, to: &Host, v6: bool, port: u16, sent: usize) -> usize {
-    let receiver = to.socket(SocketAddr::new(to.address(v6), port));
+    let address = SocketAddr::new(to.address(v6), port);
+    arrive(from, &to.socket(address), address, sent)
+}
+
+/// How many datagrams arrive at the router itself.
+pub fn reach_router(from: &Host, port: u16, sent: usize) -> usize {
+    let address = SocketAddr::new("10.9.0.1".parse().unwrap(), port);
+    arrive(from, &UdpSocket::bind(address).unwrap(), address, sent)
+}
+
+fn arrive(from: &Host, receiver: &UdpSocket, to: SocketAddr, sent: usize) -> usize {
     receiver.set_read_timeout(Some(Duration::from_millis(120))).unwrap();
-    let sender = from.socket(SocketAddr::new(from.address(v6), 0));
+    let sender = from.socket(SocketAddr::new(from.address(to.is_ipv6()), 0));
     for _ in 0..sent {
         // Unreachable neighbours are told to the sender: that is a packet that did not pass.
-        let _ = sender.send_to(b"bastide", SocketAddr::new(to.address(v6), port));
+        let _ = sender.send_to(b"bastide", to);
     }
     let mut buffer = [0; 64];
     std::iter::from_fn(|| receiver.recv_from(&mut buffer).ok()).count()

@@ -39,6 +39,9 @@ pub(crate) enum Set {
     PeerMac6,
     Peer44,
     Peer66,
+    /// Bastide's own addresses: may be talked to, but for names and time, which have their rate.
+    Bastide4,
+    Bastide6,
     /// Remote addresses that nothing passes from or to; counts.
     Blocked4,
     Blocked6,
@@ -48,7 +51,7 @@ pub(crate) enum Set {
 }
 
 impl Set {
-    pub(crate) const ALL: [Self; 23] = [
+    pub(crate) const ALL: [Self; 25] = [
         Self::IsolatedMac,
         Self::Isolated4,
         Self::Isolated6,
@@ -68,6 +71,8 @@ impl Set {
         Self::PeerMac6,
         Self::Peer44,
         Self::Peer66,
+        Self::Bastide4,
+        Self::Bastide6,
         Self::Blocked4,
         Self::Blocked6,
         Self::Limited4,
@@ -95,6 +100,8 @@ impl Set {
             Self::PeerMac6 => "peer_m6",
             Self::Peer44 => "peer_44",
             Self::Peer66 => "peer_66",
+            Self::Bastide4 => "bastide_4",
+            Self::Bastide6 => "bastide_6",
             Self::Blocked4 => "blocked_4",
             Self::Blocked6 => "blocked_6",
             Self::Limited4 => "limited_4",
@@ -110,8 +117,12 @@ impl Set {
     pub(crate) const fn key(self) -> &'static str {
         match self {
             Self::IsolatedMac | Self::StoppedMac => "type ether_addr",
-            Self::Isolated4 | Self::Stopped4 | Self::Servers4 | Self::Blocked4 => "type ipv4_addr",
-            Self::Isolated6 | Self::Stopped6 | Self::Servers6 | Self::Blocked6 => "type ipv6_addr",
+            Self::Isolated4 | Self::Stopped4 | Self::Servers4 | Self::Bastide4 | Self::Blocked4 => {
+                "type ipv4_addr"
+            }
+            Self::Isolated6 | Self::Stopped6 | Self::Servers6 | Self::Bastide6 | Self::Blocked6 => {
+                "type ipv6_addr"
+            }
             Self::OwnMac4 | Self::AskMac4 | Self::PeerMac4 => "type ether_addr . ipv4_addr",
             Self::OwnMac6 | Self::AskMac6 | Self::PeerMac6 => "type ether_addr . ipv6_addr",
             Self::OwnTarget => "typeof @th,64,128",
@@ -197,17 +208,15 @@ pub(crate) fn elements(command: &Command, config: &ResponseConfig) -> BTreeSet<E
         (Target::Device { addresses, mac }, action) => {
             let mut device = Device { addresses, mac: *mac, found: &mut found };
             device.select();
-            let (servers, peers): (Vec<IpAddr>, Vec<IpAddr>) = match action {
-                Action::Isolate { keep } => {
-                    (keep.iter().copied().filter(|kept| !config.keep.contains(kept)).collect(), Vec::new())
-                }
-                Action::Restrict { peers } => {
-                    (config.resolvers.iter().chain(&config.time_servers).copied().collect(), peers.clone())
-                }
-                Action::Block | Action::Limit { .. } => (Vec::new(), Vec::new()),
+            let named = config.resolvers.iter().chain(&config.time_servers);
+            let (servers, peers): (Vec<IpAddr>, &[IpAddr]) = match action {
+                Action::Isolate { keep } => (keep.clone(), &[]),
+                Action::Restrict { peers } => (named.copied().collect(), peers),
+                Action::Block | Action::Limit { .. } => (Vec::new(), &[]),
             };
-            servers.into_iter().for_each(|server| device.may_ask(server));
-            peers.into_iter().chain(config.keep.iter().copied()).for_each(|peer| device.may_talk(peer));
+            servers.iter().chain(&config.keep).for_each(|&server| device.may_ask(server));
+            peers.iter().for_each(|&peer| device.may_talk(peer));
+            config.keep.iter().for_each(|&bastide| device.may_report(bastide));
         }
         (Target::Remote { address }, _) => {
             let set = if address.is_ipv4() { Set::Blocked4 } else { Set::Blocked6 };
@@ -265,7 +274,11 @@ impl Device<'_> {
             IpAddr::V4(_) => (Set::AskMac4, Set::Ask44, Set::Servers4),
             IpAddr::V6(_) => (Set::AskMac6, Set::Ask66, Set::Servers6),
         };
-        self.pairs(by_mac, by_address, server);
+        match self.mac {
+            // By one of both, for each element has the whole rate.
+            Some(mac) => _ = self.found.insert(Element::two(by_mac, Atom::Mac(mac), Atom::Ip(server))),
+            None => self.pairs(by_mac, by_address, server),
+        }
         self.found.insert(Element::one(servers, Atom::Ip(server)));
     }
 
@@ -275,6 +288,11 @@ impl Device<'_> {
             IpAddr::V6(_) => (Set::PeerMac6, Set::Peer66),
         };
         self.pairs(by_mac, by_address, peer);
+    }
+
+    fn may_report(&mut self, bastide: IpAddr) {
+        let set = if bastide.is_ipv4() { Set::Bastide4 } else { Set::Bastide6 };
+        self.found.insert(Element::one(set, Atom::Ip(bastide)));
     }
 
     fn pairs(&mut self, by_mac: Set, by_address: Set, other: IpAddr) {

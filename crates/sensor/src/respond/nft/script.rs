@@ -63,6 +63,7 @@ fn chains(family: Family) -> Vec<(&'static str, Option<&'static str>, Vec<&'stat
     }
     forward.extend(to);
     let mut all = vec![
+        ("stopped", None, STOPPED.to_vec()),
         ("from_isolated", None, from_isolated(family)),
         ("to_isolated", None, to_isolated(family)),
         ("limits", None, Vec::new()),
@@ -99,13 +100,17 @@ fn from_isolated(family: Family) -> Vec<&'static str> {
         "meta l4proto { tcp, udp } th dport { 53, 123 } ether saddr . ip6 daddr @ask_m6 return",
         "meta l4proto { tcp, udp } th dport { 53, 123 } ip saddr . ip daddr @ask_44 return",
         "meta l4proto { tcp, udp } th dport { 53, 123 } ip6 saddr . ip6 daddr @ask_66 return",
-        "ether saddr @stopped_m drop",
-        "ip saddr @stopped_4 drop",
-        "ip6 saddr @stopped_6 drop",
-        "drop",
+        "meta l4proto { tcp, udp } th dport { 53, 123 } goto stopped",
+        "ip daddr @bastide_4 return",
+        "ip6 daddr @bastide_6 return",
+        "goto stopped",
     ]);
     rules
 }
+
+/// The end of the way, which counts.
+const STOPPED: [&str; 4] =
+    ["ether saddr @stopped_m drop", "ip saddr @stopped_4 drop", "ip6 saddr @stopped_6 drop", "drop"];
 
 /// What still reaches a cut off device. Nothing here counts: a receipt is about what the device sent.
 fn to_isolated(family: Family) -> Vec<&'static str> {
@@ -119,6 +124,8 @@ fn to_isolated(family: Family) -> Vec<&'static str> {
         "udp sport 67 udp dport 68 return",
         "udp sport 547 udp dport 546 return",
         "icmpv6 type { nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert, mld-listener-query } return",
+        "ip saddr @bastide_4 return",
+        "ip6 saddr @bastide_6 return",
         "ip daddr . ip saddr @peer_44 return",
         "ip6 daddr . ip6 saddr @peer_66 return",
         "meta l4proto { tcp, udp } th sport { 53, 123 } ip saddr @servers_4 return",
