@@ -75,7 +75,7 @@ pub(crate) fn run(world: &World, device: usize, from: Ipv4Addr, order: &Order) -
 }
 
 fn packet(dice: &mut Dice, from: Ipv4Addr, to: Ipv4Addr, order: &Order) -> Vec<u8> {
-    let (source, id) = (dice.range(1_024, 65_535) as u16, dice.next() as u16);
+    let (source, id) = (dice.range(1_024, 65_535) as u16, dice.throw() as u16);
     let segment = |flags, ack| Segment {
         src: (from, source),
         dst: (to, 53),
@@ -88,7 +88,7 @@ fn packet(dice: &mut Dice, from: Ipv4Addr, to: Ipv4Addr, order: &Order) -> Vec<u
     match order.vector {
         Vector::Udp => datagram((from, source), (to, 53), id, &dice.bytes(64)),
         Vector::Syn => segment(flag::SYN, 0).packet(&[]),
-        Vector::Ack => segment(flag::ACK, dice.next() as u32).packet(&[]),
+        Vector::Ack => segment(flag::ACK, dice.throw() as u32).packet(&[]),
         Vector::Torture | Vector::TortureByResolver => {
             let name = format!("{}.{}", dice.word(12), order.domain);
             let recursion = order.vector == Vector::TortureByResolver;

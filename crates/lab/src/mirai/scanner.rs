@@ -78,7 +78,7 @@ impl Scan {
                     ack: 0,
                     flags: flag::SYN,
                     window,
-                    id: dice.next() as u16,
+                    id: dice.throw() as u16,
                 };
                 let _ = sender.send_to(&syn.packet(&[]), &SocketAddrV4::new(to, port).into());
             }

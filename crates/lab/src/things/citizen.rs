@@ -27,7 +27,7 @@ pub(crate) fn live(world: &World, number: usize) {
         let name = format!("{}.{zone}", dice.pick(&HOSTS));
         let at = clock::now();
         let found =
-            dns::resolve(plan.public.host(1), &name, dice.next() as u16, Duration::from_millis(2_500));
+            dns::resolve(plan.public.host(1), &name, dice.throw() as u16, Duration::from_millis(2_500));
         let took = found.map(|(_, took)| took);
         lock(&world.lookups).push(Lookup { at, took, provider: *provider });
         clock::pause(dice.range(60, 200));

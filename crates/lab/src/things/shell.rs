@@ -278,7 +278,7 @@ mod tests {
         check("echo -ne 'a;b'", "a;b");
         check("./nothing", "-sh: ./nothing: not found\r\n");
         check("", "");
-        check(";;;>>>''\\x", "");
+        check(";;;>>>''\\x", "-sh: >>>''\\x: not found\r\n");
     }
 
     #[test]
