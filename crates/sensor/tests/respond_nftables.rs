@@ -233,12 +233,16 @@ fn a_new_run_takes_over_what_an_old_one_left() {
         assert_eq!(nobody.unknown, [command.id.to_string()]);
         run("nft flush ruleset");
         let adopted = new.adopt(std::slice::from_ref(&command)).unwrap();
-        assert_eq!(adopted.missing, [command.id.clone()]);
+        assert_eq!(adopted.missing, std::slice::from_ref(&command.id));
         apply(&mut new, &command);
         assert_eq!(passes(&street.camera, &street.neighbour, false, 5000, 10), 0);
         run("nft flush chain bridge bastide from_isolated");
         let adopted = new.adopt(std::slice::from_ref(&command)).unwrap();
-        assert_eq!(adopted.missing, [command.id.clone()], "a table that somebody changed is made anew");
+        assert_eq!(
+            adopted.missing,
+            std::slice::from_ref(&command.id),
+            "a table that somebody changed is made anew"
+        );
         apply(&mut new, &command);
         assert_eq!(passes(&street.camera, &street.neighbour, false, 5000, 10), 0);
         assert_eq!(new.undo(&command, NOW).effect, Effect::Undone);

@@ -89,12 +89,12 @@ impl Directory {
                 self.by_address.remove(address);
             }
         }
-        if let Some(mac) = old.mac {
-            if let Some(ids) = self.by_mac.get_mut(&mac) {
-                ids.remove(&old.id);
-                if ids.is_empty() {
-                    self.by_mac.remove(&mac);
-                }
+        if let Some(mac) = old.mac
+            && let Some(ids) = self.by_mac.get_mut(&mac)
+        {
+            ids.remove(&old.id);
+            if ids.is_empty() {
+                self.by_mac.remove(&mac);
             }
         }
         if let Some(count) = self.by_kind.get_mut(&old.kind) {

@@ -192,11 +192,11 @@ impl Draft<'_> {
             let reason = "its address can be forged: no completed handshake, no bound hardware address";
             return self.withhold(named.address, reason.into());
         }
-        if let (Some(seen), Some(bound)) = (named.mac, asset.mac) {
-            if seen != bound {
-                let reason = format!("the attack came from {seen} and the address belongs to {bound}");
-                return self.withhold(named.address, reason);
-            }
+        if let (Some(seen), Some(bound)) = (named.mac, asset.mac)
+            && seen != bound
+        {
+            let reason = format!("the attack came from {seen} and the address belongs to {bound}");
+            return self.withhold(named.address, reason);
         }
         let addresses = own_addresses(asset, named.address, context);
         let action = if asset.criticality == Criticality::Protected {

@@ -243,11 +243,11 @@ impl Responder {
                 (String::from("seen since it was applied"), Act::Outcome { receipt: receipt.clone() })
             })
             .collect();
-        if !moved.is_empty() {
-            if let Some(_lock) = self.locked(now) {
-                self.write_all(now, "bastide", moved, false);
-                self.save(now, false);
-            }
+        if !moved.is_empty()
+            && let Some(_lock) = self.locked(now)
+        {
+            self.write_all(now, "bastide", moved, false);
+            self.save(now, false);
         }
         for (receipt, _) in changed {
             self.notify(Notice::Receipt(receipt));

@@ -106,10 +106,11 @@ impl Nftables {
         for family in Family::ALL {
             // A kernel without a family has no table of it either.
             let there = !matches!(nft.table(family.name(), TABLE), Ok(None));
-            if let Err(error) = nft.script(&script::remove(family)) {
-                if there && !is_unsupported(&error) {
-                    problem = Some(error);
-                }
+            if let Err(error) = nft.script(&script::remove(family))
+                && there
+                && !is_unsupported(&error)
+            {
+                problem = Some(error);
             }
         }
         problem.map_or(Ok(()), Err)
