@@ -12,6 +12,8 @@
 //!   of 1 400;
 //! - else, at its end, `Refused` where the server answered an attempt, however many passwords were tried;
 //! - else, at its end, `Tried` where the client went on beyond the key exchange, but no answer was seen.
+//!
+//! Held against OpenSSH 9.2 and Dropbear 2022.83 with keys, passwords, several ciphers, one short command and copies.
 
 use super::Conversation;
 use super::teller::{Attempt, Side, Teller};
@@ -160,7 +162,7 @@ impl Ssh {
             (Side::Server, Some(accept)) => {
                 self.answers = self.answers.saturating_add(1);
                 self.success = match self.success {
-                    Some(success) => success.followed_by(first),
+                    Some(success) => success.followed_by(turn),
                     None if first + 8 <= accept => Some(Success { size: first, last: 0, turns: 0 }),
                     None => None,
                 };
