@@ -6,8 +6,8 @@
 
 use crate::{bounded::Bounded, measure::Distinct, measure::digest};
 use model::{
-    ArpOperation, DhcpOperation, Event, EventKind, FlowUpdate, Mac, NetSet, Outcome, Party, Proof, Protocol,
-    Role, Timestamp, Visibility,
+    ArpOperation, DhcpOperation, Event, EventKind, FlowUpdate, Mac, NetSet, Outcome, Party, Phase, Proof,
+    Protocol, Role, Timestamp, Visibility,
 };
 use std::net::IpAddr;
 
@@ -41,6 +41,8 @@ pub(crate) struct Hosts {
     macs: Bounded<Mac, Distinct>,
     /// Hardware addresses that bring the world's conversations to the local network.
     routers: Bounded<Mac, ()>,
+    /// To which hardware addresses ours send what goes elsewhere, and how many of ours do.
+    next_hops: Bounded<Mac, Distinct>,
 }
 
 impl Hosts {
@@ -53,6 +55,7 @@ impl Hosts {
             resolved: Bounded::new(1 << 16),
             macs: Bounded::new(1 << 14),
             routers: Bounded::new(1 << 10),
+            next_hops: Bounded::new(1 << 10),
         }
     }
 
@@ -102,6 +105,18 @@ impl Hosts {
                 if self.home.contains(address) {
                     self.macs.promote(&mac);
                 }
+            }
+        }
+        if flow.phase == Phase::Opened
+            && self.home.contains(src)
+            && !self.home.contains(dst)
+            && !dst.is_multicast()
+            && let Some(mac) = flow.dst_mac.filter(|mac| !mac.is_group())
+        {
+            let senders = self.next_hops.entry(mac, Distinct::default);
+            // Two of ours agree on the way out; one alone could be wrong on purpose.
+            if senders.insert(digest(src)) && senders.count() == 2 {
+                self.routers.entry(mac, || ());
             }
         }
         if flow.total.packets_in == 0 {
