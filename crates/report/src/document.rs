@@ -84,6 +84,17 @@ impl Document {
         Some((first, last.max(first)))
     }
 
+    /// A file without its folders, where that still tells the inputs apart.
+    #[must_use]
+    pub fn short_file<'a>(&self, file: &'a str) -> &'a str {
+        fn last(path: &str) -> &str {
+            path.rsplit('/').next().filter(|name| !name.is_empty()).unwrap_or(path)
+        }
+        let short = last(file);
+        let alike = self.inputs.iter().filter(|input| last(&input.path) == short).count();
+        if alike == 1 { short } else { file }
+    }
+
     /// Whether anything was not read to its end.
     #[must_use]
     pub fn is_partial(&self) -> bool {

@@ -95,7 +95,12 @@ fn malicious(incident: &Incident) -> String {
 fn cross_border(incident: &Incident, context: &Context) -> String {
     let outside: Vec<&IncidentAsset> = incident.assets.iter().filter(|asset| !asset.home).collect();
     if outside.is_empty() {
-        return "Nothing outside our own networks was seen to take part.".into();
+        let harmed = incident.assets.iter().any(|asset| asset.role == Role::Victim);
+        return if harmed {
+            "Cannot be told: the senders' addresses could be forged, so that nobody outside is named.".into()
+        } else {
+            "No party outside our own networks is named in it.".into()
+        };
     }
     let harmed: Vec<&IncidentAsset> = outside
         .iter()
@@ -181,4 +186,75 @@ fn done(incident: &Incident, context: &Context) -> String {
         .map(|act| format!("{} UTC: {} by {} ({})", words::moment(act.at), act.what, act.who, act.effect))
         .collect();
     if acts.is_empty() { "Nothing by Bastide.".into() } else { acts.join("; ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::{ContentHasher, IncidentId, Proof};
+
+    fn incident(severity: Severity, assets: &[(&str, Role, bool)]) -> Incident {
+        let asset = |(address, role, home): &(&str, Role, bool)| IncidentAsset {
+            address: address.parse().unwrap(),
+            mac: None,
+            role: *role,
+            proof: Proof::None,
+            home: *home,
+        };
+        Incident {
+            id: IncidentId::from_content(ContentHasher::new()),
+            title: "t".into(),
+            severity,
+            confidence: 85,
+            stages: vec![Tactic::Impact],
+            techniques: Vec::new(),
+            first: Timestamp::from_secs(0),
+            last: Timestamp::from_secs(1),
+            assets: assets.iter().map(asset).collect(),
+            assets_omitted: 0,
+            findings: 1,
+            flows: 1,
+            summary: "s".into(),
+            joined: Vec::new(),
+            evidence: Vec::new(),
+            advice: Vec::new(),
+            supersedes: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn nothing_is_claimed_that_traffic_cannot_show() {
+        let check = |assets: &[(&str, Role, bool)], asked: &str, expected: &str| {
+            let draft = early_warning(
+                &incident(Severity::High, assets),
+                Timestamp::from_secs(0),
+                &Context::default(),
+            )
+            .unwrap();
+            let row = draft.rows.iter().find(|row| row.asked.contains(asked)).unwrap();
+            assert!(row.known.contains(expected), "{asked}: {}", row.known);
+        };
+        let ours = ("10.0.0.7", Role::Victim, true);
+        check(&[ours], "cross-border", "Cannot be told");
+        check(&[("10.0.0.7", Role::Infected, true)], "cross-border", "No party outside");
+        check(
+            &[ours, ("198.51.100.1", Role::Attacker, false)],
+            "cross-border",
+            "with addresses outside (198.51.100.1)",
+        );
+        check(
+            &[("10.0.0.7", Role::Infected, true), ("198.51.100.53", Role::Victim, false)],
+            "cross-border",
+            "others outside",
+        );
+        check(&[("10.0.0.7", Role::Infected, true)], "Significant", "a device of ours did harm to others");
+        check(&[ours], "due", "by 1970-01-02 00:00:00 UTC");
+        for row in ["Entity", "Contact", "Became aware", "services"] {
+            check(&[ours], row, "");
+        }
+        assert_eq!(
+            early_warning(&incident(Severity::Low, &[ours]), Timestamp::from_secs(0), &Context::default()),
+            None
+        );
+    }
 }

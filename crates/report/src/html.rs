@@ -196,7 +196,7 @@ impl Page {
             incidents: incidents
                 .iter()
                 .take(MOST_DETAILED)
-                .map(|incident| Told::new(incident, context, &gaps))
+                .map(|incident| Told::new(incident, document, context, &gaps))
                 .collect(),
             details_omitted: incidents.len().saturating_sub(MOST_DETAILED),
             warnings_omitted: drafts().count().saturating_sub(MOST_WARNINGS),
@@ -228,9 +228,13 @@ pub(crate) fn worst_first(incidents: &[Incident]) -> Vec<&Incident> {
 fn heading(document: &Document) -> String {
     match document.inputs.as_slice() {
         [] => "What was watched".into(),
-        [one] => one.path.clone(),
+        [one] => document.short_file(&one.path).to_owned(),
         [first, rest @ ..] => {
-            format!("{} and {}", first.path, words::counted(rest.len() as u64, "more input", "more inputs"))
+            format!(
+                "{} and {}",
+                document.short_file(&first.path),
+                words::counted(rest.len() as u64, "more input", "more inputs")
+            )
         }
     }
 }
@@ -329,7 +333,7 @@ impl Row {
 }
 
 impl Told {
-    fn new(incident: &Incident, context: &Context, gaps: &[Gap]) -> Self {
+    fn new(incident: &Incident, document: &Document, context: &Context, gaps: &[Gap]) -> Self {
         let left_out = incident.assets.len().saturating_sub(MOST_ROLES) as u64 + incident.assets_omitted;
         let evidence_left_out = incident.evidence.len().saturating_sub(MOST_EVIDENCE) as u64;
         let stages: Vec<String> =
@@ -354,7 +358,12 @@ impl Told {
             } else {
                 String::new()
             },
-            evidence: incident.evidence.iter().take(MOST_EVIDENCE).map(Line::new).collect(),
+            evidence: incident
+                .evidence
+                .iter()
+                .take(MOST_EVIDENCE)
+                .map(|evidence| Line::new(evidence, document))
+                .collect(),
             evidence_note: if evidence_left_out > 0 {
                 format!(
                     "The first {MOST_EVIDENCE} records are shown; {} more are in the JSON document.",
@@ -363,7 +372,7 @@ impl Told {
             } else {
                 String::new()
             },
-            joined: clip(&incident.joined.join("; ")),
+            joined: clip(&words::once(&incident.joined).join("; ")),
             acts: context
                 .acts
                 .iter()
@@ -395,13 +404,13 @@ impl Part {
             mac: asset.mac.map_or_else(|| "–".into(), |mac| mac.to_string()),
             side: words::side(asset),
             did: words::role_means(asset.role),
-            proof: words::proof_means(asset.proof),
+            proof: words::proof_means(asset),
         }
     }
 }
 
 impl Line {
-    fn new(evidence: &model::Evidence) -> Self {
+    fn new(evidence: &model::Evidence, document: &Document) -> Self {
         Self {
             at: words::moment(evidence.at),
             detector: crate::clipped(&evidence.detector, 80),
@@ -409,7 +418,7 @@ impl Line {
             why: clip(&evidence.why),
             value: words::figure(evidence.value),
             threshold: words::figure(evidence.threshold),
-            file: crate::clipped(&evidence.file, 200),
+            file: crate::clipped(document.short_file(&evidence.file), 200),
             record: evidence.record,
         }
     }

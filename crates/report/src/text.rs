@@ -24,7 +24,7 @@ const WIDEST: usize = 140;
 /// The report as text, `width` columns wide (40 to 140), with ANSI colours where asked.
 #[must_use]
 pub fn text(document: &Document, colour: bool, width: usize) -> String {
-    let mut page = Page { out: String::new(), colour, width: width.clamp(NARROWEST, WIDEST) };
+    let mut page = Page { document, out: String::new(), colour, width: width.clamp(NARROWEST, WIDEST) };
     page.head(document);
     let incidents = worst_first(&document.incidents);
     for incident in incidents.iter().take(MOST_DETAILED) {
@@ -35,7 +35,8 @@ pub fn text(document: &Document, colour: bool, width: usize) -> String {
     page.out
 }
 
-struct Page {
+struct Page<'d> {
+    document: &'d Document,
     out: String,
     colour: bool,
     width: usize,
@@ -51,7 +52,7 @@ enum Ink {
     Trouble,
 }
 
-impl Page {
+impl Page<'_> {
     fn head(&mut self, document: &Document) {
         let verdict = story::verdict(&document.incidents);
         self.wrapped(0, 0, Ink::Bold, &verdict);
@@ -124,7 +125,8 @@ impl Page {
     fn evidence(&mut self, incident: &Incident) {
         for (index, evidence) in incident.evidence.iter().take(MOST_EVIDENCE).enumerate() {
             let label = if index == 0 { "evidence" } else { "" };
-            self.field(label, &shown(evidence));
+            let line = shown(evidence, self.document.short_file(&evidence.file));
+            self.field(label, &line);
         }
         let more = incident.evidence.len().saturating_sub(MOST_EVIDENCE);
         if more > 0 {
@@ -253,7 +255,7 @@ fn party(asset: &IncidentAsset, widest: usize) -> String {
     format!("{:<10}  {:<widest$}  {}{mac}", asset.role, asset.address.to_string(), words::side(asset))
 }
 
-fn shown(evidence: &Evidence) -> String {
+fn shown(evidence: &Evidence, file: &str) -> String {
     format!(
         "{}  {}: {} [{} against {}; {}:{}]",
         words::clock(evidence.at),
@@ -261,7 +263,7 @@ fn shown(evidence: &Evidence) -> String {
         crate::clipped(&evidence.why, MOST_LETTERS),
         words::figure(evidence.value),
         words::figure(evidence.threshold),
-        crate::clipped(&evidence.file, 120),
+        crate::clipped(file, 120),
         evidence.record
     )
 }

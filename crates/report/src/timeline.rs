@@ -50,21 +50,25 @@ struct Mark {
 #[must_use]
 pub fn incident_timeline(name: &str, incident: &Incident, acts: &[Act], gaps: &[Gap]) -> String {
     let class = incident.severity.as_str();
-    let mut lanes: Vec<Lane> = incident
-        .stages
-        .iter()
-        .map(|stage| {
-            let marks: Vec<Mark> = incident
-                .evidence
-                .iter()
-                .filter(|evidence| evidence.stage == *stage)
-                .map(|evidence| Mark { at: evidence.at, label: evidence.detector.clone() })
-                .collect();
-            let bar = ends(marks.iter().map(|mark| mark.at));
-            let tip = words::stage_means(*stage).to_owned();
-            Lane { label: words::stage_title(*stage).to_owned(), tip, class, bar, marks }
-        })
-        .collect();
+    let whole = Lane {
+        label: "Seen".into(),
+        tip: "from the first to the last that was seen of it".into(),
+        class,
+        bar: Some((incident.first, incident.last)),
+        marks: Vec::new(),
+    };
+    let stages = incident.stages.iter().map(|stage| {
+        let marks: Vec<Mark> = incident
+            .evidence
+            .iter()
+            .filter(|evidence| evidence.stage == *stage)
+            .map(|evidence| Mark { at: evidence.at, label: evidence.detector.clone() })
+            .collect();
+        let bar = ends(marks.iter().map(|mark| mark.at));
+        let tip = words::stage_means(*stage).to_owned();
+        Lane { label: words::stage_title(*stage).to_owned(), tip, class, bar, marks }
+    });
+    let mut lanes: Vec<Lane> = std::iter::once(whole).chain(stages).collect();
     let done: Vec<Mark> = acts
         .iter()
         .filter(|act| act.incident.as_ref().is_none_or(|id| *id == incident.id))

@@ -180,12 +180,29 @@ pub const fn role_means(role: Role) -> &'static str {
 
 /// How sure it is that an address is its owner's.
 #[must_use]
-pub const fn proof_means(proof: Proof) -> &'static str {
-    match proof {
-        Proof::None => "could be forged",
-        Proof::Handshake => "completed a connection",
-        Proof::Hardware => "bound to its hardware address",
+pub const fn proof_means(asset: &IncidentAsset) -> &'static str {
+    match (asset.proof, asset.role) {
+        (Proof::None, Role::Victim | Role::Target) => "only sent to",
+        (Proof::None, _) => "could be forged",
+        (Proof::Handshake, _) => "completed a connection",
+        (Proof::Hardware, _) => "bound to its hardware address",
     }
+}
+
+/// Lines that say the same, once, with how often it was said.
+#[must_use]
+pub fn once(lines: &[String]) -> Vec<String> {
+    let mut told: Vec<(&str, u64)> = Vec::new();
+    for line in lines {
+        if let Some((_, times)) = told.iter_mut().find(|(known, _)| known == line) {
+            *times += 1;
+        } else if told.len() < 40 {
+            told.push((line, 1));
+        }
+    }
+    told.into_iter()
+        .map(|(line, times)| if times > 1 { format!("{line} (×{})", count(times)) } else { line.to_owned() })
+        .collect()
 }
 
 /// Ours, or from outside.
@@ -264,6 +281,13 @@ mod tests {
         ] {
             assert_eq!(span(micros), expected);
         }
+    }
+
+    #[test]
+    fn the_same_is_said_once() {
+        let lines = ["a", "b", "a", "a"].map(str::to_owned);
+        assert_eq!(once(&lines), ["a (×3)", "b"]);
+        assert_eq!(once(&[]), Vec::<String>::new());
     }
 
     #[test]

@@ -224,4 +224,10 @@ fn figures_about_the_whole_come_from_the_parts() {
     assert!(document.is_partial());
     assert_eq!(document.worst(), None);
     assert_eq!(sample::city().worst(), Some(model::Severity::Critical));
+    let named = |path: &str| Input { path: path.into(), ..Input::default() };
+    let document =
+        Document { inputs: vec![named("a/x.pcap"), named("b/x.pcap"), named("c/y.pcap")], ..document };
+    for (file, expected) in [("c/y.pcap", "y.pcap"), ("a/x.pcap", "a/x.pcap"), ("eth0", "eth0"), ("", "")] {
+        assert_eq!(document.short_file(file), expected);
+    }
 }

@@ -237,7 +237,7 @@ impl IncidentPage {
                 .map(|line| evidence(line, names))
                 .collect(),
             evidence_more: incident.evidence.len().saturating_sub(MOST_EVIDENCE),
-            joined: incident.joined.iter().take(20).cloned().collect(),
+            joined: words::once(&incident.joined),
             plans: known
                 .plans
                 .iter()
@@ -287,7 +287,7 @@ fn role(asset: &IncidentAsset, names: &Names) -> RoleRow {
         mac: asset.mac.map(|mac| view::code(&mac.to_string())).unwrap_or_default(),
         side: words::side(asset),
         did: words::role_means(asset.role),
-        proof: words::proof_means(asset.proof),
+        proof: words::proof_means(asset),
     }
 }
 
