@@ -237,8 +237,9 @@ pub(crate) fn sum_up(
     };
     let bots = |tally: &Tally| tally.attacks.clone().into_iter().filter(|(from, _)| infected.contains(from));
     let end = marks.end.unwrap_or(world.started);
-    let (lost, telemetry) =
-        telemetry(world, &infections.iter().map(|one| one.device).collect::<Vec<_>>(), end);
+    let not_innocent: Vec<usize> =
+        infections.iter().map(|one| one.device).chain(lock(&world.logins).keys().copied()).collect();
+    let (lost, telemetry) = telemetry(world, &not_innocent, end);
     let decoys = lock(&world.decoys).clone();
     Ok(Outcome {
         mode: task.mode,
@@ -304,11 +305,11 @@ fn accused(told: &[Told], plan: &Plan, guilty: &impl Fn(Ipv4Addr) -> bool) -> Ve
 }
 
 /// What innocent devices lost, and how much they sent. The last second and a half is left out: it may be on its way.
-fn telemetry(world: &World, infected: &[usize], end: Timestamp) -> (Vec<Lost>, u64) {
+fn telemetry(world: &World, not_innocent: &[usize], end: Timestamp) -> (Vec<Lost>, u64) {
     let all = lock(&world.telemetry);
     let mut lost = Vec::new();
     let mut total = 0;
-    for device in world.plan.devices.iter().filter(|device| !infected.contains(&device.number)) {
+    for device in world.plan.devices.iter().filter(|device| !not_innocent.contains(&device.number)) {
         let Some(telemetry) = all.get(device.number) else { continue };
         let due = telemetry.made.iter().filter(|at| end.seconds_since(**at) > 1.5).count();
         let missing = (1..=due as u32).filter(|number| !telemetry.arrived.contains_key(number)).count();
