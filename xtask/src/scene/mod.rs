@@ -7,7 +7,9 @@ mod device;
 mod floods;
 mod guessing;
 mod local;
+mod routine;
 mod scans;
+mod worms;
 
 use crate::{traffic::Form, truth::Truth, world::World};
 use anyhow::{Context as _, Result, bail};
@@ -35,8 +37,10 @@ pub fn all() -> impl Iterator<Item = &'static Scene> {
         floods::SCENES,
         amplification::SCENES,
         local::SCENES,
+        worms::SCENES,
         device::SCENES,
         city::SCENES,
+        routine::SCENES,
     ]
     .into_iter()
     .flatten()
