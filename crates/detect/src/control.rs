@@ -23,6 +23,7 @@ const BEACON_MIN_GAP: f64 = 5.0;
 /// Attempts in vain that are stubborn, and over how long.
 const RETRIES: u64 = 10;
 const RETRIES_SECONDS: f64 = 60.0;
+const RETRIES_UNNAMED: u64 = 100;
 /// Mirai's keep-alive: two zero bytes, again and again, after a hello that begins 00 00 00 01.
 const MIRAI_PINGS: u32 = 2;
 
@@ -155,7 +156,8 @@ impl Control {
         let at = context.at;
         if let Some(handle) = state.finding.filter(|&handle| context.findings.is_open(handle)) {
             let (attempts, failed) = (state.attempts, state.failed);
-            let stronger = sign as u8 > state.strength;
+            let stands_alone = sign == Sign::Retries && state.failed == RETRIES_UNNAMED;
+            let stronger = sign as u8 > state.strength || stands_alone;
             let draft = stronger.then(|| state.draft(channel, sign, context));
             state.strength = state.strength.max(sign as u8);
             context.findings.extend(handle, at, |finding| {
@@ -238,7 +240,8 @@ impl State {
                 "stubborn-retries",
                 Severity::Low,
                 45,
-                !names_seen,
+                // Where no names are seen at all, a destination that never answered speaks for itself only in time.
+                !names_seen && (self.completed > 0 || self.failed < RETRIES_UNNAMED),
                 "T1571",
                 format!("{src} tried {} times in vain within {lasted:.0} s to reach {whom}", self.failed),
                 self.failed as f64,

@@ -29,6 +29,8 @@ const VERTICAL: (u64, u64) = (15, 40);
 const ARP_SWEEP: u64 = 24;
 /// Mean payload of a datagram that probes; what is larger says something.
 const PROBE_SIZE: u64 = 128;
+/// How many more servers of a directory service a client may touch.
+const DIRECTORY: u64 = 10;
 /// A burst that nobody answered for this long need not wait for each answer's time to run out.
 const BURST_PATIENCE: f64 = 0.3;
 
@@ -130,7 +132,7 @@ impl Recon {
         }
         let contacts = contacts(flow);
         for contact in contacts.into_iter().flatten() {
-            if !is_directory(flow) {
+            if !is_chatter(flow, context.hosts) {
                 self.contact(Subject::Across(key.src, key.protocol, key.dst_port), contact, flow, context);
             }
             if !key.protocol.is_icmp() {
@@ -153,17 +155,25 @@ impl Recon {
             ),
             Subject::Along(..) => (digest(key.dst_port), VERTICAL),
         };
+        let enough = match subject {
+            Subject::Across(_, protocol, port) if is_directory(protocol, port) => {
+                (enough.0 * DIRECTORY, enough.1 * DIRECTORY)
+            }
+            _ => enough,
+        };
         // Who answered usefully before is no new destination.
         let known = matches!(subject, Subject::Across(..)) && context.hosts.pair(key.src, key.dst).fruitful;
         let table = if inside { &mut self.ours } else { &mut self.others };
-        if contact != Contact::Made && table.get(&subject).is_none() {
+        if contact == Contact::Fruitful && table.get(&subject).is_none() {
             return;
         }
         let at = context.at;
         let scan = table.entry(subject, Scan::default);
         let mut second = false;
         for (window, span) in [(&mut scan.fast, FAST_MICROS), (&mut scan.day, DAY_MICROS)] {
-            if contact == Contact::Made {
+            // That answers are visible can turn out after a flow began: its failure is its first word then.
+            let first_word = contact == Contact::Failed && !window.touched.contains(thing);
+            if contact == Contact::Made || first_word {
                 window.roll(at, span);
                 if !known || window.touched.contains(thing) {
                     let newcomer = window.touched.insert(thing);
@@ -172,7 +182,8 @@ impl Recon {
                         window.sample.push(key.dst);
                     }
                 }
-            } else if window.touched.contains(thing) {
+            }
+            if contact != Contact::Made && window.touched.contains(thing) {
                 match contact {
                     Contact::Fruitful => window.fruitful.insert(thing),
                     _ => window.failed.insert(thing),
@@ -282,12 +293,16 @@ fn is_probe(flow: &FlowUpdate) -> bool {
     }
 }
 
-/// Services whose clients touch many servers by design.
-const fn is_directory(flow: &FlowUpdate) -> bool {
-    matches!(
-        (flow.key.protocol, flow.key.dst_port),
-        (Protocol::UDP, 53 | 67 | 68 | 123 | 137 | 1900 | 3478 | 5353 | 5355)
-    ) || matches!(flow.key.protocol, Protocol::TCP if flow.key.dst_port == 53)
+/// What neighbours say to each other all day.
+fn is_chatter(flow: &FlowUpdate, hosts: &crate::hosts::Hosts) -> bool {
+    let local =
+        matches!((flow.key.protocol, flow.key.dst_port), (Protocol::UDP, 67 | 68 | 137 | 1900 | 5353 | 5355));
+    local && hosts.is_home(flow.key.dst)
+}
+
+/// Services whose clients touch many servers by design: names, time, meeting points.
+const fn is_directory(protocol: Protocol, port: u16) -> bool {
+    matches!((protocol, port), (Protocol::UDP, 53 | 123 | 3478) | (Protocol::TCP, 53))
 }
 
 fn is_broadcast(address: IpAddr) -> bool {

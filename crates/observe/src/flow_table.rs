@@ -177,6 +177,10 @@ impl FlowTable {
         emit: &mut impl FnMut(Event),
     ) -> bool {
         let Some((slot, outward)) = self.find(self.hash(key), key) else { return false };
+        if outward {
+            // Who refused is seen to speak to the originator.
+            self.sight.packet(key.dst, key.src);
+        }
         let Some(flow) = self.flow_mut(slot) else { return false };
         if outward && matches!(flow.outcome, Outcome::Pending | Outcome::Silent | Outcome::Unknown) {
             flow.outcome = Outcome::Refused;
@@ -361,7 +365,13 @@ impl FlowTable {
 
     /// The time for an answer, or for stragglers, is over.
     fn waited(&mut self, due: Due, emit: &mut impl FnMut(Event)) {
-        let Some(flow) = self.flow_mut(due.slot).filter(|flow| flow.id == due.id) else { return };
+        let Some(ends) = self.flow(due.slot).filter(|flow| flow.id == due.id).map(|flow| flow.key) else {
+            return;
+        };
+        // What was not known to pass here when the flow began can be known by now.
+        let visible = self.sight.answer_visible(ends.src, ends.dst);
+        let Some(flow) = self.flow_mut(due.slot) else { return };
+        flow.answer_visible |= visible;
         if flow.closing {
             // The wait for an answer was queued before the end; only the wait for stragglers ends the flow.
             if due.at.micros_since(flow.last) >= ANSWER_MICROS {
@@ -555,7 +565,9 @@ impl Flow {
     }
 
     const fn visibility(&self) -> Visibility {
-        let both = self.total.packets_in > 0 && self.total.packets_out > 0;
+        // A refusal by ICMP is an answer, too.
+        let both = (self.total.packets_in > 0 && self.total.packets_out > 0)
+            || matches!(self.outcome, Outcome::Refused);
         if !both && !self.answer_visible {
             Visibility::OneWay
         } else if self.cut {

@@ -245,8 +245,11 @@ fn title(story: &Gathered<'_>) -> String {
         ),
         "reflector" => format!("{} is used to flood {}", of(names(story.with(Role::Reflector))), of(victim)),
         "flood-incoming" => format!("{} is flooded ({})", of(victim), worst.1),
-        "flood-outgoing" | "random-names" | "http-flood" => match attacker {
+        "flood-outgoing" | "random-names" | "http-flood" | "connection-flood" => match attacker {
             Some(attacker) => format!("{attacker} floods {}", of(victim.or(target))),
+            None if worst.0 == "connection-flood" => {
+                format!("{} is flooded with connections", of(victim.or(target)))
+            }
             None => format!("{} is flooded from addresses that can be forged", of(victim.or(target))),
         },
         "arp-spoofing" => format!("{} stands between {} and its neighbours", of(attacker), of(victim)),

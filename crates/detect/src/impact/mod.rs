@@ -66,6 +66,7 @@ impl Impact {
         }
         self.outgoing.flow(flow, context);
         self.incoming.flow(flow, context);
+        self.questions.connection(flow, context);
         if flow.key.protocol == Protocol::UDP {
             self.reflection.flow(flow, context);
         }

@@ -8,13 +8,19 @@ use crate::{
     findings::{Draft, Handle, scope},
     measure::{Distinct, Rate, digest},
 };
-use model::{AppRequest, Dns, Protocol, Role, Service, Severity, Tactic, Technique, Timestamp};
-use std::net::IpAddr;
+use model::{
+    AppRequest, Dns, FlowUpdate, Outcome, Phase, Protocol, Role, Service, Severity, Tactic, Technique,
+    Timestamp,
+};
+use std::net::{IpAddr, Ipv4Addr};
 
 /// Questions for new names below one domain in one second and in ten.
 const NAMES: (u64, u64) = (50, 200);
 /// Requests to one server in one second and in ten.
 const PAGES: (u64, u64) = (100, 500);
+/// Completed connections from one host to one server, and from all to one of ours.
+const CONNECTIONS: (u64, u64) = (50, 400);
+const CONNECTIONS_FROM_ALL: (u64, u64) = (300, 2_000);
 const QUIET_MICROS: i64 = 60_000_000;
 
 struct Asking {
@@ -56,6 +62,7 @@ impl Asking {
 pub(super) struct Questions {
     domains: Bounded<(IpAddr, IpAddr, u64), Asking>,
     pages: Bounded<(IpAddr, IpAddr), Asking>,
+    connections: Bounded<(IpAddr, IpAddr), Asking>,
     resolvers: Bounded<IpAddr, ()>,
     /// Who first asked for a name, by the name's digest: whoever asks for it next elsewhere passes it on.
     asked_by: Box<[(u64, IpAddr)]>,
@@ -65,10 +72,11 @@ const NAMES_KEPT: usize = 1 << 13;
 
 impl Questions {
     pub(super) fn new() -> Self {
-        let nobody = (0, IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED));
+        let nobody = (0, IpAddr::V4(Ipv4Addr::UNSPECIFIED));
         Self {
             domains: Bounded::new(1 << 13),
             pages: Bounded::new(1 << 13),
+            connections: Bounded::new(1 << 14),
             resolvers: Bounded::new(1 << 10),
             asked_by: vec![nobody; NAMES_KEPT].into_boxed_slice(),
         }
@@ -158,6 +166,42 @@ impl Questions {
         self.domains.promote(&key);
     }
 
+    /// Connections that each were completed: too many of them are a flood as well, whatever is said in them.
+    pub(super) fn connection(&mut self, flow: &FlowUpdate, context: &mut Context<'_>) {
+        let said = flow.total.payload_out + flow.total.payload_in;
+        let completed = flow.outcome == Outcome::Established
+            && (flow.phase == Phase::Summary || (flow.phase == Phase::Changed && said == 0));
+        let (key, at, hosts) = (flow.key, context.at, context.hosts);
+        let across = hosts.is_home(key.src) != hosts.is_home(key.dst);
+        if key.protocol != Protocol::TCP || !completed || !across {
+            return;
+        }
+        let one = (key.src, key.dst);
+        let all = (IpAddr::V4(Ipv4Addr::UNSPECIFIED), key.dst);
+        for (pair, bar) in [(one, CONNECTIONS), (all, CONNECTIONS_FROM_ALL)] {
+            let asking = self.connections.entry(pair, || Asking::new(at));
+            let fast = asking.ask(at, digest(key.src), bar);
+            if let Some(handle) = asking.finding.filter(|&handle| context.findings.is_open(handle)) {
+                let (asked, peak) = (asking.asked, asking.rate.peak());
+                context.findings.extend(handle, at, |finding| {
+                    finding.flows = asked;
+                    finding.value = finding.value.max(peak as f64);
+                });
+                continue;
+            }
+            // Visitors come once or twice; who floods comes back and back. A page with its pictures is over sooner.
+            let sources = asking.names.count();
+            let lasting = asking.rate.sum() >= bar.1 && asking.rate.seconds_active() >= 4;
+            let crowd =
+                pair == all && (!hosts.is_home(key.dst) || sources < 20 || asking.asked < sources * 4);
+            if !fast || !lasting || crowd {
+                continue;
+            }
+            asking.finding = context.findings.state(connections(pair, asking, bar.0, flow, context));
+            self.connections.promote(&pair);
+        }
+    }
+
     pub(super) fn request(&mut self, request: &AppRequest, context: &mut Context<'_>) {
         if request.status.is_some() || request.service != Service::Http {
             return;
@@ -213,6 +257,50 @@ impl Questions {
             supporting: false,
         });
         self.pages.promote(&(key.src, key.dst));
+    }
+}
+
+fn connections(
+    pair: (IpAddr, IpAddr),
+    asking: &Asking,
+    bar: u64,
+    flow: &FlowUpdate,
+    context: &Context<'_>,
+) -> Draft {
+    let hosts = context.hosts;
+    let (src, dst) = pair;
+    let (peak, sources) = (asking.rate.peak(), asking.names.count());
+    let mut parties = vec![hosts.party(dst, None, Role::Victim)];
+    let from = if src.is_unspecified() {
+        format!("about {sources} addresses")
+    } else {
+        let role = if hosts.is_home(src) { Role::Infected } else { Role::Attacker };
+        parties.push(hosts.party(src, flow.src_mac, role));
+        src.to_string()
+    };
+    let source = (!src.is_unspecified()).then_some(src);
+    let port = flow.key.dst_port;
+    Draft {
+        detector: "connection-flood",
+        anchor: format!("{src} {dst}"),
+        severity: Severity::High,
+        confidence: 65,
+        stage: Tactic::Impact,
+        technique: Technique::new("T1499.002"),
+        method: "connections".into(),
+        first: asking.first,
+        last: asking.last,
+        parties,
+        why: format!(
+            "{from} opened {} connections to {dst} (port {port}), up to {peak} in one second",
+            asking.asked
+        ),
+        value: peak as f64,
+        threshold: bar as f64,
+        record: context.record,
+        scopes: vec![scope(source, Some(dst), Some(port), Some(Protocol::TCP), asking.first, asking.last)],
+        flows: asking.asked,
+        supporting: false,
     }
 }
 
