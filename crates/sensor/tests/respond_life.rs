@@ -536,6 +536,23 @@ fn incidents_that_merge_keep_what_people_said() {
 }
 
 #[test]
+fn what_a_device_is_may_become_known_after_the_incident() {
+    in_namespaces("what_a_device_is_may_become_known_after_the_incident", |street| {
+        let folder = tempfile::tempdir().unwrap();
+        let config = config(Mode::Auto);
+        let actuator: Box<dyn Actuator> = Box::new(Nftables::open(&config, "test").unwrap());
+        let mut responder = Responder::open(config, NetSet::private(), folder.path(), actuator, NOW).unwrap();
+        responder.incident(&incident(&[&street.camera]), NOW);
+        let notices = responder.tick(NOW);
+        assert!(plans(&notices)[0].withheld[0].reason.contains("nobody knows what it is"), "{notices:?}");
+        assert!(!cut(street));
+        responder.asset(&asset(&street.camera));
+        responder.tick(NOW.plus_secs(1));
+        assert!(cut(street));
+    });
+}
+
+#[test]
 fn a_damaged_journal_is_set_aside_in_the_open_and_a_torn_one_is_mended() {
     let folder = tempfile::tempdir().unwrap();
     let open = || {

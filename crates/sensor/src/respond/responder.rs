@@ -14,7 +14,7 @@ use model::{
 };
 use protect::{ConfigError, Licence, ResponseConfig};
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     io,
     net::IpAddr,
     path::{Path, PathBuf},
@@ -30,6 +30,9 @@ const MAX_TALKS: usize = 65_536;
 
 /// Incidents that are remembered beyond open plans.
 const MAX_INCIDENTS: usize = 1024;
+
+/// The latest incidents that are planned for again when an asset becomes better known.
+const MAX_REPLANNED: usize = 16;
 
 /// Notices that may wait.
 const MAX_NOTICES: usize = 4096;
@@ -98,6 +101,8 @@ pub struct Responder {
     pub(super) watch: Watch,
     pub(super) incidents: HashMap<IncidentId, Incident>,
     pub(super) order: VecDeque<IncidentId>,
+    /// Incidents whose assets became better known.
+    pub(super) replan: BTreeSet<IncidentId>,
     /// What was made of each incident last, so that an unchanged one costs no more than planning.
     pub(super) handled: HashMap<IncidentId, Handled>,
     /// Grows whenever the state changes in a way that may change decisions.
@@ -182,6 +187,7 @@ impl Responder {
             incidents: HashMap::new(),
             order: VecDeque::new(),
             handled: HashMap::new(),
+            replan: BTreeSet::new(),
             generation: 0,
             was_stopped: dir.is_stopped(),
             notices: VecDeque::new(),
@@ -196,7 +202,24 @@ impl Responder {
 
     /// An asset is new or changed.
     pub fn asset(&mut self, asset: &Asset) {
+        let known = asset.addresses.iter().find_map(|&address| self.directory.at(address));
+        let same = known.is_some_and(|known| {
+            let view = |asset: &'_ Asset| {
+                (asset.kind.clone(), asset.criticality, asset.mac, asset.functions.clone())
+            };
+            view(known) == view(asset) && known.addresses.len() == asset.addresses.len()
+        });
         self.directory.insert(asset.clone());
+        if !same {
+            // What it is may decide a plan that was made before that was known.
+            let named = |id: &&IncidentId| {
+                self.incidents.get(*id).is_some_and(|incident| {
+                    incident.assets.iter().any(|named| asset.addresses.contains(&named.address))
+                })
+            };
+            let concerned = self.order.iter().rev().take(MAX_REPLANNED).filter(named).cloned();
+            self.replan.extend(concerned);
+        }
     }
 
     /// A flow began, changed, went on or ended.

@@ -39,6 +39,11 @@ impl Responder {
                 drop(self.locked(now));
             }
         }
+        for id in std::mem::take(&mut self.replan) {
+            if let Some(incident) = self.incidents.get(&id).cloned() {
+                self.incident(&incident, now);
+            }
+        }
         self.expire(now);
         if due(&mut self.clocks.receipts, 1_000_000, now) && !self.state.in_force.is_empty() {
             self.refresh_receipts(now);
