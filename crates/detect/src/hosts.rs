@@ -131,14 +131,9 @@ impl Hosts {
                 }
             }
         }
-        let mut answered_at = None;
         let pair = self.pairs.entry((src, dst), Pair::default);
         let news = !pair.answered;
         pair.answered = true;
-        // Somebody sent an answer to the address at this hardware address: the network agrees on who holds it.
-        if news || flow.outcome == Outcome::Established && flow.phase.closes() {
-            answered_at = flow.src_mac;
-        }
         if flow.outcome == Outcome::Established
             && flow.total.payload_out > 0
             && flow.total.payload_in > 0
@@ -149,9 +144,6 @@ impl Hosts {
         }
         if news && flow.total.packets_out > 0 {
             self.pairs.entry((dst, src), Pair::default).answered = true;
-        }
-        if let Some(mac) = answered_at.filter(|_| flow.total.packets_out > 0) {
-            self.bind(src, mac, flow.last);
         }
         let seen_both = flow.outcome == Outcome::Established && flow.visibility != Visibility::OneWay;
         if flow.key.protocol == Protocol::TCP && seen_both {

@@ -33,6 +33,8 @@ const PROBE_SIZE: u64 = 128;
 const DIRECTORY: u64 = 10;
 /// A burst that nobody answered for this long need not wait for each answer's time to run out.
 const BURST_PATIENCE: f64 = 0.3;
+/// A poll asks for several services at once: what answers shows within this time.
+const POLL_PATIENCE: f64 = 1.0;
 
 /// Contacts of one kind within one window.
 #[derive(Default)]
@@ -61,6 +63,11 @@ impl Window {
         let known =
             self.sample.iter().filter(|&&host| hosts.is_home(host) && hosts.pair(src, host).fruitful).count();
         known * 2 >= self.sample.len().max(1)
+    }
+
+    /// Whether answers had the time to come.
+    fn is_ripe(&self, at: Timestamp, seconds: f64) -> bool {
+        self.start.is_some_and(|start| at.seconds_since(start) >= seconds)
     }
 
     /// Enough contacts, mostly fruitless, and known to be so.
@@ -199,8 +206,10 @@ impl Recon {
                 scan.stated_at = at;
             }
         } else {
+            let neighbours =
+                matches!(subject, Subject::Across(..)) && inside && context.hosts.is_home(key.dst);
             let polls = |window: &Window| {
-                matches!(subject, Subject::Across(..)) && inside && window.is_poll(key.src, context.hosts)
+                neighbours && (!window.is_ripe(at, POLL_PATIENCE) || window.is_poll(key.src, context.hosts))
             };
             let fast = scan.fast.is_scan(at, enough.0) && !polls(&scan.fast);
             if !fast && (!scan.day.is_scan(at, enough.1) || polls(&scan.day)) {
@@ -398,10 +407,7 @@ fn draft(
             scope(Some(src), Some(dst), None, Some(protocol), first, place.at),
         ),
     };
-    let severity = match (inside, sideways) {
-        (true, _) => Severity::High,
-        (false, _) => Severity::Medium,
-    };
+    let severity = if inside && !sideways { Severity::High } else { Severity::Medium };
     Draft {
         detector,
         anchor,

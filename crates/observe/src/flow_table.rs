@@ -483,8 +483,7 @@ impl Flow {
             self.total.payload_in += payload;
             self.flags_in |= seen.flags;
             self.dst_mac = seen.src_mac.or(self.dst_mac);
-            // Where answers are sent is what the network believes; a forger's own address does not survive one.
-            self.src_mac = seen.dst_mac.or(self.src_mac);
+            self.src_mac = self.src_mac.or(seen.dst_mac);
         }
     }
 
