@@ -132,10 +132,14 @@ impl Timeline {
     fn draw(self) -> String {
         let mut pen = Pen::new(WIDTH);
         let bottom = TOP + self.lanes.len() as f64 * LANE;
-        self.gaps(&mut pen, bottom);
         self.axis(&mut pen, bottom);
         for (index, lane) in self.lanes.iter().enumerate() {
             self.lane(&mut pen, TOP + index as f64 * LANE, lane);
+        }
+        // Over the bars, so that nothing goes on where nobody looked; under the marks.
+        self.gaps(&mut pen, bottom);
+        for (index, lane) in self.lanes.iter().enumerate() {
+            self.marks(&mut pen, TOP + index as f64 * LANE, lane);
         }
         let description = format!(
             "{}. {}. The table beside this drawing has the same.",
@@ -227,9 +231,12 @@ impl Timeline {
                 Some(&lane.tip),
             );
         }
+    }
+
+    fn marks(&self, pen: &mut Pen, top: f64, lane: &Lane) {
         let mut free = self.gutter;
         for cluster in self.clusters(&lane.marks) {
-            free = self.mark(pen, middle, lane.class, &cluster, free);
+            free = self.mark(pen, top + LANE / 2.0, lane.class, &cluster, free);
         }
     }
 

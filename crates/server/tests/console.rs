@@ -288,6 +288,8 @@ async fn a_plan_shows_whom_it_hits_and_is_decided_by_forms() {
     assert!(
         matches!(given.lock().unwrap().last(), Some(Order::Approve { who, .. }) if who == "administrator")
     );
+    let waiting = browser.get(&path).await.text;
+    assert!(waiting.contains("It was approved by administrator; the sensor has not answered yet."));
     city::night(&state, PlanStatus::Active).await;
     let page = browser.get(&path).await.text;
     for said in

@@ -242,6 +242,7 @@ impl IncidentPage {
                 .plans
                 .iter()
                 .map(|(plan, commands)| PlanView::new(plan, commands, names, now))
+                .map(|plan| ordered(plan, &journal))
                 .collect(),
             plans_more: known.plans_more,
             has_sensor: state.has_sensor(),
@@ -252,6 +253,18 @@ impl IncidentPage {
             frame,
         }
     }
+}
+
+/// A plan that a person has decided on and that still waits: the order is on its way.
+fn ordered(mut plan: PlanView, journal: &[Entry]) -> PlanView {
+    let decided =
+        |entry: &&Entry| entry.about == plan.id && matches!(entry.what.as_str(), "approved" | "refused");
+    if plan.waiting
+        && let Some(entry) = journal.iter().find(decided)
+    {
+        plan.ordered = format!("It was {} by {}; the sensor has not answered yet.", entry.what, entry.who);
+    }
+    plan
 }
 
 fn facts(record: &IncidentRecord, now: Timestamp) -> Vec<(&'static str, Markup)> {

@@ -21,6 +21,8 @@ pub(super) struct PlanView {
     pub(super) made: Markup,
     /// It waits for a person.
     pub(super) waiting: bool,
+    /// What a person has decided and the sensor has not answered yet.
+    pub(super) ordered: String,
     pub(super) label: String,
     /// It hits something that the city depends on: ask once more.
     pub(super) grave: String,
@@ -168,6 +170,7 @@ impl PlanView {
             because: sentence(&plan.because),
             made: view::ago(plan.made, now),
             waiting: plan.status == PlanStatus::Proposed && !plan.commands.is_empty(),
+            ordered: String::new(),
             label: report::plan_label(&plan.commands, names),
             grave: grave(plan),
             commands: commands.iter().map(|command| CommandView::new(command, names, now)).collect(),
