@@ -7,7 +7,8 @@ use parse::capture::{Decoder, Step};
 
 fuzz_target!(|bytes: &[u8]| {
     let Some(mut decoder) = Decoder::recognise(bytes) else { return };
-    let mut observer = observe::Observer::new(observe::Config { max_flows: 64, ..observe::Config::default() });
+    let mut observer =
+        observe::Observer::new(observe::Config { max_flows: 64, ..observe::Config::default() });
     let mut engine = detect::Engine::new(detect::Config::default(), vec!["fuzz".to_owned()]);
     let mut rest = bytes;
     for record in 1.. {
@@ -16,7 +17,9 @@ fuzz_target!(|bytes: &[u8]| {
                 assert!(consumed > 0, "a packet of no bytes");
                 let at = Timestamp::from_micros(packet.micros);
                 let place = RecordRef { input: 0, record };
-                observer.packet(place, at, packet.link, packet.wire_length, packet.data, &mut |event| engine.event(&event));
+                observer.packet(place, at, packet.link, packet.wire_length, packet.data, &mut |event| {
+                    engine.event(&event)
+                });
                 engine.advance(at);
                 rest = rest.get(consumed..).unwrap_or_default();
             }

@@ -32,11 +32,20 @@ const ARROWS: &[(&str, &[&str])] = &[
     // what runs
     ("analyze", &["model", "observe", "identify", "protect", "detect", "stop", "report"]),
     ("sensor", &["model", "observe", "identify", "protect", "detect", "stop", "report", "capture", "wire"]),
-    ("gateway", &["model", "parse", "observe", "identify", "protect", "detect", "stop", "report", "policy", "wire"]),
+    (
+        "gateway",
+        &["model", "parse", "observe", "identify", "protect", "detect", "stop", "report", "policy", "wire"],
+    ),
     ("agent", &["model", "identify", "wire"]),
-    ("server", &["model", "observe", "identify", "protect", "detect", "stop", "report", "policy", "store", "wire"]),
+    (
+        "server",
+        &["model", "observe", "identify", "protect", "detect", "stop", "report", "policy", "store", "wire"],
+    ),
     ("lab", &["model"]),
-    ("bastide", &["model", "analyze", "sensor", "gateway", "server", "lab", "report", "ledger", "store", "wire"]),
+    (
+        "bastide",
+        &["model", "analyze", "sensor", "gateway", "server", "lab", "report", "ledger", "store", "wire"],
+    ),
     // not part of the house: what the project does with itself
     ("xtask", &["model"]),
 ];
@@ -131,16 +140,27 @@ fn a_heavy_dependency_stays_behind_its_crate() {
 #[test]
 fn the_pure_crates_have_no_clock_and_no_io() {
     // The words of the standard library by which a crate touches the world. Tests inside the files are cut off.
-    let words = ["SystemTime::now", "Instant::now", "std::fs::", "std::net::TcpStream", "UdpSocket", "std::process::Command", "std::env::var"];
+    let words = [
+        "SystemTime::now",
+        "Instant::now",
+        "std::fs::",
+        "std::net::TcpStream",
+        "UdpSocket",
+        "std::process::Command",
+        "std::env::var",
+    ];
     let mut faults = Vec::new();
     for name in ["model", "parse", "observe", "identify", "protect", "detect", "stop", "report"] {
-        let mut folders = vec![std::path::PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).join(name).join("src")];
+        let mut folders =
+            vec![std::path::PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).join(name).join("src")];
         while let Some(folder) = folders.pop() {
             for entry in std::fs::read_dir(&folder).unwrap().map(Result::unwrap) {
                 let path = entry.path();
                 if path.is_dir() {
                     folders.push(path);
-                } else if path.extension().is_some_and(|extension| extension == "rs") && !path.ends_with("tests.rs") {
+                } else if path.extension().is_some_and(|extension| extension == "rs")
+                    && !path.ends_with("tests.rs")
+                {
                     let text = std::fs::read_to_string(&path).unwrap();
                     let code = text.split("#[cfg(test)]").next().unwrap_or_default();
                     for (number, line) in code.lines().enumerate() {
