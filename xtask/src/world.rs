@@ -130,7 +130,11 @@ impl World {
                 IpAddr::V4((self.network | self.places.between(2, u64::from(!self.mask) - 2) as u32).into());
             if self.taken.insert(ip) {
                 self.home_hosts += 1;
-                return Host { mac: mac(&mut self.places), ip, ttl: 64 };
+                let device = Host { mac: mac(&mut self.places), ip, ttl: 64 };
+                // Nothing leaves a device before it knows where its gateway is.
+                let (gateway, wait) = (self.gateway, self.secs(0.0, 5.0));
+                self.arp(self.start + wait, &device, &gateway);
+                return device;
             }
         }
     }

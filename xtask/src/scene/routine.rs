@@ -80,9 +80,22 @@ fn failover(world: &mut World) {
     for device in &devices {
         world.everyday(device, from, until);
     }
-    let mut active = Host { mac: standby.mac, ..gateway };
-    for time in [35, 80] {
-        let at = from + time * MINUTE;
+    // While the standby is active, all that the gateway did wears the standby's hardware address.
+    let (leaves, returns) = (from + 35 * MINUTE, from + 80 * MINUTE);
+    world.tape.edit(|at, frame| {
+        if (leaves..returns).contains(&at) {
+            for place in [0, 6, 22, 32] {
+                let inside_arp = frame.get(12..14) == Some(&[8, 6]);
+                if let Some(mac) = frame.get_mut(place..place + 6)
+                    && (place < 12 || inside_arp)
+                    && mac == gateway.mac
+                {
+                    mac.copy_from_slice(&standby.mac);
+                }
+            }
+        }
+    });
+    for (at, active) in [(leaves, Host { mac: standby.mac, ..gateway }), (returns, gateway)] {
         // "I am the gateway now", told to everybody a few times, then answered for.
         for step in 0..3 {
             let me = (active.mac, active.v4());
@@ -92,7 +105,6 @@ fn failover(world: &mut World) {
             let wait = world.secs(5.0, 120.0);
             world.arp(at + wait, device, &active);
         }
-        active = gateway;
     }
     benign(world, &devices);
     world.truth.innocent.insert(gateway.ip);

@@ -50,6 +50,15 @@ impl Tape {
         self.bytes = bytes;
     }
 
+    /// Changes frames in place.
+    pub fn edit(&mut self, mut change: impl FnMut(i64, &mut [u8])) {
+        for (at, start, length) in &self.index {
+            if let Some(frame) = self.bytes.get_mut(*start..start + length) {
+                change(*at, frame);
+            }
+        }
+    }
+
     /// Adds another tape, moved in time.
     pub fn append(&mut self, other: &Self, shift: i64) {
         for (at, frame) in other.frames() {
