@@ -188,12 +188,23 @@ impl Loaded {
             .iter()
             .map(|known| server::Setting {
                 key: known.key.to_owned(),
-                value: print::value_at(&values, known.key).map(|value| value.to_string()).unwrap_or_default(),
+                value: print::value_at(&values, known.key)
+                    .map(
+                        |value| if known.key == "notify.webhook" { masked(value) } else { value.to_string() },
+                    )
+                    .unwrap_or_default(),
                 source: self.source(known.key).to_string(),
                 meaning: known.meaning.to_owned(),
             })
             .collect()
     }
+}
+
+/// A webhook's address without its path, which often is the secret.
+fn masked(address: &toml::Value) -> String {
+    let address = address.as_str().unwrap_or_default();
+    let host = address.split('/').take(3).collect::<Vec<_>>().join("/");
+    format!("{host}/… (secret)")
 }
 
 /// A setting that stops the start.

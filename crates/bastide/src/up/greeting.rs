@@ -52,12 +52,12 @@ impl Greeting<'_> {
         );
         line("Data", &format!("{} ({})", self.data_dir, open_incidents(&self.open)));
         let sensor = &self.settings.sensor;
-        let watched: Vec<String> = sensor
-            .interfaces
-            .iter()
-            .cloned()
-            .chain(sensor.follow.iter().map(|path| path.display().to_string()))
-            .collect();
+        let interfaces = sensor.interfaces.iter().map(|name| match is_there(name) {
+            true => name.clone(),
+            false => format!("{name} (not there; watched as soon as it is)"),
+        });
+        let watched: Vec<String> =
+            interfaces.chain(sensor.follow.iter().map(|path| path.display().to_string())).collect();
         if watched.is_empty() {
             line("Watching", "nothing: a console over what is there (--sensor IFACE, --follow FILE)");
         } else {
@@ -67,6 +67,10 @@ impl Greeting<'_> {
         text.push_str("\nCtrl-C stops it. Blocks in force stay until they expire.\n");
         text
     }
+}
+
+fn is_there(interface: &str) -> bool {
+    std::path::Path::new("/sys/class/net").join(interface).exists()
 }
 
 fn responding(response: &protect::ResponseConfig) -> String {

@@ -23,8 +23,15 @@ impl Place {
             format!("cannot make the data directory {}: choose another with --data-dir DIR", path.display())
         })?;
         let path = path.canonicalize().with_context(|| format!("cannot use {}", path.display()))?;
-        let mode =
-            std::fs::metadata(&path).with_context(|| format!("cannot read {}", path.display()))?.mode();
+        let metadata = std::fs::metadata(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let (mode, owner) = (metadata.mode(), metadata.uid());
+        if owner != rustix::process::geteuid().as_raw() {
+            bail!(
+                "{} belongs to user {owner}, and Bastide gives up the right to write what is another's: start it as \
+                 that user, hand the directory over with chown -R, or choose another with --data-dir DIR",
+                path.display()
+            );
+        }
         if !made && mode & 0o077 != 0 {
             tracing::warn!(path = %path.display(), mode = format!("{:04o}", mode & 0o7777), "others can look into the data directory: expected 0700");
         }
