@@ -170,7 +170,7 @@ mod tests {
         check("[server]\nlisten = 8443\n", "line 2, column 10", "server.listen", "expected a string");
         check(
             "[sensor]\nhome = [\n  \"10.0.0.0/8\",\n  \"10.0.0.0/33\",\n]\n",
-            "line 4, column 3",
+            "line 2, column 8",
             "sensor.home",
             "expected a network such as 192.168.0.0/16",
         );
