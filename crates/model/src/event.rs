@@ -290,7 +290,7 @@ pub struct Hint {
 /// Another tool's alert.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Alert {
-    /// Source and destination as the alert names them.
+    /// From the flow's originator to its responder, or from source to target where the rule names them.
     pub key: FlowKey,
     /// The rule's name.
     pub signature: String,

@@ -13,7 +13,7 @@ use super::{
     symmetry::{Shown, Symmetry},
     zeek::service,
 };
-use crate::session::{self, loader_command};
+use crate::session::{self, code, loader_command};
 use model::{
     Alert, AppRequest, Counts, Dns, Event, EventKind, FlowKey, FlowUpdate, Hint, HintKind, Login,
     LoginOutcome, Outcome, Phase, Protocol, Service, Timestamp, Transfer, TransferKind,
@@ -356,6 +356,11 @@ fn request(about: &About, service: Service, method: &str, emit: &mut dyn FnMut(E
 fn http_events(about: &About, http: &eve::Http, emit: &mut dyn FnMut(Event)) {
     let path = http.url.as_deref().unwrap_or_default().split('?').next().unwrap_or_default();
     let request = AppRequest {
+        scanner: http
+            .user_agent
+            .as_deref()
+            .and_then(|agent| code::scanner(agent.as_bytes()))
+            .map(str::to_owned),
         host: http.host.as_deref().map(shortened),
         path_digest: session::digest(path.as_bytes()),
         status: http.status,
@@ -437,7 +442,9 @@ fn file_event(about: &About, app_proto: Option<&str>, file: &eve::File, emit: &m
 
 /// The rule by which a path or query carries a loader's command, once decoded as web servers decode it.
 fn injected(url: &str) -> Option<String> {
-    loader_command(&decoded(url)).map(|rule| format!("{rule}, in a request"))
+    let text = decoded(url);
+    let loader = loader_command(&text).map(|rule| format!("{rule}, in a request"));
+    loader.or_else(|| code::injection(&text).map(str::to_owned))
 }
 
 /// Percent signs and pluses decoded, at most 4 KiB.

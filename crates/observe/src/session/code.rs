@@ -218,7 +218,7 @@ fn word(line: &[u8], command: &[u8]) -> bool {
 }
 
 /// The rule by which part of a request (decoded) carries a command, if any.
-pub(super) fn injection(text: &[u8]) -> Option<&'static str> {
+pub(crate) fn injection(text: &[u8]) -> Option<&'static str> {
     if text.len() < 4 || !INJECTIONS.is_in(text) {
         return None;
     }
@@ -295,7 +295,7 @@ fn is_parameter(before: &[u8]) -> bool {
 }
 
 /// The name by which scanners and bots call themselves, where it is one of those.
-pub(super) fn scanner(agent: &[u8]) -> Option<&'static str> {
+pub(crate) fn scanner(agent: &[u8]) -> Option<&'static str> {
     static PARTS: OnceLock<Option<AhoCorasick>> = OnceLock::new();
     let parts = PARTS.get_or_init(|| {
         let parts = SCANNERS.iter().map(|(part, _)| part);

@@ -9,7 +9,7 @@
 //! is one attempt, told once. One exception, in which a later event of the same flow corrects an earlier one: telnet
 //! tells `Accepted` after `Refused` where a shell's prompt follows words that looked like a refusal.
 
-mod code;
+pub(crate) mod code;
 mod datagram;
 pub mod factory;
 mod ftp;
