@@ -40,7 +40,7 @@ struct Document {
 pub(crate) fn compare(program: &Path, out: &Path, outcome: &Outcome) -> Result<Analysis> {
     let captures = ["street0", "wan0"].map(|name| out.join("pcap").join(format!("{name}.pcap")));
     let output = Command::new(program)
-        .args(["analyze", "--quiet", "--format", "json", "--report"])
+        .args(["analyze", "--format", "json", "--report"])
         .arg(out.join("report.html"))
         .args(&captures)
         .stdin(Stdio::null())
