@@ -260,89 +260,72 @@ fn iot23(analyzer: &Analyzer, path: &Path, rows: &mut Vec<Row>) -> Result<()> {
     let dir = tempfile::tempdir()?;
     let flows = dir.path().join("flows.ndjson");
     let document = analyzer.run(&[path], &["--flows", &flows.to_string_lossy()])?;
-    let labels = labels(path)?;
-    let mut verdicts: BTreeMap<String, Verdict> = BTreeMap::new();
-    for line in fs::read_to_string(&flows).context("no flows were written")?.lines() {
-        let verdict: Verdict = serde_json::from_str(line).context("expected a flow")?;
-        if let Some(uid) = verdict.uid.clone() {
-            verdicts.insert(uid, verdict);
-        }
-    }
+    let (labels, verdicts) = (labels(path)?, verdicts(&flows)?);
     let count = document.incidents.len();
     rows.push(Row::new(name, "incidents", "1 to 3", count, (1..=3).contains(&count)));
-    rows.push(Row::new(
-        name,
-        "flows told",
-        "all",
-        format!("{} of {}", verdicts.len(), labels.len()),
-        verdicts.len() == labels.len(),
-    ));
+    let of = format!("{} of {}", verdicts.len(), labels.len());
+    rows.push(Row::new(name, "flows told", "all", of, verdicts.len() == labels.len()));
     let infected = everybody(&document, &["infected"]);
-    rows.push(Row::new(
-        name,
-        "infected",
-        "192.168.1.195 alone",
-        format!("{infected:?}"),
-        infected == BTreeSet::from([address("192.168.1.195")]),
-    ));
+    let right = infected == BTreeSet::from([address("192.168.1.195")]);
+    rows.push(Row::new(name, "infected", "192.168.1.195 alone", format!("{infected:?}"), right));
     let controllers = everybody(&document, &["controller"]);
-    rows.push(Row::new(
-        name,
-        "controller",
-        "185.244.25.235",
-        format!("{controllers:?}"),
-        controllers.contains(&address("185.244.25.235")),
-    ));
+    let right = controllers.contains(&address("185.244.25.235"));
+    rows.push(Row::new(name, "controller", "185.244.25.235", format!("{controllers:?}"), right));
     targets(name, &document, &labels, rows);
     for stage in ["command-and-control", "impact"] {
         let told = stages(&document).contains(stage);
         rows.push(Row::new(name, &format!("stage {stage}"), "told", told, told));
     }
-    let malicious = |flow: &&Labelled, stage: &str| {
-        verdicts.get(&flow.uid).is_some_and(|verdict| {
-            verdict.verdict == "malicious"
-                && (stage.is_empty() || verdict.stages.iter().any(|told| told == stage))
-        })
-    };
-    let mut share = |what: &str,
-                     stage: &str,
-                     expected: &str,
-                     good: &dyn Fn(f64) -> bool,
-                     of: &dyn Fn(&&Labelled) -> bool| {
-        let all = labels.iter().filter(of).count();
-        let hit = labels.iter().filter(of).filter(|flow| malicious(flow, stage)).count();
-        let part = hit as f64 / all.max(1) as f64;
-        rows.push(Row::new(name, what, expected, format!("{part:.4} ({hit} of {all})"), good(part)));
-    };
-    share(
-        "C&C flows, malicious as command-and-control",
-        "command-and-control",
-        "at least 0.95",
-        &|part| part >= 0.95,
-        &|flow| flow.label.contains("C&C"),
-    );
-    share("flood flows, malicious as impact", "impact", "at least 0.99", &|part| part >= 0.99, &|flow| {
-        flow.label.contains("DDoS")
-    });
-    share("the 122 mislabelled floods, malicious", "", "at least 0.99", &|part| part >= 0.99, &|flow| {
-        flow.label.contains("HorizontalPortScan")
-    });
-    share("benign flows called malicious", "", "at most 0.01", &|part| part <= 0.01, &|flow| {
-        really_benign(flow)
-    });
-    let first =
-        labels.iter().filter(|flow| flow.label.contains("C&C")).map(|flow| flow.at).fold(f64::MAX, f64::min);
+    shares(name, &labels, &verdicts, rows);
+    let control = labels.iter().filter(|flow| flow.label.contains("C&C"));
+    let first = control.map(|flow| flow.at).fold(f64::MAX, f64::min);
     let told = document.incidents.iter().filter_map(|incident| incident.decided("command-and-control")).min();
     let minutes = told.map(|at| (at as f64 / 1e6 - first) / 60.0);
     let of = minutes.map_or("never".to_owned(), |minutes| format!("{minutes:.1}"));
-    rows.push(Row::new(
-        name,
-        "minutes from the first C&C flow to the finding",
-        "told",
-        of,
-        minutes.is_some(),
-    ));
+    let what = "minutes from the first C&C flow to the finding";
+    rows.push(Row::new(name, what, "told", of, minutes.is_some()));
     Ok(())
+}
+
+/// What was said of each flow, by its id.
+fn verdicts(flows: &Path) -> Result<BTreeMap<String, Verdict>> {
+    let mut out = BTreeMap::new();
+    for line in fs::read_to_string(flows).context("no flows were written")?.lines() {
+        let verdict: Verdict = serde_json::from_str(line).context("expected a flow")?;
+        if let Some(uid) = verdict.uid.clone() {
+            out.insert(uid, verdict);
+        }
+    }
+    Ok(out)
+}
+
+/// Which share of the flows of a kind is called malicious (with a stage, where one is named).
+fn shares(name: &str, labels: &[Labelled], verdicts: &BTreeMap<String, Verdict>, rows: &mut Vec<Row>) {
+    type Kind = fn(&Labelled) -> bool;
+    let kinds: [(&str, &str, f64, bool, Kind); 4] = [
+        ("C&C flows, malicious as command-and-control", "command-and-control", 0.95, true, |flow| {
+            flow.label.contains("C&C")
+        }),
+        ("flood flows, malicious as impact", "impact", 0.99, true, |flow| flow.label.contains("DDoS")),
+        ("the 122 mislabelled floods, malicious", "", 0.99, true, |flow| {
+            flow.label.contains("HorizontalPortScan")
+        }),
+        ("benign flows called malicious", "", 0.01, false, really_benign),
+    ];
+    for (what, stage, bound, at_least, kind) in kinds {
+        let of_kind: Vec<_> = labels.iter().filter(|flow| kind(flow)).collect();
+        let hit = of_kind.iter().filter(|flow| {
+            verdicts.get(&flow.uid).is_some_and(|verdict| {
+                let told = stage.is_empty() || verdict.stages.iter().any(|told| told == stage);
+                verdict.verdict == "malicious" && told
+            })
+        });
+        let hit = hit.count();
+        let part = hit as f64 / of_kind.len().max(1) as f64;
+        let expected = format!("at {} {bound}", if at_least { "least" } else { "most" });
+        let pass = if at_least { part >= bound } else { part <= bound };
+        rows.push(Row::new(name, what, &expected, format!("{part:.4} ({hit} of {})", of_kind.len()), pass));
+    }
 }
 
 /// Labelled benign, and not one of the 110 that are not.
