@@ -76,7 +76,6 @@ pub(crate) struct Args {
     token_days: u32,
 }
 
-#[expect(clippy::disallowed_methods, reason = "settings come in here")]
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let variables = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));

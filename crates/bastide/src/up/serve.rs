@@ -182,7 +182,7 @@ pub(super) fn receivers(notify: &Notify) -> anyhow::Result<Vec<Receiver>> {
         let secret = notify.webhook_secret_file.as_deref().map(secret).transpose()?;
         let webhook = Webhook::new(address, secret.as_deref(), notify.webhook_ca.as_deref())
             .context("wrong setting: notify.webhook")?;
-        receivers.push(Receiver::Webhook(webhook));
+        receivers.push(Receiver::Webhook(Box::new(webhook)));
     }
     if let Some(address) = &notify.syslog {
         receivers.push(Receiver::Syslog(Syslog::new(address).context("wrong setting: notify.syslog")?));

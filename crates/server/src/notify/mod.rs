@@ -30,7 +30,7 @@ const IDLE: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug)]
 pub enum Receiver {
     /// By HTTP POST.
-    Webhook(Webhook),
+    Webhook(Box<Webhook>),
     /// By RFC 5424.
     Syslog(Syslog),
 }
