@@ -51,7 +51,7 @@ enum Current {
 /// What an input gives.
 pub(crate) enum Item<'a> {
     Packet { at: Timestamp, record: u64, link: LinkType, wire_length: u32, data: &'a [u8] },
-    Event { event: Event, uid: Option<Box<str>> },
+    Event { event: Box<Event>, uid: Option<Box<str>> },
 }
 
 struct Held {
@@ -239,7 +239,7 @@ impl Input {
             Current::Event => {
                 if let Some(Reverse(held)) = self.held.pop() {
                     self.given = self.given.max(held.at);
-                    show(Item::Event { event: held.event, uid: held.uid });
+                    show(Item::Event { event: Box::new(held.event), uid: held.uid });
                 }
             }
             Current::End => return,

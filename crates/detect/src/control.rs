@@ -23,6 +23,8 @@ const BEACON_MIN_GAP: f64 = 5.0;
 /// Attempts in vain that are stubborn, and over how long.
 const RETRIES: u64 = 10;
 const RETRIES_SECONDS: f64 = 60.0;
+/// What was silent for longer begins anew.
+const DAY_MICROS: i64 = 86_400_000_000;
 const RETRIES_UNNAMED: u64 = 100;
 /// Mirai's keep-alive: two zero bytes, again and again, after a hello that begins 00 00 00 01.
 const MIRAI_PINGS: u32 = 2;
@@ -38,6 +40,7 @@ struct Channel {
 #[derive(Default)]
 struct State {
     first: Option<Timestamp>,
+    last: Option<Timestamp>,
     contacts: Gaps,
     keep_alive: Gaps,
     keep_alive_digest: u64,
@@ -98,6 +101,10 @@ impl Control {
         }
         let channel = Channel { src: key.src, dst: key.dst, port: key.dst_port, protocol: key.protocol };
         let state = self.channels.entry(channel, State::default);
+        if state.last.is_some_and(|last| flow.first.micros_since(last) > DAY_MICROS) {
+            *state = State::default();
+        }
+        state.last = state.last.max(Some(flow.last));
         if flow.phase.opens() {
             state.first.get_or_insert(flow.first);
             state.contacts.contact(flow.first);

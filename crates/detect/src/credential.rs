@@ -54,6 +54,7 @@ struct Guessing {
     attempts: u64,
     got_in: bool,
     last_flow: u64,
+    last: Option<Timestamp>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -139,6 +140,10 @@ impl Credential {
     fn count(&mut self, client: Client, attempt: &Attempt<'_>, context: &mut Context<'_>) -> bool {
         let at = context.at;
         let state = self.clients.entry(client, Guessing::default);
+        if state.last.is_some_and(|last| at.micros_since(last) > DAY_MICROS) {
+            *state = Guessing::default();
+        }
+        state.last = Some(at);
         // What happens inside an encrypted session is not seen: it counts once.
         if attempt.sealed
             && attempt.flow != 0

@@ -2,7 +2,7 @@
 //!
 //! Guarantees: bounded size each, event time only; time that runs backwards counts as standing still.
 
-use foldhash::fast::FixedState;
+use foldhash::quality::FixedState;
 use model::Timestamp;
 use std::hash::{BuildHasher, Hash};
 
@@ -224,7 +224,7 @@ mod tests {
     fn rates_slide() {
         let at = |secs| Timestamp::from_secs(1_700_000_000 + secs);
         let mut rate = Rate::default();
-        for second in 0..100 {
+        for second in 0..100_i64 {
             rate.add(at(second), 10);
         }
         assert_eq!((rate.peak(), rate.sum(), rate.seconds_active()), (10, 100, 10));

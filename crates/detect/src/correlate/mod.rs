@@ -110,7 +110,6 @@ impl Correlator {
             let Some(finding) = findings.get(handle) else { continue };
             if self.is_excepted(finding) {
                 self.excepted += 1;
-                findings.forget(handle);
                 continue;
             }
             let links = links(finding, hosts);
@@ -129,7 +128,7 @@ impl Correlator {
                     self.attach(number, handle, finding, &links, findings, hosts);
                 }
                 // What was mere evidence can have grown to a story of its own.
-                None if !finding.supporting => {
+                None if !finding.supporting && !self.is_excepted(finding) => {
                     let links = links(finding, hosts);
                     self.place(handle, finding, &links, findings, hosts);
                 }
@@ -138,6 +137,7 @@ impl Correlator {
         }
     }
 
+    /// Whether a person said that this is no attack. Such a finding stays open and unplaced.
     fn is_excepted(&self, finding: &Finding) -> bool {
         let names = |address: IpAddr| finding.parties.iter().any(|party| party.address == address);
         self.exceptions.iter().any(|exception| {
@@ -294,7 +294,7 @@ impl Correlator {
             self.of_finding.insert(*handle, keep);
         }
         if let Some(case) = self.cases.get_mut(&keep) {
-            case.findings.extend(absorbed.findings.drain(..));
+            case.findings.append(&mut absorbed.findings);
             let new: Vec<Link> = absorbed.links.drain(..).filter(|link| !case.links.contains(link)).collect();
             case.links.extend(new);
             case.joined.append(&mut absorbed.joined);
