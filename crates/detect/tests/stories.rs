@@ -198,7 +198,7 @@ fn two_stories_become_one_and_the_later_names_what_it_swallowed() {
     let first = two.iter().min_by_key(|incident| incident.first).unwrap();
     let second = two.iter().max_by_key(|incident| incident.first).unwrap();
     assert_eq!(one[0].id, first.id);
-    assert_eq!(one[0].supersedes, [second.id.clone()]);
+    assert_eq!(one[0].supersedes, std::slice::from_ref(&second.id));
 }
 
 /// The camera answers under its own hardware address; then its address does something.

@@ -263,6 +263,7 @@ impl FlowTable {
         if self.index.len() >= self.max_flows {
             self.make_room(emit);
         }
+        self.tidy();
         let outward = !opened_by_the_other(seen);
         let (key, src_mac, dst_mac) = if outward {
             (seen.key, seen.src_mac, seen.dst_mac)
@@ -396,6 +397,19 @@ impl FlowTable {
             self.close(due.slot, at, emit);
         } else if let Some(queue) = self.idle.get_mut(class) {
             queue.push_back(Due { at, ..due });
+        }
+    }
+
+    /// Flows that ended leave their place in the queues; under a flood of short ones those are swept in good time.
+    fn tidy(&mut self) {
+        let slots = &self.slots;
+        let alive = |due: &Due| {
+            slots.get(due.slot as usize).and_then(Option::as_ref).is_some_and(|flow| flow.id == due.id)
+        };
+        for queue in self.idle.iter_mut().chain([&mut self.waiting]) {
+            if queue.len() > 4 * self.max_flows {
+                queue.retain(alive);
+            }
         }
     }
 
