@@ -151,6 +151,9 @@ struct Subject {
 }
 
 impl Subject {
+    /// How many names of the machine itself come first.
+    const OWN: usize = 3;
+
     fn new(names: &[String], addresses: &[IpAddr]) -> Self {
         let mut all: Vec<String> = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).to_vec();
         for name in names.iter().cloned().chain(addresses.iter().map(ToString::to_string)) {
@@ -159,6 +162,11 @@ impl Subject {
             }
         }
         Self { names: all }
+    }
+
+    /// The first name that was given, else this machine's own.
+    fn common_name(&self) -> &str {
+        self.names.get(Self::OWN).or_else(|| self.names.first()).map_or("localhost", String::as_str)
     }
 
     fn note(&self) -> String {
@@ -211,7 +219,7 @@ fn make_server(dir: &Path, subject: &Subject, now: OffsetDateTime) -> Result<(),
     params.not_after = now + time::Duration::days(SERVER_DAYS);
     let mut name = DistinguishedName::new();
     name.push(DnType::OrganizationName, "Bastide");
-    name.push(DnType::CommonName, subject.names.last().map_or("localhost", String::as_str));
+    name.push(DnType::CommonName, subject.common_name());
     params.distinguished_name = name;
     let until = params.not_after.unix_timestamp();
     let certificate = params.signed_by(&key, &issuer).map_err(names)?;
