@@ -72,7 +72,9 @@ pub(crate) fn dependent<'a>(
             let peer = if opened_by_target { talk.dst } else { talk.src };
             let asset = context.directory.at(peer)?;
             let protected = asset.criticality == Criticality::Protected;
-            let binds = !opened_by_target || talk.first < incident.first;
+            // Who serves the network serves its clients; it depends on none of them.
+            let serves = !asset.functions.is_empty();
+            let binds = !opened_by_target || (talk.first < incident.first && !serves);
             (protected && binds && !addresses.contains(&peer)).then(|| (asset, crate::hits::flows(talk)))
         })
         .min_by(|(a, _), (b, _)| a.id.cmp(&b.id))
