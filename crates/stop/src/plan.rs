@@ -254,6 +254,10 @@ impl Draft<'_> {
         }
         let context = self.context;
         for victim in self.incident.assets.iter().filter(|asset| asset.role == Role::Victim) {
+            if let Some(reason) = spared_address(victim.address, context) {
+                self.withhold(victim.address, reason);
+                continue;
+            }
             let Some(pressure) = context.talks.pressure(victim.address) else { continue };
             if self.commands.len() >= MAX_COMMANDS {
                 return;

@@ -407,6 +407,12 @@ fn a_flood_that_nobody_can_be_named_for_is_limited_at_most() {
     assert_eq!(flood(Role::Attacker, Proof::None), ["limit 0.0.0.0>10.0.0.30 tcp Some(80)"]);
     assert_eq!(flood(Role::Reflector, Proof::Handshake), ["limit 0.0.0.0>10.0.0.30 tcp Some(80)"]);
     assert_eq!(flood(Role::Attacker, Proof::Handshake), ["block 192.0.2.77"]);
+    // What is never acted on is not slowed down either.
+    let mut city = City::new("resolvers = ['10.0.0.30']");
+    city.talks.flow(&flow("192.0.2.77", "10.0.0.30", 53, 5, Outcome::Silent));
+    let plan = city.plan(&incident(&[("10.0.0.30", Role::Victim, Proof::None)]));
+    assert_eq!(commands(&plan), [""; 0]);
+    assert_eq!(plan.withheld[0].reason, "it is a resolver of the city");
     let mut recon = incident(&[("10.0.0.30", Role::Victim, Proof::None)]);
     recon.stages = vec![Tactic::Reconnaissance];
     assert_eq!(commands(&City::new("").plan(&recon)), [""; 0]);
