@@ -278,7 +278,11 @@ impl Actuator for Nftables {
     }
 
     fn undo(&mut self, command: &Command, now: Timestamp) -> Receipt {
-        let listings = self.listings().unwrap_or_default();
+        let listed = self.listings();
+        // What cannot be looked at is there for all that is known: it is taken out, or that fails and is said.
+        let there =
+            listed.as_ref().map_or(true, |listings| listings.iter().any(|(_, listing)| listing.is_some()));
+        let listings = listed.unwrap_or_default();
         self.read_counters(&listings);
         let entry = self.in_force.remove(&command.id);
         let (own, before) = match &entry {
@@ -286,7 +290,6 @@ impl Actuator for Nftables {
             None => (elements(command, &self.config), 0),
         };
         let stopped = self.counted(&command.id, &own).saturating_sub(before);
-        let there = listings.iter().any(|(_, listing)| listing.is_some());
         let outcome = if there { self.withdraw(command, &own, &listings, now) } else { Ok(()) };
         self.forget_counters();
         match outcome {
