@@ -219,11 +219,12 @@ impl Responder {
             outcomes
                 .push((String::from("the receipt of applying"), Act::Outcome { receipt: receipt.clone() }));
             self.notify(Notice::Receipt(receipt.clone()));
-            self.state.in_force.retain(|held| held.command.id != command.id);
             if let Effect::Failed { reason } = &receipt.effect {
+                // An earlier form of the same command stays as it was, in the firewall and here.
                 problems.push(reason.clone());
                 continue;
             }
+            self.state.in_force.retain(|held| held.command.id != command.id);
             self.watch.begin(&command, now, incident.first);
             let (plan, incident) = (plan.id.clone(), incident.id.clone());
             self.state.in_force.push(Held { command, plan, incident, grant, applied: now, receipt });
