@@ -37,25 +37,24 @@ impl Responder {
 
     /// Somebody else (the command line) wrote the state: its word counts.
     pub(super) fn reload(&mut self, now: Timestamp) {
-        let old = std::mem::take(&mut self.state);
-        self.state = match self.dir.load() {
-            Ok(Loaded::State(state)) => *state,
-            Ok(Loaded::Nothing) => State::default(),
+        // What is in force stands in the kernel, whatever became of the file: without another word the own one counts.
+        let lost = match self.dir.load() {
+            Ok(Loaded::State(state)) => return self.take_over(*state, now),
+            Ok(Loaded::Nothing) => "commands.json was gone".to_owned(),
             Ok(Loaded::Damaged { reason, aside }) => {
-                let aside = aside.display();
-                self.note(
-                    now,
-                    "bastide",
-                    format!("commands.json could not be read ({reason}); set aside as {aside}"),
-                );
-                State { in_force: old.in_force.clone(), plans: old.plans.clone(), ..State::default() }
+                format!("commands.json could not be read ({reason}); set aside as {}", aside.display())
             }
             Err(error) => {
                 tracing::error!(%error, "the state cannot be read");
-                self.state = old;
                 return;
             }
         };
+        self.note(now, "bastide", format!("{lost}; it is written again as it was known here"));
+        self.save(now, true);
+    }
+
+    fn take_over(&mut self, theirs: State, now: Timestamp) {
+        let old = std::mem::replace(&mut self.state, theirs);
         self.state.config = self.config.clone();
         self.generation += 1;
         for gone in old.in_force {

@@ -215,6 +215,7 @@ impl StateDir {
 
     pub(crate) fn load(&mut self) -> io::Result<Loaded> {
         self.stamp = self.current_stamp();
+        self.written = None;
         let path = self.path.join("commands.json");
         match read_state(&path)? {
             None => Ok(Loaded::Nothing),
