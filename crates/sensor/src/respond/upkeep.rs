@@ -8,7 +8,7 @@ use super::{
     state::{Ended, Held},
 };
 use crate::Notice;
-use model::{Command, Effect, PlanStatus, Receipt, Timestamp};
+use model::{Command, Effect, PlanStatus, Receipt, Target, Timestamp};
 use protect::Licence;
 use stop::{Adopted, journal::Act};
 
@@ -28,6 +28,13 @@ fn due(clock: &mut Option<Timestamp>, micros: i64, now: Timestamp) -> bool {
         *clock = Some(now);
     }
     due
+}
+
+/// Whether a command's time is over. Where the clock was set back so far that more than twice its time would be left,
+/// nobody knows how much is: then it is over too, for nothing is held longer than anybody allowed.
+fn is_over(command: &Command, now: Timestamp) -> bool {
+    let (left, whole) = (command.expires.micros_since(now), command.expires.micros_since(command.created));
+    left <= 0 || left > whole.saturating_mul(2)
 }
 
 impl Responder {
@@ -65,13 +72,11 @@ impl Responder {
         let actuator = self.actuator.name().to_owned();
         self.write(now, "bastide", "the program started", Act::Started { actuator }, false);
         self.expire_held(now);
-        if self.dir.is_stopped() && !self.state.in_force.is_empty() {
-            self.note(now, "bastide", "responding is stopped: what was in force is not applied again".into());
-            self.state.in_force.clear();
-            if let Err(problem) = self.actuator.undo_all() {
-                self.note(now, "bastide", format!("not everything could be taken back: {problem}"));
-            }
+        if self.dir.is_stopped() {
+            // Also what no state knows of: an earlier run may have ended before it could write that down.
+            self.undo_all("bastide", "responding is stopped", false, now);
         } else {
+            self.give_way_to_settings(now);
             self.adopt(true, now);
         }
         for held in self.state.in_force.clone() {
@@ -90,8 +95,42 @@ impl Responder {
         self.save(now, true);
     }
 
+    /// Who was put on a list of those never acted on while something was in force is let go.
+    fn give_way_to_settings(&mut self, now: Timestamp) {
+        let spared = |on: &Target| match on {
+            Target::Device { addresses, .. } => {
+                addresses.iter().any(|address| self.config.spared(*address).is_some())
+            }
+            Target::Remote { address } | Target::Flow { dst: address, .. } => {
+                self.config.spared(*address).is_some()
+            }
+        };
+        let named: Vec<_> = self
+            .state
+            .in_force
+            .iter()
+            .filter(|held| spared(&held.command.on))
+            .map(|held| held.command.id.clone())
+            .collect();
+        if named.is_empty() {
+            return;
+        }
+        if let Err(problem) = self.recognise() {
+            self.note(now, "bastide", format!("what is in force cannot be known: {problem}"));
+        }
+        for id in named {
+            self.undo(&id, "the settings", now);
+        }
+    }
+
     fn restore_lost(&mut self, now: Timestamp) {
         let Some(_lock) = self.locked(now) else { return };
+        if self.dir.is_stopped() {
+            // The lever was pulled and something could not be taken back then: again, and never the other way.
+            self.undo_all("bastide", "responding is stopped", false, now);
+            self.save(now, true);
+            return;
+        }
         if self.adopt(false, now) {
             self.save(now, false);
         }
@@ -164,7 +203,7 @@ impl Responder {
     }
 
     fn expire(&mut self, now: Timestamp) {
-        let ran_out = |held: &Held| held.command.expires <= now;
+        let ran_out = |held: &Held| is_over(&held.command, now);
         let watched_out = |ended: &Ended| !ended.quiet && ended.until <= now;
         if !self.state.in_force.iter().any(ran_out) && !self.state.ended.iter().any(watched_out) {
             return;
@@ -184,19 +223,32 @@ impl Responder {
     fn expire_held(&mut self, now: Timestamp) {
         let (over, left): (Vec<Held>, Vec<Held>) = std::mem::take(&mut self.state.in_force)
             .into_iter()
-            .partition(|held| held.command.expires <= now);
+            .partition(|held| is_over(&held.command, now));
         self.state.in_force = left;
         for held in over {
             let command = &held.command;
             let act = Act::Expired { command: command.id.clone() };
-            self.write(now, "bastide", "its time was over; the attack is watched for", act, false);
-            let receipt = Receipt { at: now, effect: Effect::Expired, ..held.receipt.clone() };
+            let set_back = command.expires > now;
+            let why = if set_back {
+                "the clock was set back further than it was to last: it is taken back"
+            } else {
+                "its time was over; the attack is watched for"
+            };
+            self.write(now, "bastide", why, act, false);
+            let mut receipt = Receipt { at: now, effect: Effect::Expired, ..held.receipt.clone() };
+            if set_back {
+                let undone = self.actuator.undo(command, now);
+                if matches!(undone.effect, Effect::Failed { .. }) {
+                    // The kernel's own clock ends it.
+                    receipt = undone;
+                }
+            }
             self.notify(Notice::Receipt(receipt));
             let subject = command.on.subject();
             self.next_round(subject.clone(), now);
             let attack = self.incident_of(&held.incident).map_or(held.applied, |incident| incident.first);
-            self.watch.begin(command, command.expires, attack);
-            let at = command.expires;
+            let at = command.expires.min(now);
+            self.watch.begin(command, at, attack);
             let until = at.plus_secs(i64::from(self.config.probe_secs));
             let (command, incident) = (command.clone(), held.incident.clone());
             self.state.ended.push(Ended { command, subject, incident, at, until, quiet: false });
