@@ -109,6 +109,9 @@ impl Control {
             state.first.get_or_insert(flow.first);
             state.contacts.contact(flow.first);
             state.attempts += 1;
+        } else if flow.delta.payload_out > 0 {
+            // A conversation that is kept alive in one flow beats as well.
+            state.contacts.contact(flow.last);
         }
         match flow.outcome {
             outcome if outcome.failed() && flow.visibility != Visibility::OneWay => {

@@ -98,6 +98,7 @@ impl Engine {
                 self.recon.flow(flow, flooding, context);
                 self.control.flow(flow, flooding, context);
                 self.credential.flow(flow, context);
+                self.local.flow(flow);
             }
             EventKind::Dns(dns) => self.impact.dns(dns, context),
             EventKind::Login(login) => self.credential.login(login, context),

@@ -29,6 +29,10 @@ pub(crate) struct Pair {
     pub(crate) fruitful: bool,
     /// Anything came back from the second to the first.
     pub(crate) answered: bool,
+    /// The second refused: reset, or unreachable.
+    pub(crate) refused: bool,
+    /// When the first was first answered.
+    pub(crate) since: Option<Timestamp>,
 }
 
 /// Knowledge about hosts.
@@ -119,6 +123,9 @@ impl Hosts {
                 self.routers.entry(mac, || ());
             }
         }
+        if flow.outcome == Outcome::Refused {
+            self.pairs.entry((src, dst), Pair::default).refused = true;
+        }
         if flow.total.packets_in == 0 {
             return;
         }
@@ -134,6 +141,9 @@ impl Hosts {
         let pair = self.pairs.entry((src, dst), Pair::default);
         let news = !pair.answered;
         pair.answered = true;
+        if flow.outcome == Outcome::Established {
+            pair.since.get_or_insert(flow.last);
+        }
         if flow.outcome == Outcome::Established
             && flow.total.payload_out > 0
             && flow.total.payload_in > 0
@@ -217,7 +227,14 @@ impl Hosts {
             (Some(bound), Some(mac)) if bound != mac && !self.forwards(bound) => return Proof::None,
             _ => {}
         }
-        if host.is_some_and(|host| host.handshake) { Proof::Handshake } else { Proof::None }
+        if host.is_some_and(|host| host.handshake) {
+            return Proof::Handshake;
+        }
+        // Nobody disputes the address: its hardware address speaks for it alone.
+        let only = mac.is_some_and(|mac| {
+            self.macs.get(&mac).is_some_and(|all| all.count() == 1) && !self.forwards(mac)
+        });
+        if ours && bound.is_none() && only { Proof::Hardware } else { Proof::None }
     }
 
     /// A party to a finding, by the hardware address that its packets carried.

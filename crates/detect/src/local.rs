@@ -11,7 +11,8 @@ use crate::{
     measure::{Distinct, digest},
 };
 use model::{
-    Arp, ArpOperation, Dhcp, DhcpOperation, Mac, Party, Proof, Role, Severity, Tactic, Technique, Timestamp,
+    Arp, ArpOperation, Dhcp, DhcpOperation, FlowUpdate, Mac, Party, Proof, Role, Severity, Tactic, Technique,
+    Timestamp,
 };
 use std::{collections::VecDeque, net::IpAddr};
 
@@ -19,6 +20,8 @@ use std::{collections::VecDeque, net::IpAddr};
 const CLAIMS: u32 = 3;
 /// A holder that was heard of within this time still uses its address.
 const HOLDS_MICROS: i64 = 600_000_000;
+/// A holder that is silent for so long after another's first claim gave its address away.
+const HANDED_OVER_MICROS: i64 = 30_000_000;
 /// New clients within a minute, and how many of them may be heard of otherwise.
 const CLIENTS: usize = 40;
 const CLIENTS_MICROS: i64 = 60_000_000;
@@ -45,6 +48,8 @@ pub(crate) struct Local {
     holders: Bounded<IpAddr, Holder>,
     /// Which addresses a hardware address holds, the last of them.
     owns: Bounded<Mac, IpAddr>,
+    /// When holders of addresses were last heard of in any traffic.
+    heard: Bounded<Mac, Timestamp>,
     servers: Vec<Server>,
     rogue: Option<Handle>,
     clients: VecDeque<(Timestamp, Mac, Mac)>,
@@ -58,12 +63,23 @@ impl Local {
         Self {
             holders: Bounded::new(1 << 14),
             owns: Bounded::new(1 << 14),
+            heard: Bounded::new(1 << 14),
             servers: Vec::new(),
             rogue: None,
             clients: VecDeque::new(),
             talked: Bounded::new(1 << 14),
             known: Bounded::new(1 << 14),
             starvation: None,
+        }
+    }
+
+    /// A hardware address was heard of in traffic.
+    pub(crate) fn flow(&mut self, flow: &FlowUpdate) {
+        let spoke = [(flow.src_mac, flow.delta.packets_out), (flow.dst_mac, flow.delta.packets_in)];
+        for mac in spoke.into_iter().filter_map(|(mac, packets)| mac.filter(|_| packets > 0)) {
+            if let Some(heard) = self.heard.get_mut(&mac) {
+                *heard = (*heard).max(flow.last);
+            }
         }
     }
 
@@ -85,6 +101,7 @@ impl Local {
         let holder = self.holders.entry(address, fresh);
         if holder.mac == mac {
             holder.heard = at;
+            *self.heard.entry(mac, || at) = at;
             self.owns.entry(mac, || address);
             return;
         }
@@ -109,6 +126,16 @@ impl Local {
             return;
         }
         if count < CLAIMS {
+            return;
+        }
+        // Who is robbed of its address goes on talking; who handed it over is silent from then on.
+        let first_claim = holder.first_claim;
+        let robbed = self.heard.get(&holder.mac).is_some_and(|&heard| heard > first_claim);
+        if !robbed {
+            if at.micros_since(first_claim) > HANDED_OVER_MICROS {
+                *holder = fresh();
+                self.owns.entry(mac, || address);
+            }
             return;
         }
         let (held_by, first) = (holder.mac, holder.first_claim);

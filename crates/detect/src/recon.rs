@@ -35,6 +35,8 @@ const DIRECTORY: u64 = 10;
 const BURST_PATIENCE: f64 = 0.3;
 /// A poll asks for several services at once: what answers shows within this time.
 const POLL_PATIENCE: f64 = 1.0;
+/// Who answered so long before is known to whoever asks now.
+const ACQUAINTED: f64 = 60.0;
 
 /// Contacts of one kind within one window.
 #[derive(Default)]
@@ -60,8 +62,12 @@ impl Window {
 
     /// Who polls the devices that it knows finds some of their ports closed: most of them answer it elsewhere.
     fn is_poll(&self, src: IpAddr, hosts: &crate::hosts::Hosts) -> bool {
-        let known =
-            self.sample.iter().filter(|&&host| hosts.is_home(host) && hosts.pair(src, host).fruitful).count();
+        let begun = self.start.unwrap_or_default();
+        let acquainted = |host: IpAddr| {
+            let pair = hosts.pair(src, host);
+            pair.fruitful || pair.since.is_some_and(|since| begun.seconds_since(since) >= ACQUAINTED)
+        };
+        let known = self.sample.iter().filter(|&&host| hosts.is_home(host) && acquainted(host)).count();
         known * 2 >= self.sample.len().max(1)
     }
 

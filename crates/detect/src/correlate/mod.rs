@@ -421,8 +421,12 @@ fn is_named(party: &Party, finding: &Finding, hosts: &Hosts) -> bool {
     if !matches!(party.role, Role::Infected | Role::Attacker) {
         return true;
     }
-    let answered =
-        |other: &Party| other.address != party.address && hosts.pair(party.address, other.address).answered;
+    let answered = |other: &Party| {
+        other.address != party.address && {
+            let pair = hosts.pair(party.address, other.address);
+            pair.answered || pair.refused
+        }
+    };
     let uncontradicted = !party.home || party.mac.is_none();
     let probing = finding.stage == Tactic::Reconnaissance && uncontradicted;
     proof(party, hosts) != Proof::None || (probing && finding.parties.iter().any(answered))

@@ -24,6 +24,8 @@ const OTHER_BAR: (u64, u64) = (1_000, 4_000);
 const FEW_SOURCES: u64 = 20;
 const FEW: u64 = 4;
 const ONE_WAY: u64 = 3;
+const NEIGHBOURS: u64 = 10;
+const MANY_NEIGHBOURS: u64 = 500;
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct Service {
@@ -43,6 +45,7 @@ struct Flood {
     flows: u64,
     completed: u64,
     peak: u64,
+    from_home: bool,
     finding: Option<Handle>,
 }
 
@@ -103,6 +106,7 @@ impl Incoming {
             flows: 0,
             completed: 0,
             peak: 0,
+            from_home: hosts.is_home(src),
             finding: None,
         };
         let service = Service { dst, method };
@@ -154,6 +158,11 @@ impl Flood {
     fn threshold(&self, service: Service, flow: &FlowUpdate) -> Option<u64> {
         let (mut second, mut ten) = if service.method == Method::Syn { SYN_BAR } else { OTHER_BAR };
         let sources = self.sources.count();
+        // Neighbours that say much at once are not strangers; so many of them that nobody has are.
+        if self.from_home && sources < MANY_NEIGHBOURS {
+            second *= NEIGHBOURS;
+            ten *= NEIGHBOURS;
+        }
         if sources < FEW_SOURCES {
             second *= FEW;
             ten *= FEW;

@@ -59,11 +59,26 @@ struct Flood {
 
 pub(super) struct Outgoing {
     pairs: Bounded<Pair, Flood>,
+    /// By source and network: a carpet over many hosts of one network.
+    carpets: Bounded<Pair, Carpet>,
 }
+
+struct Carpet {
+    rate: Rate,
+    hosts: Vec<IpAddr>,
+    packets: u64,
+    first: Timestamp,
+    last: Timestamp,
+    finding: Option<Handle>,
+}
+
+/// Hosts of one network, and packets to each on average, that tell a carpet from a scan.
+const CARPET_HOSTS: usize = 8;
+const CARPET_PACKETS: u64 = 20;
 
 impl Outgoing {
     pub(super) fn new() -> Self {
-        Self { pairs: Bounded::new(1 << 14) }
+        Self { pairs: Bounded::new(1 << 14), carpets: Bounded::new(1 << 13) }
     }
 
     pub(super) fn forgotten(&self) -> u64 {
@@ -81,6 +96,9 @@ impl Outgoing {
         let Some((pair, packets)) = acting(flow).filter(|(_, packets)| *packets > 0) else { return };
         if !context.hosts.is_home(pair.src) {
             return;
+        }
+        if flow.phase != Phase::Summary && !context.hosts.is_home(pair.dst) {
+            self.carpet(pair, packets, flow, context);
         }
         let key = &flow.key;
         let fresh = || Flood {
@@ -133,6 +151,101 @@ impl Outgoing {
             self.pairs.promote(&pair);
         }
     }
+}
+
+impl Outgoing {
+    fn carpet(&mut self, pair: Pair, packets: u64, flow: &FlowUpdate, context: &mut Context<'_>) {
+        let hosts = context.hosts;
+        if hosts.pair(pair.src, pair.dst).answered || flow.visibility == Visibility::OneWay {
+            return;
+        }
+        let network = Pair { dst: network(pair.dst), ..pair };
+        let fresh = || Carpet {
+            rate: Rate::default(),
+            hosts: Vec::new(),
+            packets: 0,
+            first: flow.first,
+            last: flow.last,
+            finding: None,
+        };
+        let carpet = self.carpets.entry(network, fresh);
+        let told = carpet.finding.is_some();
+        let span = if told {
+            flow.last.micros_since(carpet.last) > QUIET_MICROS
+        } else {
+            flow.last.micros_since(carpet.first) > WINDOW_MICROS
+        };
+        if span {
+            *carpet = fresh();
+        }
+        carpet.last = carpet.last.max(flow.last);
+        carpet.packets += packets;
+        carpet.rate.add(flow.last, packets);
+        if !carpet.hosts.contains(&pair.dst) && carpet.hosts.len() < MAX_CARPET {
+            carpet.hosts.push(pair.dst);
+        }
+        let many = carpet.hosts.len() >= CARPET_HOSTS
+            && carpet.packets >= carpet.hosts.len() as u64 * CARPET_PACKETS;
+        let (second, ten) = bar(pair.method);
+        let why = || {
+            format!(
+                "{} sent {} {} packets that nobody answered to {} hosts of one network ({}), up to {} in one second",
+                pair.src,
+                carpet.packets,
+                pair.method.as_str(),
+                carpet.hosts.len(),
+                network.dst,
+                carpet.rate.peak()
+            )
+        };
+        let over = |host: &IpAddr| {
+            scope(Some(pair.src), Some(*host), None, Some(flow.key.protocol), carpet.first, carpet.last)
+        };
+        if let Some(handle) = carpet.finding.filter(|&handle| context.findings.is_open(handle)) {
+            let (peak, last, why, scopes) =
+                (carpet.rate.peak(), carpet.last, why(), carpet.hosts.iter().map(over).collect());
+            context.findings.extend(handle, last, |finding| {
+                finding.value = finding.value.max(peak as f64);
+                finding.why = why;
+                finding.scopes = scopes;
+            });
+        } else if many && (carpet.rate.peak() >= second || carpet.rate.sum() >= ten) {
+            let mut parties = vec![hosts.party(pair.src, flow.src_mac, Role::Infected)];
+            parties.extend(
+                carpet.hosts.iter().take(MAX_LISTED).map(|&host| hosts.party(host, None, Role::Victim)),
+            );
+            carpet.finding = context.findings.state(Draft {
+                detector: "flood-outgoing",
+                anchor: format!("{} {} {} carpet", pair.src, network.dst, pair.method.as_str()),
+                severity: Severity::High,
+                confidence: 80,
+                stage: Tactic::Impact,
+                technique: Technique::new("T1498.001"),
+                method: pair.method.as_str().to_owned(),
+                first: carpet.first,
+                last: carpet.last,
+                parties,
+                why: why(),
+                value: carpet.rate.peak() as f64,
+                threshold: second as f64,
+                record: context.record,
+                scopes: carpet.hosts.iter().map(over).collect(),
+                flows: carpet.packets,
+                supporting: false,
+            });
+            self.carpets.promote(&network);
+        }
+    }
+}
+
+/// Hosts of a carpet that are kept, and listed as victims.
+const MAX_CARPET: usize = 256;
+const MAX_LISTED: usize = 32;
+
+/// The network that a carpet covers: 256 addresses of IPv4, a /64 of IPv6.
+fn network(address: IpAddr) -> IpAddr {
+    let prefix = if address.is_ipv4() { 24 } else { 64 };
+    model::Net::new(address, prefix).map_or(address, |net| net.address())
 }
 
 /// Who sends what to whom, and how much of it. Who answers a SYN that was never sent acts, although it is the responder.

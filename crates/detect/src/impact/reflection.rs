@@ -149,9 +149,11 @@ impl Reflection {
         if questions.finding.is_none() && flow.last.micros_since(questions.start) > WINDOW_MICROS {
             *questions = fresh();
         }
-        questions.requests += flow.delta.packets_out;
-        questions.asked += flow.delta.bytes_out;
-        questions.answered += flow.delta.bytes_in;
+        // The question came before the answer that makes it one: with the first answer, all so far counts.
+        let counts = if flow.delta.packets_in == flow.total.packets_in { flow.total } else { flow.delta };
+        questions.requests += counts.packets_out;
+        questions.asked += counts.bytes_out;
+        questions.answered += counts.bytes_in;
         questions.flows += u64::from(flow.phase.opens());
         if questions.clients.insert(digest(key.src)) && questions.listed.len() < 16 {
             questions.listed.push(key.src);
