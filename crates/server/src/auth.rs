@@ -317,14 +317,7 @@ impl Attempts {
     const ADDRESSES: usize = 4096;
 
     fn allow(&self, address: IpAddr, now: Timestamp) -> bool {
-        let address = match address {
-            IpAddr::V6(v6) => v6.to_ipv4_mapped().map_or_else(
-                // A /64 is one household.
-                || IpAddr::V6((u128::from(v6) & !u128::from(u64::MAX)).into()),
-                IpAddr::V4,
-            ),
-            v4 => v4,
-        };
+        let address = crate::listen::household(address);
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         if recent.len() >= Self::ADDRESSES {
             recent.retain(|_, (since, _)| now.seconds_since(*since).abs() < 60.0);

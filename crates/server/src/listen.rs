@@ -1,10 +1,11 @@
 //! The listener: TLS and HTTP/1.1 or HTTP/2 for a bounded number of connections.
 //!
-//! Guarantees: at most [`CONNECTIONS`] at once, of which no single address has more than [`OF_ONE_ADDRESS`]; a handshake
-//! or a header that takes longer than [`HANDSHAKE`] ends the connection; a stop lets requests under way finish for a
-//! while.
+//! Guarantees: at most [`CONNECTIONS`] at once, of which no single household has more than [`OF_ONE_ADDRESS`]; a
+//! handshake, a header or a first request that takes longer than [`HANDSHAKE`] ends the connection, and so does
+//! [`IDLE`] without a request; a stop lets requests under way finish for a while.
 
-use axum::{Router, extract::ConnectInfo, http::Request};
+use axum::{Router, body::Body, extract::ConnectInfo, http::Request};
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -30,10 +31,12 @@ use tower::ServiceExt as _;
 
 /// Connections at once.
 pub const CONNECTIONS: usize = 512;
-/// Connections at once of one address.
+/// Connections at once of one address, or of one network of 64 bits in IPv6.
 pub const OF_ONE_ADDRESS: usize = 128;
-/// How long a handshake or a header may take.
+/// How long a handshake, a header or the first request may take.
 pub const HANDSHAKE: Duration = Duration::from_secs(10);
+/// How long a connection is kept without a request, whatever else it sends.
+pub const IDLE: Duration = Duration::from_secs(90);
 /// How long requests under way have to finish when the server stops.
 const FAREWELL: Duration = Duration::from_secs(3);
 
@@ -99,9 +102,23 @@ async fn connection(
 ) {
     let _ = stream.set_nodelay(true);
     let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await else { return };
+    let requests = Arc::new(watch::Sender::new(0_usize));
+    let idle = idle(requests.subscribe(), HANDSHAKE, IDLE);
     let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
-        router.clone().oneshot(request.map(axum::body::Body::new))
+        let busy = Busy::new(&requests);
+        let answer = router.clone().oneshot(request.map(Body::new));
+        async move {
+            answer.await.map(|answer| {
+                // Under way until the last of the answer has left.
+                answer.map(|body| {
+                    Body::new(body.map_frame(move |frame| {
+                        let _still = &busy;
+                        frame
+                    }))
+                })
+            })
+        }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HANDSHAKE).max_buf_size(64 << 10);
@@ -114,17 +131,67 @@ async fn connection(
         .keep_alive_interval(Duration::from_secs(30))
         .keep_alive_timeout(Duration::from_secs(20));
     let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
-    if let Err(error) = watcher.watch(connection).await {
-        tracing::debug!(%error, %peer, "a connection ended early");
+    tokio::select! {
+        ended = watcher.watch(connection) => if let Err(error) = ended {
+            tracing::debug!(%error, %peer, "a connection ended early");
+        },
+        () = idle => tracing::debug!(%peer, "a connection asked for nothing and was closed"),
     }
 }
 
-/// How many connections each address has.
+/// Resolves when nothing was asked for so long: `first` at the beginning, `between` later on.
+async fn idle(mut requests: watch::Receiver<usize>, first: Duration, between: Duration) {
+    let mut patience = first;
+    loop {
+        let change = if *requests.borrow_and_update() == 0 {
+            match tokio::time::timeout(patience, requests.changed()).await {
+                Ok(change) => change,
+                Err(_elapsed) => return,
+            }
+        } else {
+            requests.changed().await
+        };
+        if change.is_err() {
+            // Nobody asks any more; how the connection ends is its own matter.
+            return std::future::pending().await;
+        }
+        patience = between;
+    }
+}
+
+/// A request under way.
+struct Busy(Arc<watch::Sender<usize>>);
+
+impl Busy {
+    fn new(requests: &Arc<watch::Sender<usize>>) -> Self {
+        requests.send_modify(|requests| *requests += 1);
+        Self(Arc::clone(requests))
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.send_modify(|requests| *requests -= 1);
+    }
+}
+
+/// An address as it counts where somebody may have many: IPv6 by its first 64 bits, for that is one household.
+pub(crate) fn household(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V6(v6) => v6
+            .to_ipv4_mapped()
+            .map_or_else(|| IpAddr::V6((u128::from(v6) & !u128::from(u64::MAX)).into()), IpAddr::V4),
+        v4 => v4,
+    }
+}
+
+/// How many connections each household has.
 #[derive(Default)]
 struct Crowd(Mutex<HashMap<IpAddr, usize>>);
 
 impl Crowd {
     fn enter(crowd: &Arc<Self>, address: IpAddr) -> Option<Seat> {
+        let address = household(address);
         let mut counts = crowd.0.lock().unwrap_or_else(PoisonError::into_inner);
         let count = counts.entry(address).or_default();
         if *count >= OF_ONE_ADDRESS {
@@ -168,5 +235,32 @@ mod tests {
         assert!(Crowd::enter(&crowd, one).is_some());
         drop(seats);
         assert!(crowd.0.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_household_counts_as_one_address() {
+        let crowd = Arc::new(Crowd::default());
+        let seats: Vec<_> = (0..OF_ONE_ADDRESS as u128)
+            .map(|n| Crowd::enter(&crowd, IpAddr::V6((0x2001_0db8_u128 << 96 | n << 8).into())).unwrap())
+            .collect();
+        assert!(Crowd::enter(&crowd, "2001:db8::ffff:0:0:1".parse().unwrap()).is_none());
+        assert!(Crowd::enter(&crowd, "2001:db8:0:1::1".parse().unwrap()).is_some());
+        drop(seats);
+        assert!(crowd.0.lock().unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn who_asks_for_nothing_does_not_stay() {
+        let short = Duration::from_millis(20);
+        let long = Duration::from_secs(600);
+        let requests = Arc::new(watch::Sender::new(0));
+        // Nothing was asked: over after the first patience, however long the second is.
+        idle(requests.subscribe(), short, long).await;
+        // Something is under way: not over, until it has ended for long enough.
+        let busy = Busy::new(&requests);
+        let mut waiting = std::pin::pin!(idle(requests.subscribe(), short, short));
+        assert!(tokio::time::timeout(short * 5, &mut waiting).await.is_err());
+        drop(busy);
+        waiting.await;
     }
 }

@@ -23,7 +23,10 @@ use std::{
     sync::{Arc, LazyLock},
     time::Duration,
 };
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, broadcast},
+    time::{Interval, MissedTickBehavior},
+};
 
 /// Streams at once.
 const STREAMS: usize = 128;
@@ -36,6 +39,7 @@ struct Reader {
     state: AppState,
     changes: broadcast::Receiver<Change>,
     headers: HeaderMap,
+    recheck: Interval,
     _place: OwnedSemaphorePermit,
 }
 
@@ -53,7 +57,9 @@ pub(super) async fn stream(State(state): State<AppState>, _user: User, headers: 
             .expected(format!("at most {STREAMS} at once"))
             .into_response();
     };
-    let reader = Reader { changes: state.changes(), state, headers, _place: place };
+    let mut recheck = tokio::time::interval(RECHECK);
+    recheck.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let reader = Reader { changes: state.changes(), state, headers, recheck, _place: place };
     let events = stream::unfold(reader, |mut reader| async move {
         let event = next(&mut reader).await?;
         Some((Ok::<_, Infallible>(event), reader))
@@ -66,9 +72,11 @@ pub(super) async fn stream(State(state): State<AppState>, _user: User, headers: 
 
 async fn next(reader: &mut Reader) -> Option<Event> {
     loop {
+        // In this order: figures come every second, and must not keep the session from being looked at.
         let change = tokio::select! {
+            biased;
             () = reader.state.stopping() => return None,
-            () = tokio::time::sleep(RECHECK) => {
+            _ = reader.recheck.tick() => {
                 match auth::identify(&reader.state, &reader.headers).await {
                     Ok(Some(_)) => continue,
                     _ => return None,
@@ -84,5 +92,56 @@ async fn next(reader: &mut Reader) -> Option<Event> {
             Ok(event) => return Some(event),
             Err(error) => tracing::error!(%error, "a change could not be written"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Doors, Node};
+
+    #[tokio::test]
+    async fn ends_with_its_session_however_much_there_is_to_tell() {
+        let dir = tempfile::tempdir().unwrap();
+        let database = dir.path().join("bastide.sqlite");
+        let repository = store::Repository::open(&database, model::AuthorityId::local()).await.unwrap();
+        let node = Node {
+            version: String::new(),
+            url: String::new(),
+            data_dir: dir.path().to_owned(),
+            watched: Vec::new(),
+            response_mode: String::new(),
+            retention: store::Retention {
+                incident_days: 1,
+                asset_days: 1,
+                journal_days: 1,
+                counter_days: 1,
+                most_bytes: 1 << 20,
+            },
+            channels: Vec::new(),
+            least_told: model::Severity::Info,
+            settings: Vec::new(),
+        };
+        let state = AppState::new(repository, node, Doors::new(&[], &[], 8443), None);
+        let place = Arc::clone(&ROOM).try_acquire_owned().unwrap();
+        let mut recheck = tokio::time::interval(Duration::from_millis(100));
+        recheck.reset();
+        let (changes, headers) = (state.changes(), HeaderMap::new());
+        let mut reader = Reader { changes, state: state.clone(), headers, recheck, _place: place };
+        let busy = tokio::spawn(async move {
+            loop {
+                state.announce(Change::Exceptions);
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        });
+        let told = tokio::time::timeout(Duration::from_secs(20), async {
+            let mut told = 0;
+            while next(&mut reader).await.is_some() {
+                told += 1;
+            }
+            told
+        });
+        assert!(told.await.unwrap() > 0);
+        busy.abort();
     }
 }
