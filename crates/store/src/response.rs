@@ -328,7 +328,7 @@ async fn keep_plan(
 ) -> Result<(), StoreError> {
     sqlx::query(
         "INSERT INTO plan (authority_id, id, incident, status, made, changed, body) VALUES ($1, $2, $3, $4, $5, $6, $7) \
-         ON CONFLICT (authority_id, id) DO UPDATE SET status = $4, made = $5, changed = $6, body = $7",
+         ON CONFLICT (authority_id, id) DO UPDATE SET incident = $3, status = $4, made = $5, changed = $6, body = $7",
     )
     .bind(whose)
     .bind(plan.id.as_str())
@@ -381,7 +381,7 @@ async fn keep_receipt(
     .await?;
     // Counting receipts come all the time; the first (when it was applied) and the latest tell the story.
     sqlx::query(
-        "DELETE FROM receipt WHERE authority_id = $1 AND command = $2 AND effect IN ('applied', 'effective') \
+        "DELETE FROM receipt WHERE authority_id = $1 AND command = $2 AND effect IN ('applied', 'effective', 'without-effect') \
          AND at > (SELECT MIN(at) FROM receipt WHERE authority_id = $1 AND command = $2) \
          AND at <= (SELECT at FROM receipt WHERE authority_id = $1 AND command = $2 ORDER BY at DESC LIMIT 1 OFFSET $3)",
     )

@@ -1,6 +1,7 @@
 //! Retention: records go by age, and before the disk fills.
 //!
-//! Guarantees: what is open and bad stays longest. By age, a record goes when nothing about it has changed for the time
+//! Guarantees: what belongs to a command in force stays until that is over, for it must be found to be taken back. Of
+//! the rest, what is open and bad stays longest. By age, a record goes when nothing about it has changed for the time
 //! given. Over the cap, incidents go in this order until the size fits: closed ones, then open ones of low severity,
 //! then the rest; the oldest first within each. What went is counted.
 
@@ -53,7 +54,7 @@ impl Repository {
             if self.used_bytes().await? <= retention.most_bytes {
                 break;
             }
-            let gone = self.drop_incidents(None).await?;
+            let gone = self.drop_incidents(None, now).await?;
             if gone == 0 {
                 tracing::warn!(
                     most = retention.most_bytes,
@@ -74,7 +75,7 @@ impl Repository {
         let before = |days: u32| now.plus_secs(-DAY.saturating_mul(i64::from(days))).micros();
         let mut swept = Swept::default();
         loop {
-            let gone = self.drop_incidents(Some(before(retention.incident_days))).await?;
+            let gone = self.drop_incidents(Some(before(retention.incident_days)), now).await?;
             swept.incidents_by_age += gone;
             if gone < STEP.unsigned_abs() {
                 break;
@@ -111,18 +112,22 @@ impl Repository {
     }
 
     /// Drops up to [`STEP`] incidents with all that hangs on them: those unchanged since `before`, or, where unset, those
-    /// that are missed least.
-    async fn drop_incidents(&self, before: Option<i64>) -> Result<u64, StoreError> {
+    /// that are missed least. None whose commands may be in force at `now`.
+    async fn drop_incidents(&self, before: Option<i64>, now: Timestamp) -> Result<u64, StoreError> {
         let whose = self.whose();
         self.write(move |connection| {
             Box::pin(async move {
                 let rows = sqlx::query(
                     "SELECT id FROM incident WHERE authority_id = $1 AND ($2 IS NULL OR changed < $2) \
+                     AND id NOT IN (SELECT plan.incident FROM command JOIN plan \
+                     ON plan.authority_id = command.authority_id AND plan.id = command.plan \
+                     WHERE command.authority_id = $1 AND command.expires > $4 AND plan.status = 'active') \
                      ORDER BY CASE WHEN state <> 'open' THEN 0 WHEN severity <= 1 THEN 1 ELSE 2 END, changed, id LIMIT $3",
                 )
                 .bind(&whose)
                 .bind(before)
                 .bind(STEP)
+                .bind(now.micros())
                 .fetch_all(&mut *connection)
                 .await?;
                 for row in &rows {

@@ -275,18 +275,47 @@ async fn exceptions_come_with_the_closing_and_end() {
     assert_eq!(in_force(NOW).await, 0);
 }
 
-#[tokio::test]
-async fn receipts_say_what_is_in_force() {
-    let House { repository, dir: _dir } = house().await;
-    let plan: Plan = serde_json::from_value(serde_json::json!({
-        "id": "plan-0123456789abcdef", "incident": incident("a").id, "made": NOW, "status": "active",
+/// A plan with one command that lasts 100 s.
+fn active_plan(of: &str) -> Plan {
+    serde_json::from_value(serde_json::json!({
+        "id": "plan-0123456789abcdef", "incident": incident(of).id, "made": NOW, "status": "active",
         "commands": [{
             "id": "cmd-0123456789abcdef", "action": "block", "on": {"target": "remote", "address": "192.0.2.1"},
             "why": "x", "hits": [], "created": NOW, "expires": NOW.plus_secs(100), "inverse": "x", "kind": "camera"
         }],
         "withheld": [], "because": "x"
     }))
-    .unwrap();
+    .unwrap()
+}
+
+#[tokio::test]
+async fn a_plan_goes_with_its_incident_into_another() {
+    let House { repository, dir: _dir } = house().await;
+    for name in ["a", "b"] {
+        repository.keep_plan(&active_plan(name), NOW).await.unwrap();
+    }
+    assert_eq!(repository.plans_of(&incident("a").id).await.unwrap(), []);
+    assert_eq!(repository.plans_of(&incident("b").id).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn what_can_be_taken_back_is_never_swept_out() {
+    let House { repository, dir: _dir } = house().await;
+    repository.keep_incident(&incident("a"), &[], NOW.plus_secs(-11 * 86_400)).await.unwrap();
+    repository.keep_plan(&active_plan("a"), NOW).await.unwrap();
+    for most_bytes in [u64::MAX, 1] {
+        repository.sweep(&retention(10, most_bytes), NOW).await.unwrap();
+        assert!(repository.incident(&incident("a").id).await.unwrap().is_some(), "{most_bytes}");
+        assert!(repository.command(&active_plan("a").commands[0].id).await.unwrap().is_some());
+    }
+    repository.sweep(&retention(10, 1), NOW.plus_secs(101)).await.unwrap();
+    assert_eq!(repository.incident(&incident("a").id).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn receipts_say_what_is_in_force() {
+    let House { repository, dir: _dir } = house().await;
+    let plan = active_plan("a");
     repository.keep_plan(&plan, NOW).await.unwrap();
     let command = plan.commands[0].id.clone();
     let receipt = |secs, effect| Receipt {
@@ -314,7 +343,8 @@ async fn receipts_say_what_is_in_force() {
         [&Effect::Applied, &Effect::Effective]
     );
     for secs in 2..200 {
-        repository.keep_receipt(&receipt(secs, Effect::Effective)).await.unwrap();
+        let effect = if secs < 100 { Effect::WithoutEffect } else { Effect::Effective };
+        repository.keep_receipt(&receipt(secs, effect)).await.unwrap();
     }
     repository.keep_receipt(&receipt(200, Effect::Undone)).await.unwrap();
     assert_eq!(in_force(3).await, 0);
