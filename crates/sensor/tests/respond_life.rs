@@ -519,6 +519,38 @@ fn a_mirror_port_stops_nothing_and_says_so() {
 }
 
 #[test]
+fn what_an_earlier_run_put_into_the_kernel_is_taken_out_also_where_this_one_can_stop_nothing() {
+    in_namespaces(
+        "what_an_earlier_run_put_into_the_kernel_is_taken_out_also_where_this_one_can_stop_nothing",
+        |street| {
+            let folder = tempfile::tempdir().unwrap();
+            let both = incident(&[&street.camera, &street.neighbour]);
+            let before = rules();
+            open(folder.path(), street, NOW).incident(&both, NOW);
+            assert!(cut(street));
+            let mirror = Box::new(Mirror::new("this machine forwards nothing any more"));
+            let mut responder = Responder::open(
+                config(Mode::Auto),
+                NetSet::private(),
+                folder.path(),
+                mirror,
+                NOW.plus_secs(1),
+            )
+            .unwrap();
+            let held = state(folder.path()).in_force;
+            let camera =
+                held.iter().find(|held| held.command.on.subject() == street.camera.mac.to_string()).unwrap();
+            let order = Order::Undo { command: camera.command.id.clone(), who: "ada".into() };
+            responder.order(order, NOW.plus_secs(2));
+            assert_eq!(passes(&street.camera, &street.outside, false, 5000, 5), 5);
+            assert_eq!(passes(&street.neighbour, &street.outside, false, 5000, 5), 0);
+            responder.order(Order::StopResponding { who: "ada".into() }, NOW.plus_secs(3));
+            assert_eq!(rules(), before);
+        },
+    );
+}
+
+#[test]
 fn incidents_that_merge_keep_what_people_said() {
     in_namespaces("incidents_that_merge_keep_what_people_said", |street| {
         let folder = tempfile::tempdir().unwrap();

@@ -168,7 +168,7 @@ fn attach(state_dir: &Path, now: Timestamp) -> Result<Responder, HandError> {
         },
         now,
     )?;
-    let in_kernel = responder.state.in_force.iter().any(|held| held.receipt.actuator.starts_with("nftables"));
+    let in_kernel = responder.state.in_force.iter().any(Held::is_in_kernel);
     if let Some(problem) = problem.filter(|_| in_kernel) {
         return Err(problem.into());
     }

@@ -6,11 +6,12 @@
 use super::{
     Responder,
     acting::Waiting,
-    state::{Decided, MAX_DECISIONS},
+    nft::Nftables,
+    state::{Decided, Held, MAX_DECISIONS},
 };
 use crate::Notice;
-use model::{CommandId, Effect, IncidentId, PlanId, PlanStatus, Receipt, Target, Timestamp};
-use stop::journal::Act;
+use model::{Command, CommandId, Effect, IncidentId, PlanId, PlanStatus, Receipt, Target, Timestamp};
+use stop::{Actuator as _, journal::Act};
 
 impl Responder {
     pub(super) fn approve(&mut self, id: &PlanId, who: &str, now: Timestamp) {
@@ -80,7 +81,7 @@ impl Responder {
         let why = format!("{who} asked to {}", held.command.inverse);
         // Giving way needs no journal: where it cannot be written, the command is taken back all the same.
         self.write(now, who, &why, Act::Undoing { command: id.clone() }, true);
-        let receipt = self.actuator.undo(&held.command, now);
+        let receipt = self.give_way(&held, now);
         self.write(
             now,
             "bastide",
@@ -102,6 +103,35 @@ impl Responder {
         self.generation += 1;
     }
 
+    /// Takes a command back where it was put in force: that may have been the kernel, also where this run found that it
+    /// can stop nothing here and would have nothing to take back.
+    fn give_way(&mut self, held: &Held, now: Timestamp) -> Receipt {
+        if self.actuator.in_path() || !held.is_in_kernel() {
+            return self.actuator.undo(&held.command, now);
+        }
+        let mut nftables = match Nftables::open(&self.config, "an earlier run") {
+            Ok(nftables) => nftables,
+            Err(error) => {
+                let effect = Effect::Failed { reason: error.to_string() };
+                return Receipt { at: now, effect, ..held.receipt.clone() };
+            }
+        };
+        let others = self.state.in_force.iter().filter(|other| other.is_in_kernel());
+        let should: Vec<Command> = others.map(|other| other.command.clone()).collect();
+        if let Err(problem) = nftables.adopt(&should) {
+            tracing::warn!(%problem, "what else is in force cannot be known");
+        }
+        nftables.undo(&held.command, now)
+    }
+
+    /// The same for everything.
+    pub(super) fn give_way_to_all(&mut self) -> Result<(), String> {
+        if !self.actuator.in_path() && self.state.in_force.iter().any(Held::is_in_kernel) {
+            Nftables::flush().map_err(|error| error.to_string())?;
+        }
+        self.actuator.undo_all()
+    }
+
     pub(super) fn decide(
         &mut self,
         incident: &IncidentId,
@@ -120,7 +150,7 @@ impl Responder {
     /// Takes everything back; where a person wants exactly that, what was in force is not done again by itself.
     pub(super) fn undo_all(&mut self, who: &str, why: &str, final_word: bool, now: Timestamp) -> bool {
         self.write(now, who, why, Act::UndoingAll, true);
-        let problem = self.actuator.undo_all().err();
+        let problem = self.give_way_to_all().err();
         let gone = problem.is_none();
         self.write(now, "bastide", "what came of it", Act::UndoneAll { problem: problem.clone() }, true);
         if let Some(problem) = problem {

@@ -293,7 +293,7 @@ impl Responder {
         }
         let Some(_lock) = self.locked(now) else {
             if matches!(order, Order::StopResponding { .. })
-                && let Err(problem) = self.actuator.undo_all()
+                && let Err(problem) = self.give_way_to_all()
             {
                 tracing::error!(%problem, "not everything could be taken back");
             }

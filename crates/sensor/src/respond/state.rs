@@ -66,6 +66,13 @@ pub struct Held {
     pub receipt: Receipt,
 }
 
+impl Held {
+    /// Whether the kernel's packet filter holds it, by whichever run of the program.
+    pub(crate) fn is_in_kernel(&self) -> bool {
+        self.receipt.actuator.starts_with("nftables")
+    }
+}
+
 /// A command that ran out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Ended {
