@@ -52,8 +52,7 @@ enum Format {
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let started = Instant::now();
     let home = if args.home.is_empty() { NetSet::private() } else { NetSet::new(args.home) };
-    let options =
-        Options { files: args.files, home, exclude: NetSet::new(args.exclude), flows: args.flows };
+    let options = Options { files: args.files, home, exclude: NetSet::new(args.exclude), flows: args.flows };
     let bar = progress_bar(args.quiet);
     let analysis = analyze(&options, &mut |progress| show(bar.as_ref(), progress))?;
     if let Some(bar) = bar {
@@ -63,7 +62,8 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     document.totals.seconds = started.elapsed().as_secs_f64();
     if let Some(path) = &args.report {
         let html = report::html(&document, now());
-        std::fs::write(path, html).with_context(|| format!("cannot write the report to {}", path.display()))?;
+        std::fs::write(path, html)
+            .with_context(|| format!("cannot write the report to {}", path.display()))?;
     }
     if !args.quiet {
         print(&document, args.format)?;
@@ -94,10 +94,15 @@ fn print(document: &Document, format: Format) -> anyhow::Result<()> {
     let terminal = stdout.is_terminal();
     let text = match format {
         Format::Json => serde_json::to_string_pretty(document)?,
-        Format::Text => report::text(document, terminal && crate::terminal::colour(), crate::terminal::width()),
+        Format::Text => {
+            report::text(document, terminal && crate::terminal::colour(), crate::terminal::width())
+        }
     };
     let mut out = stdout.lock();
-    match out.write_all(text.as_bytes()).and_then(|()| if text.ends_with('\n') { Ok(()) } else { out.write_all(b"\n") }) {
+    match out
+        .write_all(text.as_bytes())
+        .and_then(|()| if text.ends_with('\n') { Ok(()) } else { out.write_all(b"\n") })
+    {
         // Whoever reads us has seen enough.
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         other => other.context("cannot write to standard output"),

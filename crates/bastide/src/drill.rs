@@ -7,11 +7,13 @@ use lab::{
     measure::table::Paint,
     run::Mode,
 };
+use model::Incident;
 use std::{
     io::{self, IsTerminal as _, Write as _},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
 };
+use store::{IncidentFilter, IncidentState, Paging, Repository};
 
 /// Arguments of `bastide drill`.
 #[derive(clap::Args)]
@@ -83,6 +85,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         seed,
         out,
         quick: args.quick,
+        lived,
         runs: if runs.is_empty() { Mode::ALL.to_vec() } else { runs },
     };
     eprintln!(
@@ -102,6 +105,22 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(ExitCode::from(u8::from(!drill.passed)))
+}
+
+/// The incidents that a data directory ended with, without those that became part of others.
+fn lived(data: &Path) -> Result<Vec<Incident>, String> {
+    let read = async {
+        let repository = Repository::open(&data.join("bastide.sqlite"), model::AuthorityId::local()).await?;
+        let page = repository.incidents(&IncidentFilter::default(), Paging::new(1, Paging::MOST)).await?;
+        repository.close().await;
+        let apart = page.items.into_iter().filter(|record| record.state != IncidentState::Merged);
+        anyhow::Ok(apart.map(|record| record.incident).collect())
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime
+        .map_err(anyhow::Error::from)
+        .and_then(|runtime| runtime.block_on(read))
+        .map_err(|error| format!("{error:#}"))
 }
 
 /// Where things are, and what to do with them.

@@ -1,12 +1,17 @@
 //! What the terminal can show.
 
 /// Whether colours are wanted: not where `NO_COLOR` is set or the terminal is dumb.
-#[expect(clippy::disallowed_methods, reason = "the binary is the front door that the environment comes in by")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the binary is the front door that the environment comes in by"
+)]
 pub(crate) fn colour() -> bool {
-    std::env::var("NO_COLOR").unwrap_or_default().is_empty() && std::env::var("TERM").is_ok_and(|term| term != "dumb")
+    std::env::var("NO_COLOR").unwrap_or_default().is_empty()
+        && std::env::var("TERM").is_ok_and(|term| term != "dumb")
 }
 
 /// Columns of the terminal; 100 where there is none.
 pub(crate) fn width() -> usize {
-    rustix::termios::tcgetwinsize(std::io::stdout()).map_or(100, |size| usize::from(size.ws_col).clamp(60, 160))
+    rustix::termios::tcgetwinsize(std::io::stdout())
+        .map_or(100, |size| usize::from(size.ws_col).clamp(60, 160))
 }

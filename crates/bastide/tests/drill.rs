@@ -32,7 +32,11 @@ fn can_drill() -> bool {
 
 fn drill(out: &Path, more: &[&str]) -> Command {
     let mut command = Command::new(PROGRAM);
-    command.args(["drill", "mirai", "--quick", "--seed", "11", "--out"]).arg(out).args(more).env("NO_COLOR", "1");
+    command
+        .args(["drill", "mirai", "--quick", "--seed", "11", "--out"])
+        .arg(out)
+        .args(more)
+        .env("NO_COLOR", "1");
     command
 }
 
@@ -116,14 +120,17 @@ fn what_was_taken_over_is_cut_off_and_nothing_else() {
     let out = tempfile::tempdir().unwrap();
     let output = drill(out.path(), &["--only", "responding", "--format", "json"]).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    let drill: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {said}"));
+    let drill: Value =
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {said}"));
     let run = &drill["runs"][0];
     assert_eq!(drill["seed"], 11);
     assert!(!run["acts"].as_array().unwrap().is_empty(), "something is done: {said}");
     assert_eq!(run["wrongly"], serde_json::json!([]), "{said}");
     assert_eq!(run["decoys_hurt"], serde_json::json!([]), "{said}");
     let folder = out.path().join("responding");
-    for file in ["report.html", "firewall-before.txt", "firewall-after.txt", "pcap/street0.pcap", "pcap/wan0.pcap"] {
+    for file in
+        ["report.html", "firewall-before.txt", "firewall-after.txt", "pcap/street0.pcap", "pcap/wan0.pcap"]
+    {
         assert!(fs::metadata(folder.join(file)).is_ok_and(|file| file.len() > 24), "{file}");
     }
     assert!(fs::read_to_string(folder.join("firewall-after.txt")).unwrap().contains("table bridge bastide"));

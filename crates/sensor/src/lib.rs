@@ -28,7 +28,7 @@ mod watch;
 
 pub use notice::{FollowStats, InterfaceState, InterfaceStats, Notice, Order, Stats};
 pub use own::own_addresses;
-pub use protect::ResponseConfig;
+pub use protect::{Mode, ResponseConfig};
 
 use analysis::{Analysis, Scope};
 use capture::{Capability, CaptureError};

@@ -13,7 +13,7 @@ pub(crate) use print::print;
 
 use known::KNOWN;
 use model::{NetSet, Severity};
-use protect::ResponseConfig;
+use sensor::ResponseConfig;
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,

@@ -73,8 +73,8 @@ fn is_there(interface: &str) -> bool {
     std::path::Path::new("/sys/class/net").join(interface).exists()
 }
 
-fn responding(response: &protect::ResponseConfig) -> String {
-    use protect::Mode;
+fn responding(response: &sensor::ResponseConfig) -> String {
+    use sensor::Mode;
     let mut text = match response.mode {
         Mode::Off => "off: nothing is acted on".to_owned(),
         Mode::Ask => "ask: a person approves each plan".to_owned(),
