@@ -10,7 +10,7 @@ use model::{
 use protect::{Mode, Permit, ResponseConfig};
 use sensor::{
     Notice, Order,
-    respond::{Responder, State, hand},
+    respond::{Responder, State, hand, verify_file},
 };
 use std::{
     collections::BTreeMap,
@@ -283,4 +283,16 @@ fn who_is_never_acted_on_from_now_on_is_let_go_at_the_next_start() {
     assert!(filter.holds().is_empty());
     assert!(effects(&responder.tick(NOW.plus_secs(1))).contains(&Effect::Undone));
     assert!(state(folder.path()).in_force.is_empty());
+}
+
+#[test]
+fn an_entry_that_is_too_long_is_left_out_and_the_journal_stays_whole() {
+    let (folder, filter) = (tempfile::tempdir().unwrap(), Filter::default());
+    let mut responder = cutting(folder.path(), &filter);
+    let command = state(folder.path()).in_force[0].command.id.clone();
+    responder.order(Order::Undo { command, who: "x".repeat(300 << 10) }, NOW.plus_secs(1));
+    assert!(filter.holds().is_empty(), "giving way needs no journal");
+    responder.order(Order::UndoAll { who: "ada".into() }, NOW.plus_secs(2));
+    assert_eq!(verify_file(folder.path()).unwrap().unwrap().fault, None);
+    assert!(!folder.path().join("journal.damaged-1").exists());
 }

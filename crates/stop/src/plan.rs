@@ -27,6 +27,9 @@ pub(crate) const MAX_COMMANDS: usize = 64;
 /// The most that is listed as withheld.
 pub(crate) const MAX_WITHHELD: usize = 64;
 
+/// The most differences between two plans that are told.
+const MAX_DIFFERENCES: usize = 24;
+
 /// What a plan is made from beside the incident.
 #[derive(Clone, Copy, Debug)]
 pub struct Context<'a> {
@@ -115,6 +118,11 @@ pub fn difference(seen: &Plan, now: &Plan) -> Option<String> {
     }
     for new in now.commands.iter().filter(|new| find(seen, &new.id).is_none()) {
         differences.push(format!("also to {} {}", new.action.verb(), named(&new.on)));
+    }
+    let more = differences.len().saturating_sub(MAX_DIFFERENCES);
+    if more > 0 {
+        differences.truncate(MAX_DIFFERENCES);
+        differences.push(format!("and {more} more differences"));
     }
     (!differences.is_empty()).then(|| differences.join("; "))
 }

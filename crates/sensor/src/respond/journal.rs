@@ -73,7 +73,15 @@ impl Journal {
             .collect();
         let mut text = String::new();
         for entry in &entries {
-            text.push_str(&entry.line());
+            let line = entry.line();
+            if line.len() > MAX_LINE {
+                // Nobody would read it back, and the journal would count as damaged from here on.
+                let length = line.len();
+                return Err(io::Error::other(format!(
+                    "expected an entry of {MAX_LINE} bytes at most, found {length}"
+                )));
+            }
+            text.push_str(&line);
             text.push('\n');
         }
         // One write for all lines: where it fails in the middle, the rest is torn and cut off at the next opening.
