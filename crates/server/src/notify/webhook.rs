@@ -60,7 +60,7 @@ impl Webhook {
     /// # Errors
     /// [`AddressError`] with what was expected.
     pub fn new(address: &str, secret: Option<&str>, ca: Option<&Path>) -> Result<Self, AddressError> {
-        let wrong = |expected| AddressError { expected, found: address.chars().take(200).collect() };
+        let wrong = |expected| AddressError { expected, found: shown(address) };
         const FORM: &str =
             "an address such as https://siem.city.example/hook (http:// to 127.0.0.1 or [::1] only)";
         let uri: Uri = address.parse().map_err(|_| wrong(FORM))?;
@@ -129,6 +129,15 @@ impl Webhook {
         }
         request.body(Full::new(Bytes::from(body))).map_err(|error| SendError::Final(error.to_string()))
     }
+}
+
+/// As much of an address as may stand in a log: path and user are often the secret.
+fn shown(address: &str) -> String {
+    let (scheme, rest) = address.split_once("://").unwrap_or(("", address));
+    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = host.rsplit('@').next().unwrap_or_default();
+    let between = if scheme.is_empty() { "" } else { "://" };
+    format!("{scheme}{between}{host}/…").chars().take(200).collect()
 }
 
 fn sign(key: &hmac::Key, seconds: i64, body: &[u8]) -> String {
@@ -208,6 +217,17 @@ mod tests {
         check("siem.city.example", false);
         check("ftp://siem.city.example/", false);
         check("", false);
+        for address in
+            ["http://siem.city.example/secret", "https://u:secret@siem.city.example/?secret#secret"]
+        {
+            let error = Webhook::new(address, None, None).unwrap_err().to_string();
+            assert!(error.contains("siem.city.example/…") && !error.contains("secret\""), "{error}");
+            assert_eq!(
+                error.matches("secret").count(),
+                error.matches("webhook_secret_file").count(),
+                "{error}"
+            );
+        }
         let error =
             Webhook::new("https://x/", None, Some(Path::new("/does/not/exist"))).unwrap_err().to_string();
         assert!(error.contains("webhook_ca"), "{error}");
