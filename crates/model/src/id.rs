@@ -7,9 +7,16 @@ use std::{fmt, str::FromStr};
 macro_rules! content_id {
     ($(#[$doc:meta])* $name:ident, $prefix:literal) => {
         $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
         #[serde(transparent)]
         pub struct $name(String);
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                // Ids stand in addresses and in scripts for the packet filter: what is read is an id or refused.
+                String::deserialize(from)?.parse().map_err(serde::de::Error::custom)
+            }
+        }
 
         impl $name {
             /// The id of what was fed to the hasher.
@@ -106,6 +113,7 @@ impl ContentHasher {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde::de::{IntoDeserializer as _, value::StrDeserializer};
 
     #[test]
     fn ids_are_made_of_content_and_read_back() {
@@ -115,6 +123,12 @@ mod tests {
         assert_eq!(id(&["a", "bc"]), id(&["a", "bc"]));
         assert_ne!(id(&["a", "bc"]), id(&["ab", "c"]));
         assert_eq!(id(&["a"]).to_string().parse::<FindingId>().unwrap(), id(&["a"]));
+        let read = |text: &str| {
+            let from: StrDeserializer<'_, serde::de::value::Error> = text.into_deserializer();
+            FindingId::deserialize(from)
+        };
+        assert_eq!(read(id(&["a"]).as_str()), Ok(id(&["a"])));
+        assert!(read("fnd-0123456789abcde\"\nflush ruleset").is_err());
         assert!("inc-0123456789abcdef".parse::<FindingId>().is_err());
         assert!("fnd-0123456789ABCDEF".parse::<FindingId>().is_err());
     }
