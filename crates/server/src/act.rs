@@ -206,6 +206,7 @@ pub async fn set_responding(state: &AppState, user: &User, responding: bool) -> 
 /// [`Problem`] where they cannot be read or the sensor takes no orders.
 pub async fn send_exceptions(state: &AppState) -> Result<(), Problem> {
     state.announce(Change::Exceptions);
+    let _turn = state.telling_exceptions().await;
     let exceptions = state.repository().exceptions_in_force(state.now()).await?;
     match state.order(Order::Exceptions(exceptions)) {
         Ok(()) | Err(OrderError::NoSensor) => Ok(()),

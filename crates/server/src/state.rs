@@ -27,6 +27,7 @@ struct Shared {
     attempts: Attempts,
     started: Instant,
     stopping: watch::Sender<bool>,
+    telling_exceptions: tokio::sync::Mutex<()>,
 }
 
 /// This node, as it was started.
@@ -84,6 +85,7 @@ impl AppState {
             attempts: Attempts::default(),
             started,
             stopping,
+            telling_exceptions: tokio::sync::Mutex::default(),
         }))
     }
 
@@ -157,6 +159,11 @@ impl AppState {
     /// Begins the stop.
     pub fn stop(&self) {
         self.0.stopping.send_replace(true);
+    }
+
+    /// Held while the exceptions are read and told, so that the last ones told are the last ones kept.
+    pub(crate) async fn telling_exceptions(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.0.telling_exceptions.lock().await
     }
 
     pub(crate) fn doors(&self) -> &Doors {
