@@ -13,6 +13,7 @@ use crate::{
     },
     run::{self, Mode, Task},
 };
+use model::Incident;
 use serde::Serialize;
 use std::{
     fs,
@@ -23,6 +24,9 @@ use std::{
 
 /// How the program is asked to be a part of the drill: its verb, and how far inside it is.
 pub const HOST_VERB: &str = "drill-host";
+
+/// Reads the incidents that a data directory of Bastide ended with.
+pub type Lived = fn(&Path) -> std::result::Result<Vec<Incident>, String>;
 
 /// What is asked of a drill.
 #[derive(Clone, Debug)]
@@ -37,6 +41,8 @@ pub struct Options {
     pub quick: bool,
     /// Which runs.
     pub runs: Vec<Mode>,
+    /// How to read what Bastide kept.
+    pub lived: Lived,
 }
 
 /// What came of a drill.
@@ -85,7 +91,10 @@ pub fn run(options: &Options) -> Result<Drill> {
         let outcome =
             one(&options.program, &task(options.seed, options.quick, *mode, folder.clone(), bastide))?;
         tell("  analysing the captures of this run");
-        let analysis = match analysis::compare(&options.program, &folder, &outcome) {
+        let lived = (options.lived)(&folder.join("data"))
+            .map_err(|expected| Error::Format { path: folder.join("data"), expected });
+        let compared = lived.and_then(|lived| analysis::compare(&options.program, &folder, &lived));
+        let analysis = match compared {
             Ok(analysis) => Some(analysis),
             Err(error) => {
                 tell(&format!("  the captures could not be analysed: {error}"));

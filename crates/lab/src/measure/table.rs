@@ -96,7 +96,7 @@ pub(crate) fn text(
         of(analyses, run.mode, |one| one.incidents.len().to_string())
     });
     row("  lived ones that analyze gives too", &|run| {
-        of(analyses, run.mode, |one| format!("{} of {}", one.same, one.told))
+        of(analyses, run.mode, |one| format!("{} of {}", one.same, one.lived))
     });
     text.push('\n');
     for claim in claims {

@@ -46,11 +46,11 @@ pub(crate) fn claims(runs: &[Outcome], analyses: &[(Mode, Option<Analysis>)]) ->
             run: *mode,
             claim: "the captures, analysed, give the incidents that were lived".into(),
             measured: if analysis.differs.is_empty() {
-                format!("{} of {}, by their ids", analysis.same, analysis.told)
+                format!("{} of {}, {} under the same id", analysis.same, analysis.lived, analysis.same_id)
             } else {
                 analysis.differs.join("; ")
             },
-            met: analysis.differs.is_empty() && analysis.told > 0,
+            met: analysis.differs.is_empty() && analysis.lived > 0,
         });
     }
     claims
