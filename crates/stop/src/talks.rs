@@ -68,7 +68,8 @@ pub struct Talks {
     shed: u64,
 }
 
-/// The most talks that one address is remembered with.
+/// The most talks that one address is remembered with, of those it opened, and again of those others opened to it: who
+/// opens many cannot make it be forgotten who depends on it.
 const PER_ADDRESS: usize = 128;
 
 /// The most addresses whose load is counted.
@@ -111,8 +112,11 @@ impl Talks {
             }
             return;
         }
-        let room = |address: &IpAddr| self.of.get(address).is_none_or(|keys| keys.len() < PER_ADDRESS);
-        if self.talks.len() >= self.capacity || !room(&key.src) || !room(&key.dst) {
+        let room = |address: IpAddr, opened: bool| {
+            let keys = self.of.get(&address).into_iter().flatten();
+            keys.filter(|key| (key.src == address) == opened).count() < PER_ADDRESS
+        };
+        if self.talks.len() >= self.capacity || !room(key.src, true) || !room(key.dst, false) {
             self.shed += 1;
             return;
         }

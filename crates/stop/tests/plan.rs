@@ -339,6 +339,9 @@ fn what_a_protected_asset_depends_on_is_spared() {
     check(City::new("").talk("10.0.0.20", "10.0.0.30", 1883, -500), "10.0.0.30", hardware, true);
     check(City::new("").talk("10.0.0.20", "10.0.0.30", 1883, 10), "10.0.0.30", hardware, true);
     check(City::new("").talk("10.0.0.20", "203.0.113.5", 443, -500), "203.0.113.5", handshake, true);
+    // However many the broker itself went to before.
+    let crowded = (0..300).fold(City::new(""), |city, port| city.talk("10.0.0.30", "192.0.2.9", port, -600));
+    check(crowded.talk("10.0.0.20", "10.0.0.30", 1883, -500), "10.0.0.30", hardware, true);
     // It is fed by a camera: since before the attack.
     check(City::new("").talk("10.0.0.7", "10.0.0.20", 554, -500), "10.0.0.7", hardware, true);
     // The bot attacked it, with success or without.
