@@ -296,3 +296,17 @@ fn an_entry_that_is_too_long_is_left_out_and_the_journal_stays_whole() {
     assert_eq!(verify_file(folder.path()).unwrap().unwrap().fault, None);
     assert!(!folder.path().join("journal.damaged-1").exists());
 }
+
+#[test]
+fn an_order_that_came_while_another_program_held_the_lock_is_carried_out_later() {
+    let (folder, filter) = (tempfile::tempdir().unwrap(), Filter::default());
+    let mut responder = cutting(folder.path(), &filter);
+    let command = state(folder.path()).in_force[0].command.id.clone();
+    let lock = fs::File::options().write(true).open(folder.path().join("lock")).unwrap();
+    lock.lock().unwrap();
+    responder.order(Order::Undo { command, who: "ada".into() }, NOW.plus_secs(1));
+    assert_eq!(filter.holds().len(), 1, "nothing is done without the lock");
+    drop(lock);
+    responder.tick(NOW.plus_secs(2));
+    assert!(filter.holds().is_empty());
+}

@@ -37,6 +37,9 @@ const MAX_REPLANNED: usize = 16;
 /// Notices that may wait.
 const MAX_NOTICES: usize = 4096;
 
+/// Orders that may wait for the lock.
+const MAX_WAITING: usize = 64;
+
 /// How long the lock is waited for.
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -108,6 +111,8 @@ pub struct Responder {
     /// Grows whenever the state changes in a way that may change decisions.
     pub(super) generation: u64,
     pub(super) was_stopped: bool,
+    /// What people asked for while another program held the lock.
+    pub(super) waiting: VecDeque<Order>,
     pub(super) notices: VecDeque<Notice>,
     pub(super) clocks: super::upkeep::Clocks,
 }
@@ -190,6 +195,7 @@ impl Responder {
             replan: BTreeSet::new(),
             generation: 0,
             was_stopped: dir.is_stopped(),
+            waiting: VecDeque::new(),
             notices: VecDeque::new(),
             clocks: super::upkeep::Clocks::default(),
             config,
@@ -292,9 +298,12 @@ impl Responder {
             return;
         }
         let Some(_lock) = self.locked(now) else {
-            if matches!(order, Order::StopResponding { .. })
-                && let Err(problem) = self.give_way_to_all()
-            {
+            if !matches!(order, Order::StopResponding { .. }) {
+                if self.waiting.len() < MAX_WAITING {
+                    self.waiting.push_back(order);
+                }
+            } else if let Err(problem) = self.give_way_to_all() {
+                // The lever stands, and is heeded as soon as the lock can be had.
                 tracing::error!(%problem, "not everything could be taken back");
             }
             return;
@@ -311,6 +320,20 @@ impl Responder {
             Order::Exceptions { .. } => {}
         }
         self.save(now, true);
+    }
+
+    /// What could not be done for want of the lock is tried again, in its order.
+    pub(super) fn order_again(&mut self, now: Timestamp) {
+        for _ in 0..self.waiting.len() {
+            let before = self.waiting.len();
+            let Some(order) = self.waiting.pop_front() else { return };
+            self.order(order, now);
+            if self.waiting.len() >= before {
+                // Not yet: it goes first again.
+                self.waiting.rotate_right(1);
+                return;
+            }
+        }
     }
 
     pub(super) fn forget_old_talks(&mut self, now: Timestamp) {

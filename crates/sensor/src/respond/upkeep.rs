@@ -46,6 +46,7 @@ impl Responder {
                 drop(self.locked(now));
             }
         }
+        self.order_again(now);
         for id in std::mem::take(&mut self.replan) {
             if let Some(incident) = self.incidents.get(&id).cloned() {
                 self.incident(&incident, now);
