@@ -72,9 +72,9 @@ pub(crate) fn dependent<'a>(
             let peer = if opened_by_target { talk.dst } else { talk.src };
             let asset = context.directory.at(peer)?;
             let protected = asset.criticality == Criticality::Protected;
-            // Who serves the network serves its clients; it depends on none of them.
-            let serves = !asset.functions.is_empty();
-            let binds = !opened_by_target || (talk.first < incident.first && !serves);
+            // Who serves the network depends on none of its clients, and a router speaks for others.
+            let serves = !asset.functions.is_empty() || asset.kind.as_str() == "gateway-router";
+            let binds = !serves && (!opened_by_target || talk.first < incident.first);
             (protected && binds && !addresses.contains(&peer)).then(|| (asset, crate::hits::flows(talk)))
         })
         .min_by(|(a, _), (b, _)| a.id.cmp(&b.id))

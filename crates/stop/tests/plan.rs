@@ -352,6 +352,7 @@ fn what_a_protected_asset_depends_on_is_spared() {
     // A server of the network answers the camera; it does not depend on it.
     check(City::new("").talk("10.0.0.7", "10.0.0.53", 53, -500), "10.0.0.7", hardware, false);
     check(City::new("").talk("10.0.0.7", "10.0.0.1", 80, -500), "10.0.0.7", hardware, false);
+    check(City::new("").talk("10.0.0.1", "10.0.0.7", 80, -500), "10.0.0.7", hardware, false);
     // Somebody who is not protected depends on it.
     check(City::new("").talk("10.0.0.9", "10.0.0.30", 1883, -500), "10.0.0.30", hardware, false);
 }
