@@ -94,12 +94,14 @@ fn of_responding(run: &Outcome, watched: Option<&Outcome>, claims: &mut Vec<Clai
         run.last_left.is_none() || within(run.last_left, run.first_attack),
     );
     let harm = |run: &Outcome| run.victim_got + run.victim_by_resolver;
-    let share = watched.map(|watched| harm(run) as f64 / harm(watched).max(1) as f64);
-    claim(
-        "the victim gets at most a hundredth of what it got unprotected",
-        share.map_or("no watched run".into(), |share| format!("{:.3} %", share * 100.0)),
-        share.is_some_and(|share| share <= VICTIM_SHARE),
-    );
+    if let Some(watched) = watched {
+        let share = harm(run) as f64 / harm(watched).max(1) as f64;
+        claim(
+            "the victim gets at most a hundredth of what it got unprotected",
+            format!("{:.3} %", share * 100.0),
+            share <= VICTIM_SHARE,
+        );
+    }
     let lost: u64 = run.lost.iter().map(|lost| lost.lost).sum();
     let whose: Vec<&str> = run.lost.iter().map(|lost| lost.device.as_str()).collect();
     let from_whom = if whose.is_empty() { String::new() } else { format!(": {}", whose.join(", ")) };
