@@ -73,7 +73,7 @@ pub(crate) fn dependent<'a>(
             let asset = context.directory.at(peer)?;
             let protected = asset.criticality == Criticality::Protected;
             // Who serves the network depends on none of its clients, and a router speaks for others.
-            let serves = !asset.functions.is_empty() || asset.kind.as_str() == "gateway-router";
+            let serves = !asset.functions.is_empty() || CARRIERS.contains(&asset.kind.as_str());
             let binds = !serves && (!opened_by_target || talk.first < incident.first);
             (protected && binds && !addresses.contains(&peer)).then(|| (asset, crate::hits::flows(talk)))
         })
