@@ -120,6 +120,7 @@ mod tests {
             flows: 1,
             summary: String::new(),
             joined: Vec::new(),
+            supersedes: Vec::new(),
             evidence: Vec::new(),
             advice: Vec::new(),
         }
