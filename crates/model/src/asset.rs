@@ -31,6 +31,15 @@ impl Kind {
         Self("unknown".into())
     }
 
+    /// Whether things of this kind carry others' traffic: what comes from them is not their own.
+    #[must_use]
+    pub fn carries(&self) -> bool {
+        matches!(
+            self.0.as_str(),
+            "gateway-router" | "router" | "gateway" | "firewall" | "access-point" | "switch"
+        )
+    }
+
     /// The kind's name.
     #[must_use]
     pub fn as_str(&self) -> &str {

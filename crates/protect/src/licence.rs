@@ -327,7 +327,9 @@ fn unfit(command: &Command, incident: &Incident, config: &ResponseConfig) -> Opt
     };
     let dependent = command.hits.iter().find(|hit| {
         let bystander = !targets.contains(&hit.address) && !infected(hit.address);
-        if ours { bystander && hit.criticality == model::Criticality::Protected } else { bystander }
+        // A router loses nothing of its own when one of ours is cut off.
+        let loses = hit.criticality == model::Criticality::Protected && !hit.kind.carries();
+        if ours { bystander && loses } else { bystander }
     });
     dependent.map(|hit| {
         let name = hit.name.clone().unwrap_or_else(|| hit.address.to_string());

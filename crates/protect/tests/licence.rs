@@ -133,6 +133,15 @@ fn only_what_the_settings_name_runs_by_itself() {
     );
     check(
         camera_auto,
+        &|command, _| {
+            let mut router = hit("192.168.0.1".parse().unwrap(), Criticality::Protected);
+            router.kind = Kind("gateway-router".into());
+            command.hits.push(router);
+        },
+        "act",
+    );
+    check(
+        camera_auto,
         &|command, _| command.action = Action::Restrict { peers: Vec::new() },
         "ask: to restrict needs a person",
     );

@@ -9,9 +9,6 @@ use std::net::IpAddr;
 /// More IPv4 addresses than this on one hardware address: others are behind it.
 const MAX_OWN_IPV4: usize = 4;
 
-/// Kinds of asset that carry others' traffic.
-const CARRIERS: [&str; 6] = ["gateway-router", "router", "gateway", "firewall", "access-point", "switch"];
-
 /// Why an address is no target at all, whatever is known of it.
 pub(crate) fn spared_address(address: IpAddr, context: &Context<'_>) -> Option<String> {
     if !is_unicast(address) {
@@ -31,8 +28,7 @@ pub(crate) fn spared_device(address: IpAddr, asset: Option<&Asset>, context: &Co
     if let Some(reason) = asset.addresses.iter().find_map(|address| context.config.spared(*address)) {
         return Some(reason.into());
     }
-    if asset.functions.iter().any(|function| function == "router") || CARRIERS.contains(&asset.kind.as_str())
-    {
+    if asset.functions.iter().any(|function| function == "router") || asset.kind.carries() {
         return Some("it is a router: others are behind its address".into());
     }
     for (function, reason) in [
@@ -73,7 +69,7 @@ pub(crate) fn dependent<'a>(
             let asset = context.directory.at(peer)?;
             let protected = asset.criticality == Criticality::Protected;
             // Who serves the network depends on none of its clients, and a router speaks for others.
-            let serves = !asset.functions.is_empty() || CARRIERS.contains(&asset.kind.as_str());
+            let serves = !asset.functions.is_empty() || asset.kind.carries();
             let binds = !serves && (!opened_by_target || talk.first < incident.first);
             (protected && binds && !addresses.contains(&peer)).then(|| (asset, crate::hits::flows(talk)))
         })
