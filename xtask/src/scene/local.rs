@@ -65,7 +65,8 @@ fn arp_spoof(world: &mut World) {
     }
     world.truth.attack_at(at);
     world.truth.infected.insert(bot.ip);
-    world.truth.victims.insert(victim.ip);
+    // Told to everybody, the lie is about the gateway; told to one, it is that one who is deceived.
+    world.truth.victims.insert(if everybody { gateway.ip } else { victim.ip });
     world.truth.stages = vec!["credential-access|collection|lateral-movement".into()];
 }
 
