@@ -95,8 +95,6 @@ pub(crate) struct Input {
     late: u64,
     bad_lines: u64,
     skipped: BTreeMap<String, u64>,
-    /// Packets that another input showed first.
-    pub(crate) copies: u64,
     pub(crate) summary: Summary,
     pub(crate) raw_read: Rc<Cell<u64>>,
     pub(crate) raw_size: Option<u64>,
@@ -122,7 +120,6 @@ impl Input {
             late: 0,
             bad_lines: 0,
             skipped: BTreeMap::new(),
-            copies: 0,
             summary: Summary { path: path.to_owned(), ..Summary::default() },
             raw_read: Rc::clone(&raw_read),
             raw_size: None,
@@ -361,7 +358,7 @@ impl Input {
         }
     }
 
-    fn skip(&mut self, reason: &str) {
+    pub(crate) fn skip(&mut self, reason: &str) {
         // Reasons are few; what a hostile log could make many is told together.
         let key = if self.skipped.len() < 64 || self.skipped.contains_key(reason) {
             reason
@@ -373,8 +370,8 @@ impl Input {
 
     /// The summary, once the input was read to its end.
     pub(crate) fn finish(mut self) -> Summary {
-        if self.copies > 0 {
-            self.skipped.insert("packets that another input showed first".into(), self.copies);
+        if self.is_capture() && self.records == 0 && self.summary.error.is_none() {
+            self.summary.error = Some("holds no packets: was anything captured?".into());
         }
         if self.late > 0 {
             self.skipped.insert("later than the ordering window: analysed out of order".into(), self.late);

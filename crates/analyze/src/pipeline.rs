@@ -7,7 +7,7 @@ use crate::{
 use detect::Engine;
 use model::{Event, EventKind, NetSet, RecordRef};
 use observe::{Observer, Sightings};
-use report::{Document, Skipped, Totals};
+use report::{Document, Totals};
 use std::path::PathBuf;
 
 /// What to analyse and how.
@@ -77,7 +77,7 @@ pub fn analyze(options: &Options, tell: &mut dyn FnMut(Progress)) -> Result<Anal
     let mut records = 0;
     while let Some(number) = earliest(&inputs) {
         let Some(input) = inputs.get_mut(number) else { break };
-        let mut copies = 0;
+        let mut aside = None;
         input.take(|item| match item {
             Item::Packet { at, record, link, wire_length, data } => {
                 let nanos = at.micros().saturating_mul(1_000);
@@ -85,20 +85,25 @@ pub fn analyze(options: &Options, tell: &mut dyn FnMut(Progress)) -> Result<Anal
                     .as_mut()
                     .is_some_and(|seen| seen.is_copy(number as u32, false, nanos, link, data))
                 {
-                    copies = 1;
+                    aside = Some("shown first by another input");
                     return;
                 }
                 let record = RecordRef { input: number as u32, record };
                 observer.packet(record, at, link, wire_length, data, &mut |event| sink.event(&event, None));
+                aside = observer.take_left_aside();
             }
             Item::Event { event, uid } => {
-                if !is_excluded(&event, &options.exclude) {
+                if is_excluded(&event, &options.exclude) {
+                    aside = Some("of an excluded network");
+                } else {
                     sink.flows += u64::from(opens_flow(&event));
                     sink.event(&event, uid.as_deref());
                 }
             }
         });
-        input.copies += copies;
+        if let Some(reason) = aside {
+            input.skip(reason);
+        }
         records += 1;
         if records % TELL_EVERY == 0 {
             tell(progress(&inputs, records));
@@ -119,17 +124,7 @@ pub fn analyze(options: &Options, tell: &mut dyn FnMut(Progress)) -> Result<Anal
         spool.finish(&engine.verdicts(), path)?;
     }
     let (counters, stats) = (observer.counters(), engine.stats());
-    let mut summaries: Vec<_> = inputs.into_iter().map(Input::finish).collect();
-    // What the packets could not be read for is the captures' together; it is told once, at the first of them.
-    if let Some(capture) =
-        summaries.iter_mut().find(|input| input.format.as_deref().is_some_and(|f| f.starts_with("pcap")))
-    {
-        let unread = counters
-            .skipped
-            .iter()
-            .map(|(reason, count)| Skipped { reason: (*reason).to_owned(), count: *count });
-        capture.skipped.extend(unread);
-    }
+    let summaries: Vec<_> = inputs.into_iter().map(Input::finish).collect();
     let totals = Totals {
         packets: counters.packets,
         flows: counters.flows + log_flows,

@@ -51,6 +51,9 @@ enum Format {
 
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let started = Instant::now();
+    if args.files.iter().filter(|file| *file == "-").count() > 1 {
+        anyhow::bail!("standard input (-) can be read once only");
+    }
     let home = if args.home.is_empty() { NetSet::private() } else { NetSet::new(args.home) };
     let options = Options { files: args.files, home, exclude: NetSet::new(args.exclude), flows: args.flows };
     let bar = progress_bar(args.quiet);

@@ -54,6 +54,7 @@ pub struct Observer {
     flows: FlowTable,
     fragments: Fragments,
     counters: Counters,
+    left_aside: Option<&'static str>,
 }
 
 /// What is common to all that one frame carries.
@@ -70,7 +71,7 @@ impl Observer {
     #[must_use]
     pub fn new(config: Config) -> Self {
         let flows = FlowTable::new(config.home.clone(), config.max_flows);
-        Self { config, flows, fragments: Fragments::new(), counters: Counters::default() }
+        Self { config, flows, fragments: Fragments::new(), counters: Counters::default(), left_aside: None }
     }
 
     /// Takes one packet.
@@ -113,6 +114,11 @@ impl Observer {
         Counters { flows: self.flows.opened(), shed: self.flows.shed(), ..self.counters.clone() }
     }
 
+    /// Why the packet given last was left aside, where it was.
+    pub const fn take_left_aside(&mut self) -> Option<&'static str> {
+        self.left_aside.take()
+    }
+
     /// Flows alive now.
     #[must_use]
     pub fn flows_alive(&self) -> usize {
@@ -121,6 +127,7 @@ impl Observer {
 
     fn skip(&mut self, reason: &'static str) {
         *self.counters.skipped.entry(reason).or_default() += 1;
+        self.left_aside = Some(reason);
     }
 
     fn ip(&mut self, frame: Frame, ip: &IpPacket<'_>, emit: &mut impl FnMut(Event)) {
@@ -128,6 +135,7 @@ impl Observer {
         let outer_excluded = ip.tunnel.is_some_and(|tunnel| excluded(tunnel.src) || excluded(tunnel.dst));
         if !self.config.exclude.is_empty() && (outer_excluded || excluded(ip.src) || excluded(ip.dst)) {
             self.counters.excluded += 1;
+            self.left_aside = Some("of an excluded network");
             return;
         }
         let mut frame = frame;
@@ -223,6 +231,7 @@ impl Observer {
         let (sender, target) = (IpAddr::V4(arp.sender), IpAddr::V4(arp.target));
         if self.config.exclude.contains(sender) || self.config.exclude.contains(target) {
             self.counters.excluded += 1;
+            self.left_aside = Some("of an excluded network");
             return;
         }
         let operation = match arp.operation {

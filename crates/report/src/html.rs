@@ -179,7 +179,7 @@ impl Page {
             style: include_str!("../templates/report.css"),
             version: env!("CARGO_PKG_VERSION"),
             heading: context.heading.clone().unwrap_or_else(|| heading(document)),
-            verdict: story::verdict(&document.incidents),
+            verdict: story::headline(document),
             covered: covered(document),
             made: words::moment(made),
             partial: document.is_partial(),

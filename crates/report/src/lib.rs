@@ -1,7 +1,7 @@
 //! Tell it: an analysis or an incident, told to a person.
 //!
 //! Guarantees: pure (the moment a report is made comes from the caller), bounded in what it shows, and whatever a
-//! stranger wrote is shown as text and nothing else ([`Escape`], [`visible`]).
+//! stranger wrote is shown as text and nothing else ([`Escape`], [`visible()`]).
 
 // The escaper is named by its full path in `askama.toml`, also for the templates of this crate.
 extern crate self as report;

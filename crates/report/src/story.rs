@@ -21,6 +21,16 @@ pub fn tally(incidents: &[Incident]) -> Vec<Tally> {
     tallies.filter(|tally| tally.count > 0).collect()
 }
 
+/// The one sentence at the top of a document: never an all-clear where nothing was read.
+#[must_use]
+pub(crate) fn headline(document: &Document) -> String {
+    let read: u64 = document.inputs.iter().map(|input| input.records).sum();
+    if read == 0 && document.inputs.iter().any(|input| input.error.is_some()) {
+        return "Nothing could be read, so nothing can be said.".into();
+    }
+    verdict(&document.incidents)
+}
+
 /// The one sentence at the top.
 #[must_use]
 pub fn verdict(incidents: &[Incident]) -> String {

@@ -54,7 +54,7 @@ enum Ink {
 
 impl Page<'_> {
     fn head(&mut self, document: &Document) {
-        let verdict = story::verdict(&document.incidents);
+        let verdict = story::headline(document);
         self.wrapped(0, 0, Ink::Bold, &verdict);
         let totals = &document.totals;
         let mut facts = Vec::new();

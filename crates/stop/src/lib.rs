@@ -1,6 +1,6 @@
 //! Contain it: incident to plan, plan with permit to commands, undo.
 //!
-//! Guarantees: [`plan`] is pure and gives the same plan, with the same ids, for the same incident and context.
+//! Guarantees: [`plan()`] is pure and gives the same plan, with the same ids, for the same incident and context.
 //! Nobody who suffers is ever hit; nobody is hit on evidence that can be forged; what is spared is named with the
 //! reason. An [`Actuator`] cannot be asked to act without a [`protect::Permit`]. No IO, no clock.
 

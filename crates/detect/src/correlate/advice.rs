@@ -1,7 +1,7 @@
 //! What to do about an incident, most urgent first.
 
 use super::story::Gathered;
-use model::{Role, Tactic};
+use model::{Role, Severity, Tactic};
 
 pub(super) fn advice(story: &Gathered<'_>) -> Vec<String> {
     let mut advice = Vec::new();
@@ -9,14 +9,26 @@ pub(super) fn advice(story: &Gathered<'_>) -> Vec<String> {
         story.with(role).take(3).map(|asset| asset.address.to_string()).collect::<Vec<_>>().join(", ")
     };
     let infected = named(Role::Infected);
-    if !infected.is_empty() {
+    let sure = story.worst().is_some_and(|finding| finding.severity > Severity::Low);
+    let honeypot = story.worst().is_some_and(|finding| finding.detector.starts_with("honeypot-"));
+    if honeypot {
+        advice.push("Nothing of ours was taken: a honeypot is there to be attacked. Block what it shows at the border, and look for the same sources and files at real devices.".into());
+        return advice;
+    }
+    if !infected.is_empty() && sure {
         advice.push(format!(
             "Isolate {infected} from the network; a protected asset only after somebody decided so."
         ));
         advice.push(format!("Restart {infected} with the network cut (many bots live in memory only), update its firmware and replace its password before it is connected again."));
     }
+    let inside =
+        story.with(Role::Attacker).filter(|asset| asset.home).take(3).map(|asset| asset.address.to_string());
+    let inside = inside.collect::<Vec<_>>().join(", ");
+    if !inside.is_empty() {
+        advice.push(format!("Find out who uses {inside}, one of ours, and whether this was meant; if not, take it off the network and look into it."));
+    }
     let controllers = named(Role::Controller);
-    if !controllers.is_empty() {
+    if !controllers.is_empty() && sure {
         advice.push(format!("Block {controllers} at the border and look for other devices that talk to it."));
     }
     if story.has_any(&["guessed-login", "factory-login"]) {
@@ -50,8 +62,11 @@ pub(super) fn advice(story: &Gathered<'_>) -> Vec<String> {
     if story.has("code-delivery") && infected.is_empty() {
         advice.push("Check whether the targets run what was sent to them; look for new connections of theirs afterwards.".into());
     }
-    if story.has("stubborn-retries") && infected.is_empty() {
+    if story.has("stubborn-retries") && !sure {
         advice.push("Find out what the device tries to reach; a cloud that no longer exists is worth an update, anything else is worth a look.".into());
+    }
+    if advice.is_empty() && story.has("foreign-alert") {
+        advice.push("Check at the target what the alert speaks of: its version, its logs of that minute, and new connections of its own afterwards.".into());
     }
     if advice.is_empty() {
         advice.push("Nothing came of it as far as can be seen; check that the targets are up to date and need to be reachable.".into());

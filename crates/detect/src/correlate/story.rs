@@ -5,7 +5,10 @@ use crate::{findings::Findings, hosts::Hosts};
 use model::{
     Evidence, Finding, FlowScope, Incident, IncidentAsset, Proof, Role, Severity, Tactic, Technique,
 };
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 
 /// Assets and pieces of evidence that are shown.
 const MAX_ASSETS: usize = 256;
@@ -226,9 +229,17 @@ fn title(story: &Gathered<'_>) -> String {
     }
     let at = |target: Option<String>| target.map(|target| format!(" at {target}")).unwrap_or_default();
     let of = |who: Option<String>| who.unwrap_or_else(|| "somebody".into());
-    let knocks = story.findings.iter().filter(|finding| finding.detector == "foreign-reputation").count();
-    let sources = if worst.0 == "foreign-reputation" { knocks } else { story.stories };
-    if sources > 1 {
+    if story.stories > 1 || worst.0 == "foreign-reputation" {
+        let acting = |finding: &Finding| {
+            finding
+                .parties
+                .iter()
+                .filter(|party| party.role == Role::Attacker)
+                .map(|party| party.address)
+                .collect::<Vec<_>>()
+        };
+        let sources =
+            story.findings.iter().flat_map(|finding| acting(finding)).collect::<BTreeSet<_>>().len();
         return format!("{sources} sources {}{}", tried(worst.0, &worst.1), at(target));
     }
     match worst.0 {
@@ -309,13 +320,13 @@ fn tries(detector: &str, method: &str) -> String {
         }
         "arp-sweep" => "looks for neighbours".into(),
         "stubborn-retries" => "is called again and again in vain".into(),
-        "foreign-reputation" => "has a bad name and knocks".into(),
-        "honeypot-loader" => "loads a bot".into(),
-        "honeypot-login" | "honeypot-guessing" => format!("guesses passwords ({method})"),
+        "foreign-reputation" => "has a bad name and sent something".into(),
+        "honeypot-loader" => "loads a bot onto a honeypot".into(),
+        "honeypot-login" | "honeypot-guessing" => format!("tries passwords ({method})"),
         "honeypot-visit" => "looks in".into(),
         "honeypot-relay" => "looks for a relay".into(),
         "scanner-name" => "looks for weak web pages".into(),
-        _ => "raised alerts".into(),
+        _ => "set off other sensors' alerts".into(),
     }
 }
 
@@ -323,16 +334,18 @@ fn tries(detector: &str, method: &str) -> String {
 fn tried(detector: &str, method: &str) -> String {
     match detector {
         "password-guessing" | "password-spraying" => format!("guess {method} passwords"),
-        "foreign-reputation" => "with a bad name knock".into(),
-        "honeypot-loader" => format!("load a bot ({method})"),
-        "honeypot-login" | "honeypot-guessing" => format!("guess passwords ({method})"),
+        "foreign-reputation" => "of bad name sent something".into(),
+        "honeypot-loader" => {
+            format!("load a bot onto a honeypot ({})", method.strip_prefix("honeypot ").unwrap_or(method))
+        }
+        "honeypot-login" | "honeypot-guessing" => format!("try passwords ({method})"),
         "honeypot-visit" => "look in".into(),
         "honeypot-relay" => "look for a relay".into(),
         detector if detector.starts_with("scan-vertical") => "look for open ports".into(),
         detector if detector.starts_with("scan-horizontal") => {
             format!("look for {}", method.strip_prefix("scan ").unwrap_or(method))
         }
-        _ => "raised alerts".into(),
+        _ => "set off other sensors' alerts".into(),
     }
 }
 
@@ -360,13 +373,15 @@ fn summary(story: &Gathered<'_>) -> String {
         .enumerate()
         .map(|(at, finding)| {
             let after = finding.first.seconds_since(start);
-            let when = if at == 0 { String::new() } else { format!("{} later, ", duration(after)) };
+            let when =
+                if at == 0 || after < 0.05 { String::new() } else { format!("{} later, ", duration(after)) };
             let sentence = format!("{when}{}.", finding.why);
             capitalised(&sentence)
         })
         .collect();
     if more > 0 {
-        sentences.push(format!("There are {more} further findings of the same kinds."));
+        let (are, s) = if more == 1 { ("is", "") } else { ("are", "s") };
+        sentences.push(format!("There {are} {more} further finding{s} of the same kinds."));
     }
     for (role, word) in
         [(Role::Controller, "Controllers"), (Role::Infected, "Infected"), (Role::Victim, "Victims")]

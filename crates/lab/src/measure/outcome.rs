@@ -240,7 +240,14 @@ pub(crate) fn sum_up(
     let not_innocent: Vec<usize> =
         infections.iter().map(|one| one.device).chain(lock(&world.logins).keys().copied()).collect();
     let (lost, telemetry) = telemetry(world, &not_innocent, end);
-    let decoys = lock(&world.decoys).clone();
+    // What a bot misses while it is cut off is the point of cutting it off.
+    let guilty_names: Vec<&str> = not_innocent
+        .iter()
+        .filter_map(|number| plan.devices.get(*number))
+        .map(|device| device.name.as_str())
+        .collect();
+    let mut decoys = lock(&world.decoys).clone();
+    decoys.retain(|decoy| decoy.ok || !guilty_names.iter().any(|name| decoy.what.ends_with(name)));
     Ok(Outcome {
         mode: task.mode,
         seed: task.seed,
