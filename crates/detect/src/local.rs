@@ -21,7 +21,7 @@ const CLAIMS: u32 = 3;
 /// A holder that was heard of within this time still uses its address.
 const HOLDS_MICROS: i64 = 600_000_000;
 /// A holder that is silent for so long after another's first claim gave its address away.
-const HANDED_OVER_MICROS: i64 = 30_000_000;
+const HANDED_OVER_MICROS: i64 = 45_000_000;
 /// New clients within a minute, and how many of them may be heard of otherwise.
 const CLIENTS: usize = 40;
 const CLIENTS_MICROS: i64 = 60_000_000;
@@ -131,11 +131,17 @@ impl Local {
         // Who is robbed of its address goes on talking; who handed it over is silent from then on.
         let first_claim = holder.first_claim;
         let robbed = self.heard.get(&holder.mac).is_some_and(|&heard| heard > first_claim);
-        if !robbed {
-            if at.micros_since(first_claim) > HANDED_OVER_MICROS {
+        if at.micros_since(first_claim) > HANDED_OVER_MICROS {
+            // Claims of long ago are not held against anybody: it was handed over, or it begins anew.
+            if robbed {
+                (holder.claims, holder.first_claim) = (u32::from(claims), at);
+            } else {
                 *holder = fresh();
                 self.owns.entry(mac, || address);
             }
+            return;
+        }
+        if !robbed {
             return;
         }
         let (held_by, first) = (holder.mac, holder.first_claim);

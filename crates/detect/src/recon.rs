@@ -143,7 +143,8 @@ impl Recon {
         if flow.visibility == Visibility::OneWay || flow.outcome == Outcome::Unknown {
             return;
         }
-        let contacts = contacts(flow);
+        let neighbours = context.hosts.is_home(key.src) && context.hosts.is_home(key.dst);
+        let contacts = contacts(flow, neighbours);
         for contact in contacts.into_iter().flatten() {
             if !is_chatter(flow, context.hosts) {
                 self.contact(Subject::Across(key.src, key.protocol, key.dst_port), contact, flow, context);
@@ -325,12 +326,13 @@ fn is_broadcast(address: IpAddr) -> bool {
 }
 
 /// What this update adds: the contact itself, and what came of it.
-fn contacts(flow: &FlowUpdate) -> [Option<Contact>; 2] {
+fn contacts(flow: &FlowUpdate, neighbours: bool) -> [Option<Contact>; 2] {
     let made = flow.phase.opens().then_some(Contact::Made);
     let spoke = flow.outcome == Outcome::Established && flow.total.packets_in > 0;
     let fruitful = match flow.key.protocol {
         // Passive FTP and the like never answer with payload; a scanner sends none.
-        Protocol::TCP => spoke && flow.total.payload_out > 0,
+        // Among neighbours a completed connection is a check that found what it looked for.
+        Protocol::TCP => spoke && (flow.total.payload_out > 0 || (neighbours && flow.phase.closes())),
         _ => spoke,
     };
     let came_to_nothing =

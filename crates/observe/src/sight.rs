@@ -16,6 +16,9 @@ const RECEIVED: u8 = 2;
 /// Remembers, for recent hosts, whether packets from them and to them were seen.
 pub(crate) struct Sight {
     home: NetSet,
+    /// What goes from us to the world passes here, and what comes from it.
+    outward: bool,
+    inward: bool,
     hasher: FixedState,
     ours: Box<[Slot]>,
     others: Box<[Slot]>,
@@ -30,13 +33,23 @@ struct Slot {
 impl Sight {
     pub(crate) fn new(home: NetSet) -> Self {
         let empty = || vec![Slot::default(); SLOTS].into_boxed_slice();
-        Self { home, hasher: FixedState::default(), ours: empty(), others: empty() }
+        Self {
+            home,
+            outward: false,
+            inward: false,
+            hasher: FixedState::default(),
+            ours: empty(),
+            others: empty(),
+        }
     }
 
     /// A packet went from one to the other.
     pub(crate) fn packet(&mut self, src: IpAddr, dst: IpAddr) {
         // What goes to many tells nothing about any of them.
         if !dst.is_multicast() && dst != IpAddr::V4(Ipv4Addr::BROADCAST) {
+            let (from_us, to_us) = (self.home.contains(src), self.home.contains(dst));
+            self.outward |= from_us && !to_us;
+            self.inward |= !from_us && to_us;
             self.mark(src, SENT);
             self.mark(dst, RECEIVED);
         }
@@ -44,7 +57,12 @@ impl Sight {
 
     /// Whether an answer from `dst` to `src` would have been seen: packets to `src` pass here, or packets from `dst` do.
     pub(crate) fn answer_visible(&self, src: IpAddr, dst: IpAddr) -> bool {
-        self.seen(src) & RECEIVED != 0 || self.seen(dst) & SENT != 0
+        let across = match (self.home.contains(src), self.home.contains(dst)) {
+            (true, false) => self.inward,
+            (false, true) => self.outward,
+            _ => false,
+        };
+        across || self.seen(src) & RECEIVED != 0 || self.seen(dst) & SENT != 0
     }
 
     fn mark(&mut self, host: IpAddr, bit: u8) {
