@@ -11,8 +11,8 @@ use crate::{
     measure::{Distinct, digest},
 };
 use model::{
-    Arp, ArpOperation, Dhcp, DhcpOperation, FlowUpdate, Mac, Party, Proof, Role, Severity, Tactic, Technique,
-    Timestamp,
+    Arp, ArpOperation, Counts, Dhcp, DhcpOperation, FlowUpdate, Mac, Party, Proof, Role, Severity, Tactic,
+    Technique, Timestamp,
 };
 use std::{collections::VecDeque, net::IpAddr};
 
@@ -20,8 +20,10 @@ use std::{collections::VecDeque, net::IpAddr};
 const CLAIMS: u32 = 3;
 /// A holder that was heard of within this time still uses its address.
 const HOLDS_MICROS: i64 = 600_000_000;
+/// Within this, what was said last was said now.
+const SHORT_MICROS: i64 = 2_000_000;
 /// A holder that is silent for so long after another's first claim gave its address away.
-const HANDED_OVER_MICROS: i64 = 45_000_000;
+const HANDED_OVER_MICROS: i64 = 300_000_000;
 /// New clients within a minute, and how many of them may be heard of otherwise.
 const CLIENTS: usize = 40;
 const CLIENTS_MICROS: i64 = 60_000_000;
@@ -75,8 +77,14 @@ impl Local {
 
     /// A hardware address was heard of in traffic.
     pub(crate) fn flow(&mut self, flow: &FlowUpdate) {
-        let spoke = [(flow.src_mac, flow.delta.packets_out), (flow.dst_mac, flow.delta.packets_in)];
-        for mac in spoke.into_iter().filter_map(|(mac, packets)| mac.filter(|_| packets > 0)) {
+        // When each side spoke last is known where it alone did since the last update, and of short flows.
+        let short = flow.last.micros_since(flow.first) <= SHORT_MICROS;
+        let Counts { packets_out, packets_in, .. } = flow.delta;
+        let spoke = [
+            (flow.src_mac, packets_out > 0 && (short || packets_in == 0)),
+            (flow.dst_mac, packets_in > 0 && (short || packets_out == 0)),
+        ];
+        for mac in spoke.into_iter().filter_map(|(mac, alone)| mac.filter(|_| alone)) {
             if let Some(heard) = self.heard.get_mut(&mac) {
                 *heard = (*heard).max(flow.last);
             }
@@ -130,7 +138,10 @@ impl Local {
         }
         // Who is robbed of its address goes on talking; who handed it over is silent from then on.
         let first_claim = holder.first_claim;
-        let robbed = self.heard.get(&holder.mac).is_some_and(|&heard| heard > first_claim);
+        let robbed = self
+            .heard
+            .get(&holder.mac)
+            .is_some_and(|&heard| heard.micros_since(first_claim) > 2 * SHORT_MICROS);
         if at.micros_since(first_claim) > HANDED_OVER_MICROS {
             // Claims of long ago are not held against anybody: it was handed over, or it begins anew.
             if robbed {

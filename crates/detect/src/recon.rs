@@ -332,7 +332,7 @@ fn contacts(flow: &FlowUpdate, neighbours: bool) -> [Option<Contact>; 2] {
     let fruitful = match flow.key.protocol {
         // Passive FTP and the like never answer with payload; a scanner sends none.
         // Among neighbours a completed connection is a check that found what it looked for.
-        Protocol::TCP => spoke && (flow.total.payload_out > 0 || (neighbours && flow.phase.closes())),
+        Protocol::TCP => spoke && (flow.total.payload_out > 0 || neighbours),
         _ => spoke,
     };
     let came_to_nothing =
