@@ -11,8 +11,8 @@ use crate::{
     measure::{Distinct, digest},
 };
 use model::{
-    Arp, ArpOperation, Counts, Dhcp, DhcpOperation, FlowUpdate, Mac, Party, Proof, Role, Severity, Tactic,
-    Technique, Timestamp,
+    Arp, ArpOperation, Counts, Dhcp, DhcpOperation, FlowUpdate, Mac, Net, Party, Proof, Role, Severity,
+    Tactic, Technique, Timestamp,
 };
 use std::{collections::VecDeque, net::IpAddr};
 
@@ -41,8 +41,8 @@ struct Holder {
 struct Server {
     address: IpAddr,
     mac: Option<Mac>,
-    grants: u32,
-    first: Timestamp,
+    clients: Distinct,
+    network: Option<Net>,
 }
 
 /// Detects attacks on the local network.
@@ -53,7 +53,6 @@ pub(crate) struct Local {
     /// When holders of addresses were last heard of in any traffic.
     heard: Bounded<Mac, Timestamp>,
     servers: Vec<Server>,
-    rogue: Option<Handle>,
     clients: VecDeque<(Timestamp, Mac, Mac)>,
     talked: Bounded<Mac, ()>,
     known: Bounded<Mac, ()>,
@@ -67,7 +66,6 @@ impl Local {
             owns: Bounded::new(1 << 14),
             heard: Bounded::new(1 << 14),
             servers: Vec::new(),
-            rogue: None,
             clients: VecDeque::new(),
             talked: Bounded::new(1 << 14),
             known: Bounded::new(1 << 14),
@@ -222,17 +220,23 @@ impl Local {
         let at = context.at;
         let address = dhcp.server.unwrap_or(dhcp.sender);
         if let Some(known) = self.servers.iter_mut().find(|server| server.address == address) {
-            known.grants += 1;
-            if let (Some(handle), true) = (self.rogue, known.first > at) {
-                context.findings.extend(handle, at, |finding| finding.value += 1.0);
-            }
+            known.clients.insert(digest(dhcp.client));
             return;
         }
         if self.servers.len() >= 64 {
             return;
         }
-        let first = self.servers.first().map(|server| (server.address, server.mac));
-        self.servers.push(Server { address, mac: dhcp.frame_src, grants: 1, first: at });
+        let network =
+            dhcp.address.and_then(|offered| Net::new(offered, if offered.is_ipv4() { 24 } else { 64 }));
+        // A server of another network is nobody's rival: they compete for a client, or for a network's addresses.
+        let rival = |server: &&Server| {
+            server.clients.contains(digest(dhcp.client))
+                || (server.network.is_some() && server.network == network)
+        };
+        let first = self.servers.iter().find(rival).map(|server| (server.address, server.mac));
+        let mut clients = Distinct::default();
+        clients.insert(digest(dhcp.client));
+        self.servers.push(Server { address, mac: dhcp.frame_src, clients, network });
         let Some((established, mac)) = first else { return };
         // Relays and the other half of a redundant pair speak for the same network.
         let pair = mac.is_some() && mac == dhcp.frame_src;
@@ -249,7 +253,7 @@ impl Local {
         let mut rogue = context.hosts.party(address, dhcp.frame_src, Role::Attacker);
         rogue.mac = rogue.mac.or(dhcp.frame_src);
         rogue.proof = rogue.proof.max(if dhcp.frame_src.is_some() { Proof::Hardware } else { Proof::None });
-        self.rogue = context.findings.state(Draft {
+        context.findings.state(Draft {
             detector: "rogue-dhcp",
             anchor: address.to_string(),
             severity: Severity::High,
