@@ -7,7 +7,7 @@
 use crate::{
     bounded::Bounded,
     engine::Context,
-    findings::{Draft, Handle, MAX_PARTIES, scope},
+    findings::{Draft, Handle, MAX_PARTIES, exactly, scope},
     measure::{Distinct, digest},
 };
 use model::{
@@ -245,14 +245,7 @@ impl Credential {
             value: 1.0,
             threshold: 1.0,
             record: context.record,
-            scopes: vec![scope(
-                Some(key.src),
-                Some(key.dst),
-                Some(key.dst_port),
-                Some(key.protocol),
-                at.plus_secs(-1),
-                at,
-            )],
+            scopes: vec![exactly(&key, at)],
             flows: 1,
             supporting,
         });

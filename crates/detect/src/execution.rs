@@ -7,7 +7,7 @@
 use crate::{
     bounded::Bounded,
     engine::Context,
-    findings::{Draft, Handle, scope},
+    findings::{Draft, Handle, exactly},
     measure::{Distinct, digest},
 };
 use model::{AppRequest, Proof, Role, Severity, Tactic, Technique, Timestamp, Transfer, TransferKind};
@@ -122,14 +122,7 @@ impl Execution {
             value: 1.0,
             threshold: 1.0,
             record: context.record,
-            scopes: vec![scope(
-                Some(key.src),
-                Some(key.dst),
-                Some(key.dst_port),
-                Some(key.protocol),
-                at.plus_secs(-1),
-                at,
-            )],
+            scopes: vec![exactly(&key, at)],
             flows: 1,
             supporting,
         });
@@ -173,14 +166,7 @@ impl Execution {
             value: 1.0,
             threshold: 1.0,
             record: context.record,
-            scopes: vec![scope(
-                Some(key.src),
-                Some(key.dst),
-                Some(key.dst_port),
-                Some(key.protocol),
-                at.plus_secs(-1),
-                at,
-            )],
+            scopes: vec![exactly(&key, at)],
             flows: 1,
             supporting: false,
         });

@@ -206,3 +206,8 @@ pub(crate) const fn scope(
 ) -> FlowScope {
     FlowScope { src, dst, port, protocol, reversed: false, first, last }
 }
+
+/// The flows from one to another on one port, about now.
+pub(crate) fn exactly(key: &model::FlowKey, at: Timestamp) -> FlowScope {
+    scope(Some(key.src), Some(key.dst), Some(key.dst_port), Some(key.protocol), at.plus_secs(-1), at)
+}

@@ -7,7 +7,7 @@
 use crate::{
     bounded::Bounded,
     engine::Context,
-    findings::{Draft, Handle, scope},
+    findings::{Draft, Handle, exactly},
 };
 use model::{Alert, FlowKey, Honeypot, HoneypotAct, Proof, Role, Severity, Tactic, Technique};
 use std::net::IpAddr;
@@ -204,8 +204,4 @@ impl Foreign {
         });
         *self.deeds.entry(known, || handle) = handle;
     }
-}
-
-fn exactly(key: &FlowKey, at: model::Timestamp) -> model::FlowScope {
-    scope(Some(key.src), Some(key.dst), Some(key.dst_port), Some(key.protocol), at.plus_secs(-1), at)
 }
