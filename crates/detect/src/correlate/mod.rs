@@ -261,7 +261,6 @@ impl Correlator {
         if regular && !finding.parties.iter().any(|party| party.role == Role::Controller) {
             return;
         }
-        let _ = hosts;
         for party in finding.parties.iter().filter(|party| party.home) {
             let device = Link::Device(party.address);
             let case = self.links.get(&device).copied().filter(|number| {
