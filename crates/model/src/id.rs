@@ -66,25 +66,6 @@ content_id!(
     /// A command, named by its plan, its action and its target.
     CommandId, "cmd");
 
-/// The public body that a record belongs to.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct AuthorityId(pub String);
-
-impl AuthorityId {
-    /// The authority of a node that knows of only one.
-    #[must_use]
-    pub fn local() -> Self {
-        Self("local".into())
-    }
-}
-
-impl fmt::Display for AuthorityId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
-    }
-}
-
 /// SHA-256 over length-prefixed parts, cut to 64 bits: enough to tell the incidents of a city apart.
 #[derive(Default)]
 pub struct ContentHasher(Sha256);

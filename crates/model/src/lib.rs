@@ -6,6 +6,7 @@
 mod address;
 mod asset;
 mod attack;
+mod authority;
 mod command;
 mod event;
 mod finding;
@@ -18,6 +19,7 @@ mod time;
 pub use address::{AddressError, Mac, Net, NetSet};
 pub use asset::{Asset, AssetStatus, Criticality, Kind, Layer};
 pub use attack::{Tactic, Technique};
+pub use authority::{Authority, AuthorityId, AuthorityLevel, AuthorityRole, Holding, Lineage};
 pub use command::{Action, Command, Effect, Hit, Plan, PlanStatus, Receipt, Target, Withheld};
 pub use event::{
     Alert, AppRequest, Arp, ArpOperation, Dhcp, DhcpOperation, Dns, Event, EventKind, Hint, HintKind,
@@ -25,7 +27,7 @@ pub use event::{
 };
 pub use finding::{Exception, Finding, FlowScope, Party, Proof};
 pub use flow::{Counts, FlowKey, FlowUpdate, Outcome, Phase, Protocol, Service, Visibility};
-pub use id::{AuthorityId, CommandId, ContentHasher, FindingId, IncidentId, PlanId};
+pub use id::{CommandId, ContentHasher, FindingId, IncidentId, PlanId};
 pub use incident::{Evidence, Incident, IncidentAsset, Role};
 pub use severity::Severity;
 pub use time::{Timestamp, TimestampError};

@@ -138,7 +138,7 @@ impl Repository {
     /// How the store is doing; asks the database.
     pub async fn health(&self) -> Health {
         let answer = sqlx::query("SELECT COUNT(*) FROM setting WHERE authority_id = $1")
-            .bind(self.authority.0.as_str())
+            .bind(self.authority.as_str())
             .fetch_one(self.readers())
             .await;
         let writer = self.inner.writer.health();
@@ -187,7 +187,7 @@ impl Repository {
 
     /// The authority's name, owned, to be moved into a write.
     pub(crate) fn whose(&self) -> String {
-        self.authority.0.clone()
+        self.authority.as_str().to_owned()
     }
 }
 

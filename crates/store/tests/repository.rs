@@ -175,7 +175,7 @@ async fn finds_by_every_filter() {
 #[tokio::test]
 async fn one_authority_does_not_see_another() {
     let House { repository, dir: _dir } = house().await;
-    let other = repository.of(AuthorityId("elsewhere".into()));
+    let other = repository.of("elsewhere".parse().unwrap());
     let incident = incident("a");
     repository.keep_incident(&incident, &["webhook"], NOW).await.unwrap();
     repository
