@@ -150,7 +150,7 @@ fn the_pure_crates_have_no_clock_and_no_io() {
         "std::env::var",
     ];
     let mut faults = Vec::new();
-    for name in ["model", "parse", "observe", "identify", "protect", "detect", "stop", "report"] {
+    for name in ["model", "parse", "observe", "identify", "protect", "detect", "stop", "report", "ledger"] {
         let mut folders =
             vec![std::path::PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).join(name).join("src")];
         while let Some(folder) = folders.pop() {

@@ -1,0 +1,93 @@
+//! What can be decided: a closed list, so that a word in the ledger means one thing for ever.
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! deeds {
+    ($($(#[$doc:meta])* $deed:ident = $name:literal,)*) => {
+        /// What was decided or done.
+        ///
+        /// New deeds are added at the end; none is renamed, and none is ever taken away. A program that is older than
+        /// a leaf says that it does not know its deed, and still verifies that the leaf is whole.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[non_exhaustive]
+        pub enum Deed {
+            $($(#[$doc])* #[serde(rename = $name)] $deed,)*
+        }
+
+        impl Deed {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$deed),*];
+
+            /// The word in the leaf.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$deed => $name,)* }
+            }
+        }
+    };
+}
+
+deeds! {
+    /// Somebody signed in.
+    SignedIn = "signed-in",
+    /// Somebody signed out.
+    SignedOut = "signed-out",
+    /// A session was ended by somebody else, or by its age.
+    SessionEnded = "session-ended",
+    /// Somebody was given a role.
+    RoleGiven = "role-given",
+    /// A role was taken from somebody.
+    RoleTaken = "role-taken",
+    /// Somebody was invited.
+    PersonInvited = "person-invited",
+    /// A person's data was erased.
+    PersonErased = "person-erased",
+    /// A policy was changed.
+    PolicyChanged = "policy-changed",
+    /// An authority was made.
+    AuthorityMade = "authority-made",
+    /// A plan was approved.
+    PlanApproved = "plan-approved",
+    /// A plan was refused.
+    PlanRefused = "plan-refused",
+    /// A command was put in force.
+    CommandRun = "command-run",
+    /// A command was taken back.
+    CommandUndone = "command-undone",
+    /// An incident was closed.
+    IncidentClosed = "incident-closed",
+    /// An incident was opened again.
+    IncidentReopened = "incident-reopened",
+    /// An exception was made.
+    ExceptionMade = "exception-made",
+    /// An exception was revoked.
+    ExceptionRevoked = "exception-revoked",
+    /// All responding was stopped.
+    RespondingStopped = "responding-stopped",
+    /// Responding was taken up again.
+    RespondingResumed = "responding-resumed",
+    /// A token was made.
+    TokenMade = "token-made",
+    /// A token was revoked.
+    TokenRevoked = "token-revoked",
+    /// Settings were changed.
+    SettingsChanged = "settings-changed",
+    /// A report was sent.
+    ReportSent = "report-sent",
+    /// Evidence was opened.
+    EvidenceOpened = "evidence-opened",
+    /// An asset was enrolled.
+    Enrolled = "enrolled",
+    /// A credential was issued.
+    Issued = "issued",
+    /// A credential was revoked.
+    Revoked = "revoked",
+    /// A credential or an asset was suspended.
+    Suspended = "suspended",
+}
+
+impl std::fmt::Display for Deed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.as_str())
+    }
+}

@@ -1,0 +1,312 @@
+//! Where everything of a log is: the paths of C2SP tlog-tiles, and whoever can read what is there.
+//!
+//! Guarantees: a path has one [`Place`] and a place one path. Tiles have height 8. Beside what the standard lays down
+//! stand `keys` (the verifier keys, one a line; whether they are to be trusted has to be learnt elsewhere) and
+//! `openings/<N>` (what may be shown of the leaves of bundle `<N>`).
+
+use crate::{Hash, MAX_LEAF, shortened};
+use std::{collections::BTreeMap, convert::Infallible, fmt, str::FromStr};
+
+/// How many hashes or leaves a full tile has.
+pub const TILE_WIDTH: u64 = 256;
+
+/// The largest tree that is worked with, in leaves. A decision a microsecond fills it in nine years.
+pub const MAX_SIZE: u64 = 1 << 48;
+
+/// The longest bundle of leaves, in bytes.
+pub const MAX_BUNDLE: usize = 256 * (MAX_LEAF + 2);
+
+/// One resource of a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Place {
+    /// The signed checkpoint.
+    Checkpoint,
+    /// The verifier keys of the log and its witnesses.
+    Keys,
+    /// Hashes: 32 bytes each.
+    Tile {
+        /// The level: 0 has the hashes of leaves.
+        level: u8,
+        /// Which of the level.
+        index: u64,
+        /// How many hashes, 1 to 256.
+        width: u16,
+    },
+    /// Leaves: each after its length in two bytes, big-endian.
+    Entries {
+        /// Which bundle; leaf `n` is in bundle `n / 256`.
+        index: u64,
+        /// How many leaves, 1 to 256.
+        width: u16,
+    },
+    /// What may be shown of the leaves of a bundle: a line of JSON for each [`crate::Shown`].
+    Openings {
+        /// Which bundle.
+        index: u64,
+    },
+}
+
+/// What was not a path.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected a path such as checkpoint, tile/0/x001/234.p/5 or tile/entries/000, found {0:?}")]
+pub struct PlaceError(String);
+
+/// Whoever can read the resources of one log: a folder, a database, another node.
+pub trait Source {
+    /// How reading goes wrong.
+    type Error: std::error::Error + 'static;
+
+    /// The bytes at a place; `None` where there is nothing.
+    ///
+    /// # Errors
+    /// Where it cannot be said what is there.
+    fn read(&self, place: Place) -> Result<Option<Vec<u8>>, Self::Error>;
+}
+
+impl Source for BTreeMap<Place, Vec<u8>> {
+    type Error = Infallible;
+
+    fn read(&self, place: Place) -> Result<Option<Vec<u8>>, Infallible> {
+        Ok(self.get(&place).cloned())
+    }
+}
+
+impl Place {
+    /// All hashes and leaves of a tree of that size: what a checkpoint of it obliges the log to have.
+    pub fn of_tree(size: u64) -> impl Iterator<Item = Self> {
+        let entries = widths(size).map(|(index, width)| Self::Entries { index, width });
+        entries.chain(Self::hashes_of_tree(size))
+    }
+
+    /// All tiles of hashes of a tree of that size.
+    pub fn hashes_of_tree(size: u64) -> impl Iterator<Item = Self> {
+        levels(size).flat_map(|(level, hashes)| {
+            widths(hashes).map(move |(index, width)| Self::Tile { level, index, width })
+        })
+    }
+
+    /// The partial tiles at the right edge of a tree of that size, lowest first: what the tree can be continued from.
+    pub fn edge_of_tree(size: u64) -> impl Iterator<Item = Self> {
+        levels(size).filter_map(|(level, hashes)| {
+            let width = (hashes % TILE_WIDTH) as u16;
+            (width > 0).then_some(Self::Tile { level, index: hashes / TILE_WIDTH, width })
+        })
+    }
+
+    /// The same place when it will be full; itself where it is or has no width.
+    #[must_use]
+    pub const fn full(self) -> Self {
+        match self {
+            Self::Tile { level, index, .. } => Self::Tile { level, index, width: TILE_WIDTH as u16 },
+            Self::Entries { index, .. } => Self::Entries { index, width: TILE_WIDTH as u16 },
+            other => other,
+        }
+    }
+}
+
+/// The levels of tiles of a tree of that size, and how many hashes each has.
+fn levels(size: u64) -> impl Iterator<Item = (u8, u64)> {
+    (0_u8..8).map(move |level| (level, size >> (8 * u32::from(level)))).take_while(|(_, hashes)| *hashes > 0)
+}
+
+/// The indexes and widths of the tiles that so many hashes make.
+fn widths(hashes: u64) -> impl Iterator<Item = (u64, u16)> {
+    (0..hashes.div_ceil(TILE_WIDTH))
+        .map(move |index| (index, hashes.saturating_sub(index * TILE_WIDTH).min(TILE_WIDTH) as u16))
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Checkpoint => f.write_str("checkpoint"),
+            Self::Keys => f.write_str("keys"),
+            Self::Tile { level, index, width } => {
+                write!(f, "tile/{level}/")?;
+                write_index(f, index)?;
+                write_width(f, width)
+            }
+            Self::Entries { index, width } => {
+                f.write_str("tile/entries/")?;
+                write_index(f, index)?;
+                write_width(f, width)
+            }
+            Self::Openings { index } => {
+                f.write_str("openings/")?;
+                write_index(f, index)
+            }
+        }
+    }
+}
+
+fn write_index(f: &mut fmt::Formatter<'_>, index: u64) -> fmt::Result {
+    let digits = format!("{index:03}");
+    // Threes from the right; the first may need zeros.
+    let digits = format!("{}{digits}", "0".repeat((3 - digits.len() % 3) % 3));
+    let mut rest = digits.as_str();
+    while let Some((three, more)) = rest.split_at_checked(3).filter(|(_, more)| !more.is_empty()) {
+        write!(f, "x{three}/")?;
+        rest = more;
+    }
+    f.write_str(rest)
+}
+
+fn write_width(f: &mut fmt::Formatter<'_>, width: u16) -> fmt::Result {
+    if u64::from(width) == TILE_WIDTH { Ok(()) } else { write!(f, ".p/{width}") }
+}
+
+impl FromStr for Place {
+    type Err = PlaceError;
+
+    fn from_str(path: &str) -> Result<Self, PlaceError> {
+        // Whatever is read is written again: only the one path of a place is taken.
+        let place = if path.len() <= 64 { read_place(path) } else { None };
+        place.filter(|place| place.to_string() == path).ok_or_else(|| PlaceError(shortened(path)))
+    }
+}
+
+fn read_place(path: &str) -> Option<Place> {
+    match path {
+        "checkpoint" => return Some(Place::Checkpoint),
+        "keys" => return Some(Place::Keys),
+        _ => {}
+    }
+    if let Some(index) = path.strip_prefix("openings/") {
+        return Some(Place::Openings { index: read_index(index)? });
+    }
+    let (level, rest) = path.strip_prefix("tile/")?.split_once('/')?;
+    let (index, width) = match rest.split_once(".p/") {
+        Some((index, width)) => (index, width.parse().ok().filter(|width| (1..256).contains(width))?),
+        None => (rest, TILE_WIDTH as u16),
+    };
+    let index = read_index(index)?;
+    if level == "entries" {
+        return Some(Place::Entries { index, width });
+    }
+    Some(Place::Tile { level: level.parse().ok().filter(|level| *level < 64)?, index, width })
+}
+
+fn read_index(text: &str) -> Option<u64> {
+    text.split('/').try_fold(0_u64, |index, three| {
+        let three: u64 = three.strip_prefix('x').unwrap_or(three).parse().ok()?;
+        index.checked_mul(1_000)?.checked_add(three)
+    })
+}
+
+/// What is wrong with a resource that was read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ResourceError {
+    /// A tile of another length.
+    #[error("{place}: expected {expected} bytes, found {found}")]
+    TileLength {
+        /// Which.
+        place: Place,
+        /// How long it has to be.
+        expected: usize,
+        /// How long it is.
+        found: usize,
+    },
+    /// A bundle that ends inside a leaf.
+    #[error("{place}: expected {expected} bytes of a leaf at byte {offset}, found {found}")]
+    LeafCut {
+        /// Which bundle.
+        place: Place,
+        /// Where the leaf begins, after its length.
+        offset: usize,
+        /// How long it has to be.
+        expected: usize,
+        /// How much is there.
+        found: usize,
+    },
+    /// A bundle of fewer or more leaves.
+    #[error("{place}: expected {expected} leaves, found {found}")]
+    LeafCount {
+        /// Which bundle.
+        place: Place,
+        /// How many leaves it has to have.
+        expected: usize,
+        /// How many it has.
+        found: usize,
+    },
+}
+
+/// Reads a tile; a log that has the full tile need not keep the partial one.
+pub(crate) fn read_tile<S: Source>(
+    source: &S,
+    place: Place,
+    width: u16,
+) -> Result<Option<Result<Vec<u8>, ResourceError>>, S::Error> {
+    let expected = usize::from(width) * Hash::BYTES;
+    if let Some(bytes) = source.read(place)? {
+        let found = bytes.len();
+        return Ok(Some(if found == expected {
+            Ok(bytes)
+        } else {
+            Err(ResourceError::TileLength { place, expected, found })
+        }));
+    }
+    let full = place.full();
+    if full == place {
+        return Ok(None);
+    }
+    Ok(source.read(full)?.map(|mut bytes| {
+        let (found, expected_full) = (bytes.len(), TILE_WIDTH as usize * Hash::BYTES);
+        if found == expected_full {
+            bytes.truncate(expected);
+            Ok(bytes)
+        } else {
+            Err(ResourceError::TileLength { place: full, expected: expected_full, found })
+        }
+    }))
+}
+
+/// The leaves as they stand in a bundle.
+///
+/// # Errors
+/// [`crate::LeafError::TooLong`] for a leaf of more than [`MAX_LEAF`] bytes.
+pub fn bundle<'a>(leaves: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<u8>, crate::LeafError> {
+    let mut out = Vec::new();
+    for leaf in leaves {
+        let length = u16::try_from(leaf.len()).map_err(|_| crate::LeafError::TooLong(leaf.len()))?;
+        out.extend_from_slice(&length.to_be_bytes());
+        out.extend_from_slice(leaf);
+    }
+    Ok(out)
+}
+
+/// The leaves of a bundle, which must be as many as the place says; a full bundle serves for a partial place.
+///
+/// # Errors
+/// [`ResourceError`] for a bundle that is cut or has another number of leaves.
+pub fn leaves(place: Place, bytes: &[u8]) -> Result<Vec<&[u8]>, ResourceError> {
+    let (mut out, mut offset) = (Vec::new(), 0);
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let (length, after) = rest.split_first_chunk::<2>().ok_or(ResourceError::LeafCut {
+            place,
+            offset,
+            expected: 2,
+            found: rest.len(),
+        })?;
+        offset += 2;
+        let expected = usize::from(u16::from_be_bytes(*length));
+        let (leaf, more) = after.split_at_checked(expected).ok_or(ResourceError::LeafCut {
+            place,
+            offset,
+            expected,
+            found: after.len(),
+        })?;
+        offset += expected;
+        out.push(leaf);
+        if out.len() > TILE_WIDTH as usize {
+            break;
+        }
+        rest = more;
+    }
+    match place {
+        Place::Entries { width, .. } if out.len() != usize::from(width) => {
+            Err(ResourceError::LeafCount { place, expected: width.into(), found: out.len() })
+        }
+        _ => Ok(out),
+    }
+}
