@@ -15,6 +15,11 @@ use xtask::{
 
 /// Everything at once: what is recorded, dissected, observed, detected and correlated.
 fn incidents(tape: &Tape, home: &str) -> Vec<Incident> {
+    incidents_on(LinkType::ETHERNET, tape, home)
+}
+
+/// The same, as Ethernet or as raw IP, where no hardware address is seen.
+fn incidents_on(link: LinkType, tape: &Tape, home: &str) -> Vec<Incident> {
     let nets: Vec<_> = home.split(',').map(|net| net.parse().unwrap()).collect();
     let home = NetSet::new(nets);
     let config = observe::Config { home: home.clone(), ..observe::Config::default() };
@@ -24,8 +29,9 @@ fn incidents(tape: &Tape, home: &str) -> Vec<Incident> {
     for (number, (at, frame)) in tape.frames().enumerate() {
         let at = Timestamp::from_micros(at);
         let record = RecordRef { input: 0, record: number as u64 + 1 };
-        observer
-            .packet(record, at, LinkType(1), frame.len() as u32, frame, &mut |event| engine.event(&event));
+        let raw = link == LinkType::RAW;
+        let frame = if raw { frame.get(14..).unwrap_or_default() } else { frame };
+        observer.packet(record, at, link, frame.len() as u32, frame, &mut |event| engine.event(&event));
         engine.advance(at);
     }
     observer.finish(&mut |event| engine.event(&event));
@@ -214,8 +220,10 @@ fn nobody_is_called_attacker_or_infected_for_forged_packets() {
     {
         for seed in 1..5 {
             let world = world(name, seed, &unchanged(seed));
-            let found = incidents(&world.tape, &world.truth.home);
-            assert_eq!(acting(&found), Vec::<IpAddr>::new(), "{name}, seed {seed}");
+            for link in [LinkType::ETHERNET, LinkType::RAW] {
+                let found = incidents_on(link, &world.tape, &world.truth.home);
+                assert_eq!(acting(&found), Vec::<IpAddr>::new(), "{name}, seed {seed}, {link:?}");
+            }
         }
     }
 }

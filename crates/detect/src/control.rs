@@ -26,6 +26,11 @@ const RETRIES_SECONDS: f64 = 60.0;
 /// What was silent for longer begins anew.
 const DAY_MICROS: i64 = 86_400_000_000;
 const RETRIES_UNNAMED: u64 = 100;
+/// A connection that is held for the rare small message: for how long at least, with how many packets, and how many bytes
+/// of payload a packet carries at most, its acknowledgements among them.
+const HELD_SECONDS: f64 = 600.0;
+const HELD_PACKETS: u64 = 10;
+const HELD_BYTES: f64 = 4.0;
 /// Mirai's keep-alive: two zero bytes, again and again, after a hello that begins 00 00 00 01.
 const MIRAI_PINGS: u32 = 2;
 
@@ -35,6 +40,13 @@ struct Channel {
     dst: IpAddr,
     port: u16,
     protocol: Protocol,
+}
+
+/// A connection that was kept for the rare small message: how long, and how much of payload a packet carried.
+#[derive(Clone, Copy)]
+struct Held {
+    seconds: f64,
+    per_packet: f64,
 }
 
 #[derive(Default)]
@@ -51,6 +63,8 @@ struct State {
     hello: bool,
     pings: u32,
     irc: bool,
+    /// A log told of a connection that was held open and hardly used.
+    held: Option<Held>,
     finding: Option<Handle>,
     strength: u8,
 }
@@ -125,6 +139,7 @@ impl Control {
             }
             _ => {}
         }
+        state.held = Held::of(flow).or(state.held);
         state.irc |= flow.service == Service::Irc;
         if state.attempts >= 2 {
             self.channels.promote(&channel);
@@ -194,6 +209,23 @@ impl Control {
     }
 }
 
+impl Held {
+    /// What a log's summary of a flow tells about messages that nobody saw.
+    fn of(flow: &FlowUpdate) -> Option<Self> {
+        let seconds = flow.last.seconds_since(flow.first);
+        let total = &flow.total;
+        let per_packet = total.payload_out as f64 / total.packets_out.max(1) as f64;
+        let held = flow.phase == Phase::Summary
+            && flow.outcome == Outcome::Established
+            && seconds >= HELD_SECONDS
+            && total.packets_out >= HELD_PACKETS
+            && total.payload_out > 0
+            && total.payload_in > 0
+            && per_packet <= HELD_BYTES;
+        held.then_some(Self { seconds, per_packet })
+    }
+}
+
 impl State {
     fn sign(&self, channel: Channel, context: &Context<'_>) -> Option<Sign> {
         let lasted = self.first.map_or(0.0, |first| context.at.seconds_since(first));
@@ -215,6 +247,9 @@ impl State {
                     .is_some_and(|(gap, spread)| gap >= BEACON_MIN_GAP && spread <= BEACON_SPREAD)
         };
         if regular(&self.keep_alive) {
+            return Some(Sign::KeepAlive);
+        }
+        if self.held.is_some() {
             return Some(Sign::KeepAlive);
         }
         let alike = self.sizes.is_none_or(|(least, most)| most <= least * 2 + 64);
@@ -267,6 +302,12 @@ impl State {
                 1.0,
                 1.0,
             ),
+            Sign::KeepAlive if let Some(Held { seconds, per_packet }) = self.held => {
+                let why = format!(
+                    "{src} kept a connection to {whom} for {seconds:.0} s and said {per_packet:.1} bytes a packet in it"
+                );
+                ("keep-alive", Severity::Info, 25, true, "T1071", why, per_packet, HELD_BYTES)
+            }
             Sign::KeepAlive => {
                 let (gap, spread) = rhythm(&self.keep_alive);
                 let why = format!(

@@ -13,6 +13,10 @@ use std::net::IpAddr;
 
 /// A hardware address with more network addresses than this speaks for others.
 const OWN_ADDRESSES: u64 = 8;
+/// Who was answered so often, without handshakes, holds conversations under its address.
+const ANSWERS: u8 = 3;
+/// A route can change by so many routers.
+const DETOUR: u8 = 2;
 
 #[derive(Clone, Copy, Default)]
 struct Host {
@@ -20,6 +24,12 @@ struct Host {
     bound_at: Timestamp,
     handshake: bool,
     asks_dns: bool,
+    /// Answers to what it sent.
+    answers: u8,
+    /// How far away its packets come from, where no hardware address is seen.
+    hops: Option<u8>,
+    /// They come from more than one distance: somebody else sends under this address, too.
+    disputed: bool,
 }
 
 /// What became of talking between two hosts.
@@ -123,6 +133,13 @@ impl Hosts {
                 self.routers.entry(mac, || ());
             }
         }
+        if let (None, Some(hops), true) = (flow.src_mac, flow.hops, flow.phase.opens())
+            && self.home.contains(src)
+            && !dst.is_multicast()
+        {
+            let host = self.ours.entry(src, Host::default);
+            host.disputed |= hops.abs_diff(*host.hops.get_or_insert(hops)) > DETOUR;
+        }
         if flow.outcome == Outcome::Refused {
             self.pairs.entry((src, dst), Pair::default).refused = true;
         }
@@ -137,6 +154,11 @@ impl Hosts {
                     self.routers.entry(mac, || ());
                 }
             }
+        }
+        let news = flow.phase != Phase::Progress || flow.key.protocol != Protocol::TCP;
+        if news && flow.delta.packets_in > 0 && flow.total.packets_out > 0 && self.home.contains(src) {
+            let host = self.ours.entry(src, Host::default);
+            host.answers = host.answers.saturating_add(1);
         }
         let pair = self.pairs.entry((src, dst), Pair::default);
         let news = !pair.answered;
@@ -216,6 +238,12 @@ impl Hosts {
         self.ours.get(&address).is_some_and(|host| host.asks_dns)
     }
 
+    /// Whether one of ours holds conversations under its address: it asks and is answered, again and again. That proves
+    /// nothing about a single packet, as a handshake would, but somebody lives there.
+    pub(crate) fn converses(&self, address: IpAddr) -> bool {
+        self.ours.get(&address).is_some_and(|host| host.answers >= ANSWERS && !host.disputed)
+    }
+
     /// How sure it is that packets with this source address and hardware address are the address's owner's.
     pub(crate) fn proof(&self, address: IpAddr, mac: Option<Mac>) -> Proof {
         let ours = self.is_home(address);
@@ -228,7 +256,9 @@ impl Hosts {
             _ => {}
         }
         if host.is_some_and(|host| host.handshake) {
-            return Proof::Handshake;
+            // Without hardware addresses, what came from elsewhere than the handshake cannot be told from what did not.
+            let disputed = mac.is_none() && host.is_some_and(|host| host.disputed);
+            return if disputed { Proof::None } else { Proof::Handshake };
         }
         // Nobody disputes the address: its hardware address speaks for it alone.
         let only = mac.is_some_and(|mac| {
@@ -248,5 +278,56 @@ impl Hosts {
 
     pub(crate) fn forgotten(&self) -> u64 {
         self.ours.forgotten() + self.others.forgotten() + self.pairs.forgotten() + self.resolved.forgotten()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::{Counts, FlowKey, RecordRef, Service};
+
+    fn flow(outcome: Outcome, hops: u8) -> Event {
+        let counts = Counts { packets_out: 2, packets_in: 1, ..Counts::default() };
+        let update = FlowUpdate {
+            id: 1,
+            key: FlowKey {
+                src: IpAddr::from([10, 0, 0, 5]),
+                dst: IpAddr::from([192, 0, 2, 9]),
+                src_port: 40_000,
+                dst_port: 5_683,
+                protocol: if outcome == Outcome::Refused { Protocol::UDP } else { Protocol::TCP },
+            },
+            phase: Phase::Summary,
+            first: Timestamp::default(),
+            last: Timestamp::default(),
+            delta: counts,
+            total: counts,
+            outcome,
+            visibility: Visibility::Both,
+            service: Service::Unknown,
+            src_mac: None,
+            dst_mac: None,
+            hops: Some(hops),
+            flags_out: 0,
+            flags_in: 0,
+            opened_by: RecordRef::default(),
+        };
+        Event { at: Timestamp::default(), record: RecordRef::default(), kind: EventKind::Flow(update) }
+    }
+
+    #[test]
+    fn an_address_without_hardware_is_believed_until_it_is_used_from_two_distances() {
+        let check = |flows: &[(Outcome, u8)], proof: Proof, converses: bool| {
+            let mut hosts = Hosts::new(NetSet::private());
+            flows.iter().for_each(|&(outcome, hops)| hosts.event(&flow(outcome, hops)));
+            let us = IpAddr::from([10, 0, 0, 5]);
+            assert_eq!((hosts.proof(us, None), hosts.converses(us)), (proof, converses), "{flows:?}");
+        };
+        let (made, refused) = (Outcome::Established, Outcome::Refused);
+        check(&[(refused, 0)], Proof::None, false);
+        check(&[(refused, 0), (refused, 0), (refused, 0)], Proof::None, true);
+        check(&[(made, 0), (refused, 1), (refused, 1)], Proof::Handshake, true);
+        check(&[(made, 0), (refused, 13), (refused, 13)], Proof::None, false);
+        check(&[(refused, 13), (made, 0), (made, 0)], Proof::None, false);
     }
 }

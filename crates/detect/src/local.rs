@@ -24,6 +24,8 @@ const HOLDS_MICROS: i64 = 600_000_000;
 const SHORT_MICROS: i64 = 2_000_000;
 /// A holder that is silent for so long after another's first claim gave its address away.
 const HANDED_OVER_MICROS: i64 = 300_000_000;
+/// How many of those that are lied to are named.
+const MAX_DECEIVED: usize = 64;
 /// New clients within a minute, and how many of them may be heard of otherwise.
 const CLIENTS: usize = 40;
 const CLIENTS_MICROS: i64 = 60_000_000;
@@ -34,6 +36,8 @@ struct Holder {
     rival: Option<Mac>,
     claims: u32,
     first_claim: Timestamp,
+    /// To whom the claims were told, where not to everybody.
+    deceived: Vec<IpAddr>,
     granted: Option<Mac>,
     finding: Option<Handle>,
 }
@@ -101,6 +105,7 @@ impl Local {
             rival: None,
             claims: 0,
             first_claim: at,
+            deceived: Vec::new(),
             granted: None,
             finding: None,
         };
@@ -122,13 +127,23 @@ impl Local {
         }
         if holder.rival != Some(mac) {
             (holder.rival, holder.claims, holder.first_claim) = (Some(mac), 0, at);
+            holder.deceived.clear();
         }
         // A claim is an answer, or an announcement of one's own address.
         let claims = arp.operation == ArpOperation::Reply || arp.sender == arp.target;
         holder.claims += u32::from(claims);
         let count = holder.claims;
+        let told =
+            (claims && !arp.broadcast && arp.target != address && !holder.deceived.contains(&arp.target))
+                .then_some(arp.target)
+                .filter(|_| holder.deceived.len() < MAX_DECEIVED);
+        holder.deceived.extend(told);
         if let Some(handle) = holder.finding.filter(|&handle| context.findings.is_open(handle)) {
-            context.findings.extend(handle, at, |finding| finding.value = f64::from(count));
+            let victim = told.map(|told| context.hosts.party(told, None, Role::Victim));
+            context.findings.extend(handle, at, |finding| {
+                finding.value = f64::from(count);
+                finding.parties.extend(victim);
+            });
             return;
         }
         if count < CLAIMS {
@@ -155,7 +170,10 @@ impl Local {
         }
         let (held_by, first) = (holder.mac, holder.first_claim);
         let own = self.owns.get(&mac).copied().filter(|&own| own != address);
-        let mut parties = vec![context.hosts.party(address, None, Role::Victim)];
+        // Who is robbed of its address suffers, and who is told the lie.
+        let suffer = std::iter::once(&address).chain(&holder.deceived);
+        let mut parties: Vec<Party> =
+            suffer.map(|&address| context.hosts.party(address, None, Role::Victim)).collect();
         // The claimant is known by its own address, where it has shown one.
         if let Some(own) = own {
             parties.push(Party {
@@ -203,6 +221,7 @@ impl Local {
                         rival: None,
                         claims: 0,
                         first_claim: at,
+                        deceived: Vec::new(),
                         granted: None,
                         finding: None,
                     };

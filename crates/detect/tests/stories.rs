@@ -86,6 +86,7 @@ impl World {
             service: Service::Unknown,
             src_mac,
             dst_mac: None,
+            hops: None,
             flags_out: 0x02,
             flags_in: 0,
             opened_by: RecordRef::default(),

@@ -55,6 +55,7 @@ fn flow(src: (&str, u8), dst: (&str, u8), outcome: Outcome, service: Service) ->
         service,
         src_mac: mac(src.1),
         dst_mac: mac(dst.1),
+        hops: None,
         flags_out: 0,
         flags_in: 0,
         opened_by: RecordRef::default(),

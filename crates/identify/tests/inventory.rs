@@ -55,6 +55,7 @@ fn kind() -> impl Strategy<Value = EventKind> {
                 service,
                 src_mac,
                 dst_mac,
+                hops: None,
                 flags_out: 0,
                 flags_in: 0,
                 opened_by: RecordRef::default(),

@@ -280,6 +280,8 @@ pub struct FlowUpdate {
     pub src_mac: Option<Mac>,
     /// Hardware address of the responder's side as last seen.
     pub dst_mac: Option<Mac>,
+    /// Routers that the originator's packets passed before they were seen here, as far as their time to live tells.
+    pub hops: Option<u8>,
     /// Union of the TCP flags from the originator.
     pub flags_out: u8,
     /// Union of the TCP flags from the responder.

@@ -48,6 +48,7 @@ pub(crate) struct Seen<'a> {
     pub(crate) key: FlowKey,
     pub(crate) src_mac: Option<Mac>,
     pub(crate) dst_mac: Option<Mac>,
+    pub(crate) ttl: u8,
     pub(crate) flags: u8,
     pub(crate) seq: u32,
     pub(crate) ip_length: u32,
@@ -68,6 +69,7 @@ struct Flow {
     opened_by: RecordRef,
     src_mac: Option<Mac>,
     dst_mac: Option<Mac>,
+    hops: Option<u8>,
     flags_out: u8,
     flags_in: u8,
     outcome: Outcome,
@@ -283,6 +285,7 @@ impl FlowTable {
             opened_by: seen.record,
             src_mac,
             dst_mac,
+            hops: None,
             flags_out: 0,
             flags_in: 0,
             outcome: Outcome::Pending,
@@ -467,6 +470,7 @@ impl FlowTable {
             service: flow.service,
             src_mac: flow.src_mac,
             dst_mac: flow.dst_mac,
+            hops: flow.hops,
             flags_out: flow.flags_out,
             flags_in: flow.flags_in,
             opened_by: flow.opened_by,
@@ -483,6 +487,7 @@ impl Flow {
         self.cut |= (seen.payload.len() as u64) < u64::from(seen.payload_length);
         let (bytes, payload) = (u64::from(seen.ip_length), u64::from(seen.payload_length));
         if outward {
+            self.hops = hops(seen.ttl);
             self.total.packets_out += 1;
             self.total.bytes_out += bytes;
             self.total.payload_out += payload;
@@ -604,6 +609,17 @@ fn opened_by_the_other(seen: &Seen<'_>) -> bool {
             let (src, dst) = (seen.key.src_port, seen.key.dst_port);
             (src < 1024 && dst >= 1024) || (src < 32_768 && dst >= 32_768)
         }
+    }
+}
+
+/// How far away a sender is, from what is left of the time to live: hosts begin with 64, 128 or 255. What begins lower,
+/// as greetings to neighbours and traces of a route do, tells nothing.
+const fn hops(ttl: u8) -> Option<u8> {
+    match ttl {
+        0..=31 => None,
+        32..=64 => Some(64 - ttl),
+        65..=128 => Some(128 - ttl),
+        129.. => Some(255 - ttl),
     }
 }
 

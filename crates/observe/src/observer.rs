@@ -156,7 +156,7 @@ impl Observer {
             dst_port,
             protocol: Protocol(ip.protocol),
         };
-        let above = Above { length: ip.length, ..Above::default() };
+        let above = Above { length: ip.length, ttl: ip.ttl, ..Above::default() };
         let datagram = |id| (ip.src, ip.dst, id, ip.protocol);
         match ip.transport {
             Transport::Tcp(tcp) => {
@@ -217,6 +217,7 @@ impl Observer {
             key,
             src_mac: frame.src_mac,
             dst_mac: frame.dst_mac,
+            ttl: above.ttl,
             flags: above.flags,
             seq: above.seq,
             ip_length: above.length,
@@ -257,6 +258,7 @@ impl Observer {
 #[derive(Clone, Copy, Default)]
 struct Above<'a> {
     length: u32,
+    ttl: u8,
     flags: u8,
     seq: u32,
     payload: &'a [u8],

@@ -94,6 +94,16 @@ fn zeek_counts_flags_and_times_are_kept() {
 }
 
 #[test]
+fn what_is_unreachable_answers_whoever_is_told_so() {
+    let line = conn("icmp", "OTH", "-", ("4", "0")).replace("41040", "3").replace("\t80\t", "\t3\t");
+    let (events, _) = read(LogFormat::ZeekTsv, &["#separator \\x09", FIELDS, &line]);
+    let flow = flows(&events)[0];
+    assert_eq!((flow.key.src.to_string(), flow.key.dst.to_string()), ("192.0.2.9".into(), "10.0.0.5".into()));
+    assert_eq!((flow.total.packets_out, flow.total.packets_in), (0, 4));
+    assert_eq!((flow.outcome, flow.visibility), (Outcome::Refused, Visibility::OneWay));
+}
+
+#[test]
 fn silence_means_nothing_where_answers_pass_out_of_sight() {
     let mut lines = vec!["#separator \\x09".to_owned(), FIELDS.to_owned()];
     for host in 1..20 {

@@ -432,6 +432,7 @@ fn attack_flow(street: &Street, at: Timestamp) -> model::FlowUpdate {
         service: model::Service::Unknown,
         src_mac: Some(street.camera.mac),
         dst_mac: None,
+        hops: None,
         flags_out: 2,
         flags_in: 0,
         opened_by: model::RecordRef::default(),

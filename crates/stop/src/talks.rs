@@ -232,6 +232,7 @@ mod tests {
             service: Service::Unknown,
             src_mac: None,
             dst_mac: None,
+            hops: None,
             flags_out: 0,
             flags_in: 0,
             opened_by: RecordRef::default(),

@@ -125,6 +125,7 @@ fn flow(src: &str, dst: &str, port: u16, at: i64, outcome: Outcome) -> FlowUpdat
         service: Service::Unknown,
         src_mac: None,
         dst_mac: None,
+        hops: None,
         flags_out: 0,
         flags_in: 0,
         opened_by: RecordRef::default(),

@@ -250,6 +250,9 @@ fn worm_scan(world: &mut World) {
 fn carpet(world: &mut World) {
     let bot = world.device();
     street(world, 4, 10 * MINUTE);
+    // Where no hardware address is seen, what it does all day is all that shows whose packets these are.
+    let (from, until) = (world.start, world.start + 10 * MINUTE);
+    world.everyday(&bot, from, until);
     let base = world.outside();
     let mut at = world.start + world.secs(60.0, 200.0);
     world.truth.attack_at(at);

@@ -36,6 +36,7 @@ struct Side {
     bytes: u64,
     payload: u64,
     syn: bool,
+    ack: bool,
     fin: bool,
     rst: bool,
 }
@@ -75,9 +76,9 @@ impl Connection {
         };
         mark(self.out.syn, 'S');
         mark(self.back.syn, 'h');
-        mark(self.protocol == 6 && self.out.packets > 1, 'A');
+        mark(self.out.ack, 'A');
         mark(self.out.payload > 0, 'D');
-        mark(self.protocol == 6 && self.back.packets > 1, 'a');
+        mark(self.back.ack, 'a');
         mark(self.back.payload > 0, 'd');
         mark(self.out.fin, 'F');
         mark(self.back.fin, 'f');
@@ -177,6 +178,8 @@ pub fn write_zeek(path: &Path, tape: &Tape) -> Result<()> {
         side.bytes += seen.length;
         side.payload += seen.payload;
         side.syn |= seen.flags & 2 != 0;
+        // An acknowledgement that nothing else is said with.
+        side.ack |= seen.flags & 0x17 == 0x10 && seen.payload == 0;
         side.fin |= seen.flags & 1 != 0;
         side.rst |= seen.flags & 4 != 0;
     }

@@ -415,7 +415,8 @@ fn worst_first(incidents: &mut [Incident]) {
 }
 
 /// Whether a party may be named as one who acts: not for packets that anybody could have sent. A stranger whose probes
-/// were seen to be answered wanted the answers; it is named, though never acted against on that alone.
+/// were seen to be answered wanted the answers, and one of ours that is answered all the time is there; where no hardware
+/// address says otherwise they are named, though never acted against on that alone.
 fn is_named(party: &Party, finding: &Finding, hosts: &Hosts) -> bool {
     if !matches!(party.role, Role::Infected | Role::Attacker) {
         return true;
@@ -427,8 +428,8 @@ fn is_named(party: &Party, finding: &Finding, hosts: &Hosts) -> bool {
         }
     };
     let uncontradicted = !party.home || party.mac.is_none();
-    let probing = finding.stage == Tactic::Reconnaissance && uncontradicted;
-    proof(party, hosts) != Proof::None || (probing && finding.parties.iter().any(answered))
+    let probing = finding.stage == Tactic::Reconnaissance && finding.parties.iter().any(answered);
+    proof(party, hosts) != Proof::None || (uncontradicted && (probing || hosts.converses(party.address)))
 }
 
 /// How sure the party's address is by now.

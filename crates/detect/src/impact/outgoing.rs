@@ -27,14 +27,21 @@ const fn bar(method: Method) -> (u64, u64) {
 /// Flows at once that make datagrams a flood at a lower rate.
 const SPREAD: u64 = 20;
 const SPREAD_BAR: (u64, u64) = (100, 400);
-/// How much higher the bar is where something came back before, or only one direction is visible.
+/// How much higher the bar is where something came back before, where the receiver goes on telling the sender how it is
+/// received (as those of video and of QUIC do), or where only one direction is visible.
 const TALKED: u64 = 10;
+const HEARD: u64 = 10;
+/// After so many spells over so long, one who sends to somebody that never answers does so by habit.
+const HABIT: u32 = 3;
+const HABIT_SECONDS: f64 = 300.0;
 const ONE_WAY: u64 = 10;
 /// The past that a device is measured against: its busiest second times this.
 const PAST: u64 = 4;
 const QUIET_MICROS: i64 = 60_000_000;
 /// What is counted before a flood is told.
 const WINDOW_MICROS: i64 = 30_000_000;
+/// In how many of the last ten seconds a receiver answers that goes on listening.
+const HEARD_SECONDS: usize = 2;
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct Pair {
@@ -52,8 +59,12 @@ struct Flood {
     last: Timestamp,
     packets: u64,
     count: u64,
-    /// Busiest second of the spells before this one.
+    /// In which seconds the receiver answered.
+    answers: Rate,
+    /// Busiest second of the spells before this one, how many there were, and since when.
     past: u64,
+    spells: u32,
+    since: Timestamp,
     finding: Option<Handle>,
 }
 
@@ -110,7 +121,10 @@ impl Outgoing {
             last: flow.last,
             packets: 0,
             count: 0,
+            answers: Rate::default(),
             past: 0,
+            spells: 0,
+            since: flow.first,
             finding: None,
         };
         let flood = self.pairs.entry(pair, fresh);
@@ -118,18 +132,19 @@ impl Outgoing {
         if flow.last.micros_since(if told { flood.last } else { flood.first })
             > if told { QUIET_MICROS } else { WINDOW_MICROS }
         {
-            let past = flood.past.max(flood.rate.peak());
-            *flood = Flood { past, ..fresh() };
+            let (past, spells) = (flood.past.max(flood.rate.peak()), flood.spells.saturating_add(1));
+            *flood = Flood { past, spells, since: flood.since, ..fresh() };
         }
         let length = flow.last.seconds_since(flow.first);
+        let from = if flow.phase == Phase::Summary { flow.first } else { flow.last };
         let steady = if flow.phase == Phase::Summary && length > 10.0 {
             // A log's summary of a long flow tells its mean rate and nothing else.
             (packets as f64 / length) as u64
         } else {
-            let from = if flow.phase == Phase::Summary { flow.first } else { flow.last };
             flood.rate.add_spread(from, flow.last, packets);
             0
         };
+        flood.answers.add_spread(from, flow.last, flow.delta.packets_in);
         flood.last = flood.last.max(flow.last);
         flood.packets += packets;
         flood.count += u64::from(flow.phase.opens());
@@ -267,10 +282,15 @@ impl Flood {
         } else {
             bar(pair.method)
         };
-        let talked = context.hosts.pair(pair.src, pair.dst).answered || context.hosts.was_resolved(pair.dst);
+        // Logs and measurements go to their collector all day and are never answered.
+        let habit = self.spells >= HABIT && self.last.seconds_since(self.since) >= HABIT_SECONDS;
+        let hosts = context.hosts;
+        let talked = hosts.pair(pair.src, pair.dst).answered || hosts.was_resolved(pair.dst) || habit;
         if talked && matches!(pair.method, Method::Udp | Method::Gre | Method::Other | Method::Ack) {
-            second = (second * TALKED).max(self.past * PAST);
-            ten = (ten * TALKED).max(self.past * PAST * 10);
+            let heard = !spread && self.answers.seconds_active() >= HEARD_SECONDS;
+            let times = if heard { TALKED * HEARD } else { TALKED };
+            second = (second * times).max(self.past * PAST);
+            ten = (ten * times).max(self.past * PAST * 10);
         }
         if flow.visibility == Visibility::OneWay && pair.method != Method::Syn {
             second *= ONE_WAY;

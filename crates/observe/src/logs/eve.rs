@@ -161,6 +161,7 @@ impl Eve {
             service: service(record.app_proto.as_deref().unwrap_or_default()),
             src_mac: mac(&record.src_mac),
             dst_mac: mac(&record.dst_mac),
+            hops: None,
             flags_out,
             flags_in,
             opened_by: about.place.record,

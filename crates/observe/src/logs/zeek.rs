@@ -9,6 +9,7 @@ use super::{
 };
 use model::{
     Counts, Event, EventKind, FlowKey, FlowUpdate, Mac, Outcome, Phase, Protocol, Service, Timestamp,
+    Visibility,
 };
 use parse::log::zeek::{self, Conn, Header};
 use parse::packet::Tcp;
@@ -72,7 +73,7 @@ impl Zeek {
         }
         // For ICMP, Zeek writes type and code where the ports are.
         let ports = if protocol.is_icmp() { (0, 0) } else { (conn.src_port, conn.dst_port) };
-        FlowUpdate {
+        let update = FlowUpdate {
             id: place.flow(self.flows),
             key: FlowKey { src: conn.src, dst: conn.dst, src_port: ports.0, dst_port: ports.1, protocol },
             phase: Phase::Summary,
@@ -85,10 +86,14 @@ impl Zeek {
             service: service(conn.service.as_deref().unwrap_or_default()),
             src_mac: conn.orig_mac.map(Mac),
             dst_mac: conn.resp_mac.map(Mac),
+            hops: None,
             flags_out: history.flags_out,
             flags_in: history.flags_in,
             opened_by: place.record,
-        }
+        };
+        // That something is unreachable is an answer, to whoever is told so.
+        let unreachable = matches!((protocol.0, conn.src_port), (1, 3) | (58, 1)) && total.packets_in == 0;
+        if unreachable { refusal(update) } else { update }
     }
 
     fn outcome(
@@ -98,7 +103,7 @@ impl Zeek {
         history: &History,
         state: &str,
         total: &Counts,
-    ) -> (Outcome, model::Visibility) {
+    ) -> (Outcome, Visibility) {
         let tcp = protocol == Protocol::TCP;
         let shown = match (total.packets_out > 0, total.packets_in > 0) {
             (true, true) => Shown::Both,
@@ -127,6 +132,20 @@ impl Zeek {
         });
         (outcome, visibility)
     }
+}
+
+/// The same packets as the answer that they are.
+fn refusal(update: FlowUpdate) -> FlowUpdate {
+    let key = FlowKey { src: update.key.dst, dst: update.key.src, ..update.key };
+    let total = Counts {
+        packets_in: update.total.packets_out,
+        bytes_in: update.total.bytes_out,
+        payload_in: update.total.payload_out,
+        ..Counts::default()
+    };
+    let (src_mac, dst_mac) = (update.dst_mac, update.src_mac);
+    let (outcome, visibility) = (Outcome::Refused, Visibility::OneWay);
+    FlowUpdate { key, delta: total, total, src_mac, dst_mac, outcome, visibility, ..update }
 }
 
 /// What the history letters tell.
