@@ -1,14 +1,18 @@
 //! Checkpoints (`c2sp.org/tlog-checkpoint`): how large a log is and what its root is, signed by the log and cosigned
 //! by witnesses (`c2sp.org/tlog-cosignature`).
 //!
-//! Guarantees: a [`Witnessed`] checkpoint was signed by a key that [`Trust`] names, and cosigned by as many witnesses as
-//! it asks for. A signature by a trusted key that does not verify spoils the whole note.
+//! Guarantees: a [`Witnessed`] checkpoint was signed by a key that [`Trust`] names, and cosigned by as many witnesses
+//! as it asks for. A signature by a trusted key that does not verify spoils the whole note.
 
 use crate::{
     Algorithm, Hash, MAX_SIZE, Note, NoteError, VerifierKey, key::Signed, note::check_name, shortened,
 };
 use model::{AuthorityId, Timestamp};
-use std::{fmt, str::FromStr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    str::FromStr,
+};
 
 /// How many extension lines are read.
 pub const MAX_EXTENSIONS: usize = 16;
@@ -168,7 +172,7 @@ pub struct Witnessed {
     /// What was signed.
     pub checkpoint: Checkpoint,
     /// Which trusted witnesses cosigned it, and when.
-    pub witnesses: Vec<(String, Timestamp)>,
+    pub witnesses: BTreeMap<String, Timestamp>,
 }
 
 impl Trust {
@@ -198,15 +202,15 @@ impl Trust {
             let keys: Vec<String> = self.log.iter().map(ToString::to_string).collect();
             return Err(CheckpointError::NotSigned { keys: keys.join(", ") });
         }
-        let mut witnesses = Vec::new();
+        // A witness with two keys is one witness, and so is a key with two names.
+        let (mut witnesses, mut counted) = (BTreeMap::new(), BTreeSet::new());
         for key in self.witnesses.iter().filter(|key| key.algorithm() == Algorithm::Cosignature) {
-            if let Some(Signed::At(at)) = signed(key, note)? {
-                witnesses.push((key.name().to_owned(), at));
+            if let Some(Signed::At(at)) = signed(key, note)?
+                && counted.insert(key.bytes())
+            {
+                witnesses.insert(key.name().to_owned(), at);
             }
         }
-        // A witness with two keys is one witness.
-        witnesses.sort();
-        witnesses.dedup_by(|left, right| left.0 == right.0);
         if witnesses.len() < self.quorum {
             return Err(CheckpointError::TooFewWitnesses { expected: self.quorum, found: witnesses.len() });
         }

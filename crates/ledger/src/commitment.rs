@@ -1,9 +1,9 @@
 //! Personal data in an append-only log: a salted commitment in the leaf, salt and value elsewhere.
 //!
-//! Guarantees: a commitment is HMAC-SHA-256 with the salt as key over the value. HMAC is a pseudorandom function, so that
-//! without the salt nothing can be learnt about the value, not even by trying all names of a city; and since a salt has
-//! exactly 256 bits (shorter keys of HMAC are padded, so that several would be one), nobody can open a commitment in
-//! two ways. Erasing salt and value therefore erases the data, and the log stays whole.
+//! Guarantees: a commitment is HMAC-SHA-256 with the salt as key over the value. HMAC is a pseudorandom function, so
+//! that without the salt nothing can be learnt about the value, not even by trying all names of a city; and since a
+//! salt has exactly 256 bits (shorter keys of HMAC are padded, so that several would be one), nobody can open a
+//! commitment in two ways. Erasing salt and value therefore erases the data, and the log stays whole.
 
 use aws_lc_rs::{constant_time::verify_slices_are_equal, hmac};
 use base64::{Engine as _, prelude::BASE64_STANDARD};

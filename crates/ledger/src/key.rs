@@ -1,6 +1,6 @@
 //! Keys: those that sign a log, those that witness one, and those that verify both.
 //!
-//! Guarantees: a key of a log signs heads of its own log only; a key of a witness signs only what [`crate::Witness`]
+//! Guarantees: a key of a log signs heads of its own log only; a key of a witness signs only what [`crate::judge`]
 //! accepted. They are different types and must be different keys: a cosignature does not say whose it is. All are
 //! Ed25519; ids are made as the signed-note format recommends.
 
@@ -52,9 +52,9 @@ pub enum KeyError {
         /// What it says.
         found: String,
     },
-    /// Not a point of the curve.
-    #[error("expected an Ed25519 public key, found 32 bytes that are none")]
-    Key,
+    /// A point under which anybody can sign, or bytes that write a point in a second way.
+    #[error("expected an Ed25519 public key, found one that is weak or not canonical")]
+    Weak,
     /// Not PKCS#8 of an Ed25519 key.
     #[error("expected an Ed25519 private key in PKCS#8")]
     PrivateKey,
@@ -70,7 +70,9 @@ impl VerifierKey {
     /// [`KeyError`] for a name or a key that is none.
     pub fn new(name: &str, algorithm: Algorithm, key: [u8; 32]) -> Result<Self, KeyError> {
         check_name(name)?;
-        ParsedPublicKey::new(&ED25519, key).map_err(|_| KeyError::Key)?;
+        if is_weak(&key) {
+            return Err(KeyError::Weak);
+        }
         let mut hasher = Sha256::new();
         hasher.update(name);
         hasher.update([b'\n', algorithm as u8]);
@@ -89,6 +91,12 @@ impl VerifierKey {
     #[must_use]
     pub const fn algorithm(&self) -> Algorithm {
         self.algorithm
+    }
+
+    /// The public key itself.
+    #[must_use]
+    pub const fn bytes(&self) -> &[u8; 32] {
+        &self.key
     }
 
     /// Whether a signature says to be by this key.
@@ -114,6 +122,29 @@ impl VerifierKey {
         let key = ParsedPublicKey::new(&ED25519, self.key).ok()?;
         key.verify_sig(message.as_bytes(), bytes).ok().map(|()| signed)
     }
+}
+
+/// Whether the bytes are one of the eight points of small order, under which a signature needs no private key, or a
+/// coordinate that is not below 2^255 - 19. Libraries leave that to whoever takes keys from others.
+fn is_weak(key: &[u8; 32]) -> bool {
+    const ORDER_8: [[u8; 32]; 2] = [
+        [
+            0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98, 0xf0,
+            0xd5, 0xdf, 0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53, 0xfc, 0x05,
+        ],
+        [
+            0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67, 0x0f,
+            0x2a, 0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac, 0x03, 0x7a,
+        ],
+    ];
+    let mut y = *key;
+    let [first, middle @ .., last] = &mut y;
+    // The highest bit is the sign of the other coordinate.
+    *last &= 0x7f;
+    // 2^255 - 20, which has order 2, and all above it; 0 has order 4, and 1 is the neutral element.
+    let high = *last == 0x7f && middle.iter().all(|byte| *byte == 0xff) && *first >= 0xec;
+    let low = *last == 0 && middle.iter().all(|byte| *byte == 0) && *first <= 1;
+    high || low || ORDER_8.contains(&y)
 }
 
 /// How a text was signed.
@@ -263,5 +294,58 @@ impl fmt::Debug for LogKey {
 impl fmt::Debug for WitnessKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "WitnessKey({})", self.0.public)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_anybody_can_sign_with_is_none() {
+        let point = |first: u8, middle: u8, last: u8| {
+            let mut bytes = [middle; 32];
+            (bytes[0], bytes[31]) = (first, last);
+            bytes
+        };
+        let check = |bytes, weak: bool| {
+            let key = VerifierKey::new("a", Algorithm::Note, bytes);
+            assert_eq!(key == Err(KeyError::Weak), weak, "{bytes:x?}: {key:?}");
+        };
+        for sign in [0, 0x80] {
+            check(point(0, 0, sign), true);
+            check(point(1, 0, sign), true);
+            check(point(2, 0, sign), false);
+            check(point(0xeb, 0xff, 0x7f | sign), false);
+            (0xec..=0xff).for_each(|first| check(point(first, 0xff, 0x7f | sign), true));
+        }
+        // With the neutral element as key and as R, and S = 0, everything verifies: that is why.
+        let (key, signature) = (point(1, 0, 0), [point(1, 0, 0), [0; 32]].concat());
+        let parsed = ParsedPublicKey::new(&ED25519, key).unwrap();
+        assert!(parsed.verify_sig(b"anything", &signature).is_ok());
+    }
+
+    /// The note that the signed-note standard publishes with its key, and that of Go's package.
+    #[test]
+    fn published_notes_verify() {
+        let check = |key: &str, note: &str| {
+            let key: VerifierKey = key.parse().unwrap();
+            let good = Note::from_bytes(note.as_bytes()).unwrap();
+            assert_eq!(key.verify(good.text(), &good.signatures()[0]), Some(Signed::Plain));
+            assert_eq!(key.verify(&good.text().replace('m', "n"), &good.signatures()[0]), None);
+            let other = VerifierKey::new(key.name(), Algorithm::Cosignature, key.key).unwrap();
+            assert_eq!(other.verify(good.text(), &good.signatures()[0]), None);
+        };
+        check(
+            "example.com/foo+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k",
+            "This is an example message.\n\n\u{2014} example.com/foo \
+             Uw2QOkn8srV1yJGh2VYRlL1Tnagv1YEq6TfXppzi2ONncAlTgK7Ztg1ERYNZXsYjOBH3mFXmRKuwHjG1Yu72IneyaQM=\n",
+        );
+        check(
+            "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW",
+            "If you think cryptography is the answer to your problem,\nthen you don't know what your problem is.\n\n\
+             \u{2014} PeterNeumann \
+             x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n",
+        );
     }
 }

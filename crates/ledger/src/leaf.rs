@@ -1,9 +1,9 @@
 //! A leaf: one decision in canonical bytes.
 //!
-//! Guarantees: a decision has exactly one form in bytes, and bytes that are not that form are no decision.
-//! The form is JSON with its keys in a fixed order and without spaces. JSON, because whoever reads a ledger in ten years
-//! has a parser for it and can see with bare eyes what it says; the bytes that are hashed are the bytes that are stored,
-//! so that no reader ever has to make them again. Text is held to characters that JSON never escapes. FORMAT.md has the
+//! Guarantees: a decision has exactly one form in bytes, and bytes that are not that form are no decision. The form
+//! is JSON with its keys in a fixed order and without spaces. JSON, because whoever reads a ledger in ten years has a
+//! parser for it and can see with bare eyes what it says; the bytes that are hashed are the bytes that are stored, so
+//! that no reader ever has to make them again. Text is held to characters that JSON never escapes. FORMAT.md has the
 //! whole of it.
 //!
 //! Nothing in a leaf is personal data: who acted and what the details were is committed to (see
@@ -183,7 +183,13 @@ impl Decision {
             about: self.about.clone(),
             details: self.details,
         };
-        serde_json::to_vec(&form).map_err(|error| LeafError::Shape(error.to_string()))
+        form.write(512)
+    }
+
+    /// Whether it is about that.
+    #[must_use]
+    pub fn concerns(&self, kind: &str, id: &str) -> bool {
+        self.about.iter().any(|subject| subject.kind() == kind && subject.id() == id)
     }
 
     /// Reads a leaf.
@@ -203,14 +209,24 @@ impl Decision {
         if form.v != VERSION {
             return Err(LeafError::Version(form.v));
         }
-        let Form { at, authority, who, deed, about, details, .. } = form;
-        let decision = Self { at, authority, who, deed, about, details };
-        let canonical = decision.to_bytes()?;
+        if form.about.len() > MAX_SUBJECTS {
+            return Err(LeafError::Subjects(form.about.len()));
+        }
+        let canonical = form.write(bytes.len())?;
         if canonical != bytes {
             let same = canonical.iter().zip(bytes).take_while(|(left, right)| left == right).count();
             return Err(LeafError::NotCanonical(same));
         }
-        Ok(decision)
+        let Form { at, authority, who, deed, about, details, .. } = form;
+        Ok(Self { at, authority, who, deed, about, details })
+    }
+}
+
+impl Form {
+    fn write(&self, about: usize) -> Result<Vec<u8>, LeafError> {
+        let mut bytes = Vec::with_capacity(about);
+        serde_json::to_writer(&mut bytes, self).map_err(|error| LeafError::Shape(error.to_string()))?;
+        Ok(bytes)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Signed notes (`c2sp.org/signed-note`): text, and lines of who signed it.
 //!
-//! Guarantees: whatever is read is written again byte for byte; nothing is believed here, a note says who *claims* to have
-//! signed it. Of our own rather than of the crate `signed_note`, because that brings a second implementation of
+//! Guarantees: whatever is read is written again byte for byte; nothing is believed here, a note says who *claims* to
+//! have signed it. Of our own rather than of the crate `signed_note`, because that brings a second implementation of
 //! Ed25519 beside the one that TLS stands on, and says of any bad note only that it is malformed; the tests open our
 //! notes with that crate and its notes with ours.
 
@@ -16,7 +16,7 @@ pub const MAX_NOTE: usize = 128 * 1024;
 pub const MAX_SIGNATURES: usize = 64;
 
 /// The longest name of a key, in bytes.
-pub const MAX_NAME: usize = 256;
+pub const MAX_NAME: usize = 255;
 
 /// What every line of a signature begins with: an em dash and a space.
 const DASH: &str = "\u{2014} ";

@@ -4,7 +4,7 @@
 //! stand `keys` (the verifier keys, one a line; whether they are to be trusted has to be learnt elsewhere) and
 //! `openings/<N>` (what may be shown of the leaves of bundle `<N>`).
 
-use crate::{Hash, MAX_LEAF, shortened};
+use crate::{Hash, shortened};
 use std::{collections::BTreeMap, convert::Infallible, fmt, str::FromStr};
 
 /// How many hashes or leaves a full tile has.
@@ -12,9 +12,6 @@ pub const TILE_WIDTH: u64 = 256;
 
 /// The largest tree that is worked with, in leaves. A decision a microsecond fills it in nine years.
 pub const MAX_SIZE: u64 = 1 << 48;
-
-/// The longest bundle of leaves, in bytes.
-pub const MAX_BUNDLE: usize = 256 * (MAX_LEAF + 2);
 
 /// One resource of a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -56,7 +53,8 @@ pub trait Source {
     /// How reading goes wrong.
     type Error: std::error::Error + 'static;
 
-    /// The bytes at a place; `None` where there is nothing.
+    /// The bytes at a place; `None` where there is nothing. What was asked for by a width has exactly that width;
+    /// where only the full tile or bundle is kept, `None` is answered, and the full one is asked for.
     ///
     /// # Errors
     /// Where it cannot be said what is there.
@@ -74,8 +72,12 @@ impl Source for BTreeMap<Place, Vec<u8>> {
 impl Place {
     /// All hashes and leaves of a tree of that size: what a checkpoint of it obliges the log to have.
     pub fn of_tree(size: u64) -> impl Iterator<Item = Self> {
-        let entries = widths(size).map(|(index, width)| Self::Entries { index, width });
-        entries.chain(Self::hashes_of_tree(size))
+        Self::entries_of_tree(size).chain(Self::hashes_of_tree(size))
+    }
+
+    /// All bundles of leaves of a tree of that size.
+    pub fn entries_of_tree(size: u64) -> impl DoubleEndedIterator<Item = Self> {
+        widths(size).map(|(index, width)| Self::Entries { index, width })
     }
 
     /// All tiles of hashes of a tree of that size.
@@ -110,7 +112,7 @@ fn levels(size: u64) -> impl Iterator<Item = (u8, u64)> {
 }
 
 /// The indexes and widths of the tiles that so many hashes make.
-fn widths(hashes: u64) -> impl Iterator<Item = (u64, u16)> {
+fn widths(hashes: u64) -> impl DoubleEndedIterator<Item = (u64, u16)> {
     (0..hashes.div_ceil(TILE_WIDTH))
         .map(move |index| (index, hashes.saturating_sub(index * TILE_WIDTH).min(TILE_WIDTH) as u16))
 }
@@ -207,25 +209,27 @@ pub enum ResourceError {
         found: usize,
     },
     /// A bundle that ends inside a leaf.
-    #[error("{place}: expected {expected} bytes of a leaf at byte {offset}, found {found}")]
+    #[error("{place}: expected {expected} bytes of leaf {leaf} at byte {offset}, found {found}")]
     LeafCut {
         /// Which bundle.
         place: Place,
-        /// Where the leaf begins, after its length.
+        /// Which leaf of the log.
+        leaf: u64,
+        /// Where it begins.
         offset: usize,
         /// How long it has to be.
         expected: usize,
         /// How much is there.
         found: usize,
     },
-    /// A bundle of fewer or more leaves.
+    /// A bundle of more or fewer leaves.
     #[error("{place}: expected {expected} leaves, found {found}")]
     LeafCount {
         /// Which bundle.
         place: Place,
         /// How many leaves it has to have.
         expected: usize,
-        /// How many it has.
+        /// How many it has; one too many stands for all that follow.
         found: usize,
     },
 }
@@ -263,8 +267,8 @@ pub(crate) fn read_tile<S: Source>(
 /// The leaves as they stand in a bundle.
 ///
 /// # Errors
-/// [`crate::LeafError::TooLong`] for a leaf of more than [`MAX_LEAF`] bytes.
-pub fn bundle<'a>(leaves: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<u8>, crate::LeafError> {
+/// [`crate::LeafError::TooLong`] for a leaf of more than [`crate::MAX_LEAF`] bytes.
+pub fn entry_bundle<'a>(leaves: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<u8>, crate::LeafError> {
     let mut out = Vec::new();
     for leaf in leaves {
         let length = u16::try_from(leaf.len()).map_err(|_| crate::LeafError::TooLong(leaf.len()))?;
@@ -274,39 +278,65 @@ pub fn bundle<'a>(leaves: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<u8>,
     Ok(out)
 }
 
-/// The leaves of a bundle, which must be as many as the place says; a full bundle serves for a partial place.
-///
-/// # Errors
-/// [`ResourceError`] for a bundle that is cut or has another number of leaves.
-pub fn leaves(place: Place, bytes: &[u8]) -> Result<Vec<&[u8]>, ResourceError> {
-    let (mut out, mut offset) = (Vec::new(), 0);
-    let mut rest = bytes;
-    while !rest.is_empty() {
-        let (length, after) = rest.split_first_chunk::<2>().ok_or(ResourceError::LeafCut {
-            place,
-            offset,
-            expected: 2,
-            found: rest.len(),
-        })?;
-        offset += 2;
-        let expected = usize::from(u16::from_be_bytes(*length));
-        let (leaf, more) = after.split_at_checked(expected).ok_or(ResourceError::LeafCut {
-            place,
-            offset,
-            expected,
-            found: after.len(),
-        })?;
-        offset += expected;
-        out.push(leaf);
-        if out.len() > TILE_WIDTH as usize {
-            break;
-        }
-        rest = more;
+/// The leaves of a bundle, one after the other. `place` is that of the bundle, for the errors.
+#[derive(Clone, Debug)]
+pub struct Leaves<'a> {
+    place: Place,
+    next: u64,
+    offset: usize,
+    rest: &'a [u8],
+}
+
+impl<'a> Leaves<'a> {
+    /// Of the bytes at a place.
+    #[must_use]
+    pub const fn new(place: Place, bytes: &'a [u8]) -> Self {
+        let first = match place {
+            Place::Entries { index, .. } => index.saturating_mul(TILE_WIDTH),
+            _ => 0,
+        };
+        Self { place, next: first, offset: 0, rest: bytes }
     }
-    match place {
-        Place::Entries { width, .. } if out.len() != usize::from(width) => {
-            Err(ResourceError::LeafCount { place, expected: width.into(), found: out.len() })
+
+    fn take(&mut self, length: usize) -> Result<&'a [u8], ResourceError> {
+        let (taken, rest) = self.rest.split_at_checked(length).ok_or(ResourceError::LeafCut {
+            place: self.place,
+            leaf: self.next,
+            offset: self.offset,
+            expected: length,
+            found: self.rest.len(),
+        })?;
+        self.rest = rest;
+        self.offset += length;
+        Ok(taken)
+    }
+}
+
+impl<'a> Iterator for Leaves<'a> {
+    type Item = Result<&'a [u8], ResourceError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.rest.is_empty() {
+            return None;
         }
-        _ => Ok(out),
+        let length =
+            self.take(2).map(|length| length.iter().fold(0, |sum, byte| sum << 8 | usize::from(*byte)));
+        let leaf = length.and_then(|length| self.take(length));
+        match leaf {
+            Ok(_) => self.next = self.next.saturating_add(1),
+            Err(_) => self.rest = &[],
+        }
+        Some(leaf)
+    }
+}
+
+/// Reads a bundle; a log that has the full bundle need not keep the partial one. What is read says where it was
+/// found.
+pub(crate) fn read_bundle<S: Source>(source: &S, place: Place) -> Result<Option<(Place, Vec<u8>)>, S::Error> {
+    let full = place.full();
+    match source.read(place)? {
+        Some(bytes) => Ok(Some((place, bytes))),
+        None if full == place => Ok(None),
+        None => Ok(source.read(full)?.map(|bytes| (full, bytes))),
     }
 }

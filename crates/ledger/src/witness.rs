@@ -1,18 +1,19 @@
 //! The witness protocol (`c2sp.org/tlog-witness`), both sides: what a log asks and what a witness answers, as pure
 //! functions. HTTP and keeping are the caller's.
 //!
-//! Guarantees: a witness cosigns only what [`judge`] accepted, and that continues what it cosigned before (the caller's
-//! [`Head`], [`Head::EMPTY`] for a log it never cosigned), so that it never signs two histories. For that the caller must
-//! replace the head that it gave to [`judge`] by [`Accepted::head`] *if it is still the same*, durably, before it sends
-//! the cosignature; where it is not the same any more, it judges again.
+//! Guarantees: a witness cosigns only what [`judge`] accepted, and that continues what it cosigned before (the
+//! caller's [`Head`], [`Head::EMPTY`] for a log it never cosigned), so that it never signs two histories. For that
+//! the caller must replace the head that it gave to [`judge`] by [`Accepted::head`] *if it is still the same*,
+//! durably, before it sends the cosignature; where it is not the same any more, it judges again.
 
 use crate::{
     Checkpoint, CheckpointError, Hash, Head, Note, NoteError, ProofError, Signature, Trust, VerifierKey,
-    WitnessKey, check_consistency,
+    WitnessKey,
+    check::MAX_PROOF,
+    check_consistency,
     checkpoint::number,
     note::{MAX_NOTE, read_signatures},
     shortened,
-    tree::MAX_PROOF,
 };
 use model::Timestamp;
 use std::fmt;
@@ -184,8 +185,8 @@ pub struct Accepted<'a> {
     head: Head,
 }
 
-/// Whether a witness cosigns: `keys` are those it knows for the origin of the request, none where it does not know the
-/// log; `last` is what it cosigned last for that origin.
+/// Whether a witness cosigns: `keys` are those it knows for the origin of the request, none where it does not know
+/// the log; `last` is what it cosigned last for that origin.
 ///
 /// # Errors
 /// [`Refusal`], in the order that the protocol lays down.
@@ -248,8 +249,8 @@ pub enum Answer {
     Cosigned,
     /// It cosigned another size last; ask again with a proof from there.
     Conflict(u64),
-    /// It cosigned that size with another root, or a size that this log has not reached: somebody signed another history
-    /// with the key of this log, or this log was put back to an earlier state.
+    /// It cosigned that size with another root, or a size that this log has not reached: somebody signed another
+    /// history with the key of this log, or this log was put back to an earlier state.
     OtherHistory(u64),
     /// It refused.
     Refused {
@@ -263,7 +264,8 @@ pub enum Answer {
 /// Reads what a witness answered to a request, and adds its cosignature to the note where it verifies.
 ///
 /// # Errors
-/// [`CheckpointError`] where the witness said to have cosigned and did not, or answered what the protocol does not know.
+/// [`CheckpointError`] where the witness said to have cosigned and did not, or answered what the protocol does not
+/// know.
 pub fn answered(
     request: &AddCheckpoint,
     note: &mut Note,

@@ -1,15 +1,16 @@
-//! The tree, its tiles and its proofs, against the RFC's own figures and against `ct-merkle`, which shares no code.
+//! The tree, its tiles and its proofs, against published figures, and against `ct-merkle` and `tlog_tiles`, which
+//! share no code with each other and none with the making of proofs.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod support;
 
-use ct_merkle::{ConsistencyProof, InclusionProof, RootHash, mem_backed_tree::MemoryBackedTree};
+use ct_merkle::mem_backed_tree::MemoryBackedTree;
 use ledger::{
     Frontier, Hash, Head, Place, ProofError, Source, Tree, TreeError, check_consistency, check_inclusion,
 };
 use proptest::prelude::*;
-use sha2_for_ct_merkle::Sha256;
+use sha2::Sha256;
 use std::collections::BTreeSet;
 use support::{Folder, tiles};
 
@@ -27,8 +28,17 @@ fn independent(leaves: &[Vec<u8>]) -> MemoryBackedTree<Sha256, Vec<u8>> {
     tree
 }
 
-fn root_of(head: Head) -> RootHash<Sha256> {
-    RootHash::new(head.root.0.into(), head.size)
+/// Checked with `tlog_tiles`.
+fn elsewhere_included(proof: &[Hash], head: Head, index: u64, leaf: &[u8]) {
+    let proof = proof.iter().map(|hash| tlog_tiles::Hash(hash.0)).collect();
+    let (root, leaf) = (tlog_tiles::Hash(head.root.0), tlog_tiles::record_hash(leaf));
+    tlog_tiles::check_record(&proof, head.size, root, index, leaf).unwrap();
+}
+
+fn elsewhere_continued(proof: &[Hash], head: Head, old: Head) {
+    let proof = proof.iter().map(|hash| tlog_tiles::Hash(hash.0)).collect();
+    let (root, before) = (tlog_tiles::Hash(head.root.0), tlog_tiles::Hash(old.root.0));
+    tlog_tiles::check_tree(&proof, head.size, root, old.size, before).unwrap();
 }
 
 fn flat(proof: &[Hash]) -> Vec<u8> {
@@ -120,20 +130,20 @@ fn every_proof_of_every_small_tree_verifies_elsewhere() {
         let (folder, head) = tiles(&all[..size]);
         let theirs = independent(&all[..size]);
         assert_eq!(theirs.root().as_bytes().as_slice(), head.root.0, "{size}");
-        let tree = Tree::new(&folder, head).unwrap();
+        let tree = Tree::open(&folder, head).unwrap();
         for index in 0..size as u64 {
             let proof = tree.inclusion(index).unwrap();
             let leaf = &all[index as usize];
-            let read = InclusionProof::try_from_bytes(flat(&proof)).unwrap();
-            root_of(head).verify_inclusion(leaf, index, &read).unwrap();
-            check_inclusion(&proof, head, index, Hash::of_leaf(leaf)).unwrap();
-            assert!(check_inclusion(&proof, head, index, Hash::of_leaf(b"other")).is_err());
+            assert_eq!(theirs.prove_inclusion(index as usize).as_bytes(), flat(&proof));
+            elsewhere_included(&proof, head, index, leaf);
+            check_inclusion(&proof, head, index, leaf).unwrap();
+            assert!(check_inclusion(&proof, head, index, b"other").is_err());
         }
         for old in 1..=size as u64 {
             let before = Head { size: old, root: tree.root_at(old).unwrap() };
             let proof = tree.consistency(old).unwrap();
-            let read = ConsistencyProof::try_from_bytes(flat(&proof)).unwrap();
-            root_of(head).verify_consistency(&root_of(before), &read).unwrap();
+            assert_eq!(theirs.prove_consistency(size - old as usize).as_bytes(), flat(&proof));
+            elsewhere_continued(&proof, head, before);
             check_consistency(&proof, head, before).unwrap();
         }
     }
@@ -148,17 +158,18 @@ fn trees_of_several_levels_of_tiles_verify_elsewhere() {
         assert_eq!(independent(&all).root().as_bytes().as_slice(), head.root.0, "{size}");
         let wanted: BTreeSet<Place> = Place::of_tree(size).collect();
         assert!(wanted.iter().all(|place| folder.contains_key(place)), "{size}");
-        let tree = Tree::new(&folder, head).unwrap();
+        let tree = Tree::open(&folder, head).unwrap();
         for index in [0, 1, size / 2, size - 1] {
             let proof = tree.inclusion(index).unwrap();
-            let read = InclusionProof::try_from_bytes(flat(&proof)).unwrap();
-            root_of(head).verify_inclusion(&all[index as usize], index, &read).unwrap();
+            elsewhere_included(&proof, head, index, &all[index as usize]);
+            check_inclusion(&proof, head, index, &all[index as usize]).unwrap();
         }
         for old in [1, 200, 255, size - 1].into_iter().filter(|old| *old < size) {
             let before = Head { size: old, root: tree.root_at(old).unwrap() };
             assert_eq!(independent(&all[..old as usize]).root().as_bytes().as_slice(), before.root.0);
-            let read = ConsistencyProof::try_from_bytes(flat(&tree.consistency(old).unwrap())).unwrap();
-            root_of(head).verify_consistency(&root_of(before), &read).unwrap();
+            let proof = tree.consistency(old).unwrap();
+            elsewhere_continued(&proof, head, before);
+            check_consistency(&proof, head, before).unwrap();
         }
     }
 }
@@ -166,36 +177,37 @@ fn trees_of_several_levels_of_tiles_verify_elsewhere() {
 #[test]
 fn asking_for_what_is_not_there_is_an_error() {
     let (mut folder, head) = tiles(&leaves(300));
-    let tree = Tree::new(&folder, head).unwrap();
+    let opened = |folder: &Folder, head| Tree::open(folder, head).map(|tree| tree.size());
+    let tree = Tree::open(&folder, head).unwrap();
     assert_eq!(tree.inclusion(300), Err(TreeError::OutOfTree { size: 300, found: 300 }));
     assert_eq!(tree.consistency(301), Err(TreeError::OutOfTree { size: 300, found: 301 }));
     assert_eq!(tree.root_at(301), Err(TreeError::OutOfTree { size: 300, found: 301 }));
     assert_eq!(tree.consistency(0), Ok(vec![]));
     assert_eq!(tree.root_at(0), Ok(Hash::EMPTY));
     let other = Head { root: Hash([1; 32]), ..head };
-    assert_eq!(
-        Tree::new(&folder, other).unwrap().inclusion(3),
-        Err(TreeError::Root { size: 300, root: other.root })
-    );
+    assert_eq!(opened(&folder, other), Err(TreeError::Root { size: 300, root: other.root }));
     let huge = Head { size: u64::MAX, root: Hash::EMPTY };
-    assert!(matches!(Tree::new(&folder, huge), Err(TreeError::TooLarge(u64::MAX))));
-    assert!(matches!(Frontier::restore(&folder, huge), Err(TreeError::TooLarge(u64::MAX))));
+    assert_eq!(opened(&folder, huge), Err(TreeError::TooLarge(u64::MAX)));
+    assert_eq!(opened(&folder, Head { size: 0, ..head }), Err(TreeError::Root { size: 0, root: head.root }));
     let gone = Place::Tile { level: 0, index: 0, width: 256 };
     folder.remove(&gone);
-    assert_eq!(Tree::new(&folder, head).unwrap().inclusion(3), Err(TreeError::Missing(gone)));
+    assert_eq!(Tree::open(&folder, head).unwrap().inclusion(3), Err(TreeError::Missing(gone)));
+    folder.insert(gone, vec![0; 8192]);
+    assert_eq!(Tree::open(&folder, head).unwrap().inclusion(3), Err(TreeError::Changed(gone)));
     let empty = Folder::new();
-    let none = Tree::new(&empty, Head::EMPTY).unwrap();
+    let none = Tree::open(&empty, Head::EMPTY).unwrap();
     assert_eq!(none.inclusion(0), Err(TreeError::OutOfTree { size: 0, found: 0 }));
     assert_eq!((none.root_at(0), none.consistency(0)), (Ok(Hash::EMPTY), Ok(vec![])));
+    assert_eq!(none.leaf_hash(0), Err(TreeError::OutOfTree { size: 0, found: 0 }));
 }
 
 #[test]
 fn proofs_of_impossible_sizes_are_refused_without_a_panic() {
     let head = Head { size: u64::MAX, root: Hash::EMPTY };
-    assert!(check_inclusion(&[], head, 0, Hash::EMPTY).is_err());
+    assert!(check_inclusion(&[], head, 0, b"").is_err());
     assert!(check_consistency(&[], head, Head::EMPTY).is_err());
     let long = vec![Hash::EMPTY; 64];
-    assert_eq!(check_inclusion(&long, Head::EMPTY, 0, Hash::EMPTY), Err(ProofError::TooLong(64)));
+    assert_eq!(check_inclusion(&long, Head::EMPTY, 0, b""), Err(ProofError::TooLong(64)));
     assert_eq!(check_consistency(&long, Head::EMPTY, Head::EMPTY), Err(ProofError::TooLong(64)));
     let forged = Head { size: 0, root: Hash([9; 32]) };
     assert!(check_consistency(&[], forged, Head::EMPTY).is_err());
@@ -233,9 +245,9 @@ proptest! {
     fn a_changed_proof_proves_nothing(size in 2_u64..700, at in any::<prop::sample::Index>(), bit in 0_usize..256) {
         let all = leaves(size);
         let (folder, head) = tiles(&all);
-        let tree = Tree::new(&folder, head).unwrap();
+        let tree = Tree::open(&folder, head).unwrap();
         let index = at.index(size as usize) as u64;
-        let leaf = Hash::of_leaf(&all[index as usize]);
+        let leaf = &all[index as usize];
         let mut proof = tree.inclusion(index).unwrap();
         prop_assert!(check_inclusion(&proof, head, index, leaf).is_ok());
         prop_assert!(check_inclusion(&proof, head, (index + 1) % size, leaf).is_err());
@@ -249,5 +261,23 @@ proptest! {
         let which = at.index(proof.len());
         proof[which].0[bit / 8] ^= 1 << (bit % 8);
         prop_assert!(check_consistency(&proof, head, before).is_err());
+    }
+}
+
+/// What the reader of `tlog_tiles` 0.2 lets pass (CVE-2026-56865): a full tile that is not what the tile above it
+/// says.
+#[test]
+fn no_tile_is_believed_that_the_one_above_it_does_not_say() {
+    for size in [257_u64, 515, 700, 65_536 + 700] {
+        let (folder, head) = tiles(&leaves(size));
+        for place in Place::hashes_of_tree(size).filter(|place| place.full() == *place).step_by(50) {
+            let Place::Tile { level, index, .. } = place else { unreachable!() };
+            let mut changed = folder.clone();
+            changed.get_mut(&place).unwrap()[40] ^= 1;
+            let tree = Tree::open(&changed, head).unwrap();
+            let below = index << (8 * (u32::from(level) + 1));
+            assert_eq!(tree.leaf_hash(below), Err(TreeError::Changed(place)), "{size}: {place}");
+            assert_eq!(tree.inclusion(below), Err(TreeError::Changed(place)), "{size}: {place}");
+        }
     }
 }

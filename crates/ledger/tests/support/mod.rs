@@ -3,7 +3,7 @@
 
 use ledger::{
     Commitment, Decision, Deed, Frontier, Head, LogKey, Opening, Place, Salt, Subject, Who, WitnessKey,
-    bundle, new_private_key,
+    entry_bundle, new_private_key,
 };
 use model::{AuthorityId, Timestamp};
 use std::collections::BTreeMap;
@@ -51,7 +51,7 @@ pub fn tiles(leaves: &[Vec<u8>]) -> (Folder, Head) {
     let mut folder: Folder = frontier.take_changed().into_iter().collect();
     for (index, chunk) in leaves.chunks(256).enumerate() {
         let place = Place::Entries { index: index as u64, width: chunk.len() as u16 };
-        folder.insert(place, bundle(chunk.iter().map(Vec::as_slice)).unwrap());
+        folder.insert(place, entry_bundle(chunk.iter().map(Vec::as_slice)).unwrap());
     }
     (folder, frontier.head())
 }
