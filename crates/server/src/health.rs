@@ -18,6 +18,9 @@ pub(crate) struct Health {
     status: &'static str,
     /// `ok`, or what is wrong.
     database: &'static str,
+    /// For how long it has been, in seconds; only where something is wrong with the database.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    database_failing_secs: Option<u64>,
     /// `ok`, `none` (a console over existing data), or what is wrong.
     sensor: &'static str,
     /// `ok`, or what is wrong.
@@ -30,7 +33,8 @@ pub(crate) struct Health {
     responses((status = 200, description = "All well", body = Health), (status = 503, description = "Something is not", body = Health))
 )]
 pub(crate) async fn healthz(State(state): State<AppState>) -> (StatusCode, Json<Health>) {
-    let database = if state.repository().health().await.ok { "ok" } else { "failing" };
+    let store = state.repository().health().await;
+    let database = if store.ok { "ok" } else { "failing" };
     let disk = match free_bytes(&state) {
         Some(free) if free < LEAST_FREE => "full",
         Some(_) => "ok",
@@ -40,7 +44,7 @@ pub(crate) async fn healthz(State(state): State<AppState>) -> (StatusCode, Json<
     let well = database == "ok" && disk == "ok" && matches!(sensor, "ok" | "none" | "starting");
     let (code, status) =
         if well { (StatusCode::OK, "ok") } else { (StatusCode::SERVICE_UNAVAILABLE, "degraded") };
-    (code, Json(Health { status, database, sensor, disk }))
+    (code, Json(Health { status, database, database_failing_secs: store.failing_secs, sensor, disk }))
 }
 
 fn sensor(state: &AppState) -> &'static str {

@@ -1,7 +1,7 @@
 //! What a sensor reports, on its way into the store and to whoever looks.
 //!
 //! Guarantees: nobody is told of a record before it is durable; a record that cannot be kept now is tried again while the
-//! sensor waits, so that nothing is lost while the disk is full or slow; reports of one subject stay in their order.
+//! sensor waits, so that nothing is lost while the disk is full or the database away for minutes; reports of one subject stay in their order.
 
 use crate::{
     AppState,
@@ -36,8 +36,8 @@ pub enum Report {
 
 /// How many reports are written together.
 pub const BATCH: usize = 128;
-/// How often a record is tried again before the intake says so and goes on without it.
-const TRIES: u32 = 30;
+/// How often a record is tried again before the intake says so and goes on without it: for about six minutes.
+const TRIES: u32 = 100;
 
 /// Takes reports in, in their order, and returns once all are durable.
 pub async fn take(state: &AppState, reports: Vec<Report>) {
@@ -45,7 +45,7 @@ pub async fn take(state: &AppState, reports: Vec<Report>) {
     let outcomes = join_all(reports.iter().map(|report| keep(state, report))).await;
     for (report, outcome) in reports.iter().zip(outcomes) {
         let outcome = match outcome {
-            Err(error) if is_passing(&error) => again(state, report, error).await,
+            Err(error) if error.is_passing() => again(state, report, error).await,
             outcome => outcome,
         };
         match outcome {
@@ -68,15 +68,11 @@ async fn again(
             () = tokio::time::sleep(Duration::from_millis(100 * u64::from(attempt.min(50)))) => {}
         }
         match keep(state, report).await {
-            Err(next) if is_passing(&next) => error = next,
+            Err(next) if next.is_passing() => error = next,
             outcome => return outcome,
         }
     }
     Err(error)
-}
-
-const fn is_passing(error: &StoreError) -> bool {
-    matches!(error, StoreError::Database(_) | StoreError::NotKept | StoreError::Overloaded { .. })
 }
 
 async fn keep(state: &AppState, report: &Report) -> Result<Option<Change>, StoreError> {

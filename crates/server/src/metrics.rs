@@ -44,7 +44,9 @@ async fn store(text: &mut Text, state: &AppState) -> Result<(), Problem> {
     text.gauge("bastide_store_writes_waiting", "Writes that wait for the disk.", &[], health.waiting);
     text.counter("bastide_store_writes_total", "Writes made durable.", &[], health.writes);
     text.counter("bastide_store_syncs_total", "Transactions, one sync each.", &[], health.commits);
-    text.gauge("bastide_store_bytes", "Bytes of the database with its log.", &[], health.bytes);
+    if let Some(bytes) = health.bytes {
+        text.gauge("bastide_store_bytes", "Bytes of the database.", &[], bytes);
+    }
     text.head("bastide_messages_waiting", "Messages that wait to be told outside.", "gauge");
     for channel in &state.node().channels {
         let waiting = state.repository().outgoing_waiting(channel).await?;

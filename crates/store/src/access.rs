@@ -3,10 +3,9 @@
 //! Guarantees: only hashes are kept; a link is taken once, also by two requests at the same moment; a session ends when
 //! it was idle for too long or at its end, whichever comes first.
 
-use crate::{Page, Paging, Repository, StoreError, repository::count};
+use crate::{Page, Paging, Repository, StoreError, database::query, repository::count};
 use model::Timestamp;
 use serde::Serialize;
-use sqlx::Row as _;
 
 /// Somebody who is signed in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -63,14 +62,14 @@ impl Repository {
         expires: Timestamp,
     ) -> Result<(), StoreError> {
         let (whose, hash, who) = (self.whose(), hash.to_owned(), who.to_owned());
-        self.write(move |connection| {
+        self.write(move |transaction| {
             Box::pin(async move {
-                sqlx::query("DELETE FROM sign_in_link WHERE authority_id = $1 AND (used IS NULL OR expires <= $2)")
+                query("DELETE FROM sign_in_link WHERE authority_id = $1 AND (used IS NULL OR expires <= $2)")
                     .bind(&whose)
                     .bind(made.micros())
-                    .execute(&mut *connection)
+                    .execute(&mut *transaction)
                     .await?;
-                sqlx::query(
+                query(
                     "INSERT INTO sign_in_link (authority_id, hash, who, made, expires) VALUES ($1, $2, $3, $4, $5)",
                 )
                 .bind(&whose)
@@ -78,7 +77,7 @@ impl Repository {
                 .bind(&who)
                 .bind(made.micros())
                 .bind(expires.micros())
-                .execute(connection)
+                .execute(transaction)
                 .await?;
                 Ok(())
             })
@@ -99,20 +98,20 @@ impl Repository {
         expires: Timestamp,
     ) -> Result<Option<String>, StoreError> {
         let (whose, link, session) = (self.whose(), link.to_owned(), session.to_owned());
-        self.write(move |connection| {
+        self.write(move |transaction| {
             Box::pin(async move {
-                let row = sqlx::query(
+                let row = query(
                     "UPDATE sign_in_link SET used = $3 \
                      WHERE authority_id = $1 AND hash = $2 AND used IS NULL AND expires > $3 RETURNING who",
                 )
                 .bind(&whose)
                 .bind(&link)
                 .bind(now.micros())
-                .fetch_optional(&mut *connection)
+                .fetch_optional(&mut *transaction)
                 .await?;
                 let Some(row) = row else { return Ok(None) };
                 let who: String = row.try_get(0)?;
-                sqlx::query(
+                query(
                     "INSERT INTO session (authority_id, hash, who, made, seen, expires) VALUES ($1, $2, $3, $4, $4, $5)",
                 )
                 .bind(&whose)
@@ -120,7 +119,7 @@ impl Repository {
                 .bind(&who)
                 .bind(now.micros())
                 .bind(expires.micros())
-                .execute(connection)
+                .execute(transaction)
                 .await?;
                 Ok(Some(who))
             })
@@ -138,7 +137,7 @@ impl Repository {
         now: Timestamp,
         seen_since: Timestamp,
     ) -> Result<Option<Session>, StoreError> {
-        let row = sqlx::query(
+        let row = query(
             "SELECT who, made, seen, expires FROM session \
              WHERE authority_id = $1 AND hash = $2 AND expires > $3 AND seen >= $4",
         )
@@ -165,16 +164,14 @@ impl Repository {
     /// [`StoreError`]; then it ends the earlier.
     pub async fn touch_session(&self, hash: &str, now: Timestamp) -> Result<(), StoreError> {
         let (whose, hash) = (self.whose(), hash.to_owned());
-        self.write(move |connection| {
+        self.write(move |transaction| {
             Box::pin(async move {
-                sqlx::query(
-                    "UPDATE session SET seen = $3 WHERE authority_id = $1 AND hash = $2 AND seen < $3",
-                )
-                .bind(&whose)
-                .bind(&hash)
-                .bind(now.micros())
-                .execute(connection)
-                .await?;
+                query("UPDATE session SET seen = $3 WHERE authority_id = $1 AND hash = $2 AND seen < $3")
+                    .bind(&whose)
+                    .bind(&hash)
+                    .bind(now.micros())
+                    .execute(transaction)
+                    .await?;
                 Ok(())
             })
         })
@@ -187,14 +184,13 @@ impl Repository {
     /// [`StoreError`]; then they go on.
     pub async fn end_sessions(&self, hash: Option<&str>) -> Result<u64, StoreError> {
         let (whose, hash) = (self.whose(), hash.map(str::to_owned));
-        self.write(move |connection| {
+        self.write(move |transaction| {
             Box::pin(async move {
-                Ok(sqlx::query("DELETE FROM session WHERE authority_id = $1 AND ($2 IS NULL OR hash = $2)")
+                Ok(query("DELETE FROM session WHERE authority_id = $1 AND ($2 IS NULL OR hash = $2)")
                     .bind(&whose)
                     .bind(&hash)
-                    .execute(connection)
-                    .await?
-                    .rows_affected())
+                    .execute(transaction)
+                    .await?)
             })
         })
         .await
@@ -205,15 +201,14 @@ impl Repository {
     /// # Errors
     /// [`StoreError`] where they cannot be counted.
     pub async fn active_sessions(&self, now: Timestamp, seen_since: Timestamp) -> Result<u64, StoreError> {
-        let row = sqlx::query(
-            "SELECT COUNT(*) FROM session WHERE authority_id = $1 AND expires > $2 AND seen >= $3",
-        )
-        .bind(self.whose())
-        .bind(now.micros())
-        .bind(seen_since.micros())
-        .fetch_one(self.readers())
-        .await?;
-        Ok(row.try_get::<i64, _>(0)?.unsigned_abs())
+        let row =
+            query("SELECT COUNT(*) FROM session WHERE authority_id = $1 AND expires > $2 AND seen >= $3")
+                .bind(self.whose())
+                .bind(now.micros())
+                .bind(seen_since.micros())
+                .fetch_one(self.readers())
+                .await?;
+        Ok(row.try_get::<i64>(0)?.unsigned_abs())
     }
 
     /// Keeps a token for programs.
@@ -222,9 +217,9 @@ impl Repository {
     /// [`StoreError`]; then the token is no good.
     pub async fn add_token(&self, hash: &str, token: &Token) -> Result<(), StoreError> {
         let (whose, hash, token) = (self.whose(), hash.to_owned(), token.clone());
-        self.write(move |connection| {
+        self.write(move |transaction| {
             Box::pin(async move {
-                sqlx::query(
+                query(
                     "INSERT INTO token (authority_id, hash, name, scope, made, expires) VALUES ($1, $2, $3, $4, $5, $6)",
                 )
                 .bind(&whose)
@@ -233,7 +228,7 @@ impl Repository {
                 .bind(&token.scope)
                 .bind(token.made.micros())
                 .bind(token.expires.micros())
-                .execute(connection)
+                .execute(transaction)
                 .await?;
                 Ok(())
             })
@@ -246,7 +241,7 @@ impl Repository {
     /// # Errors
     /// [`StoreError`] where it cannot be read; the caller then lets nobody in.
     pub async fn token(&self, hash: &str, now: Timestamp) -> Result<Option<Token>, StoreError> {
-        let row = sqlx::query(
+        let row = query(
             "SELECT name, scope, made, expires FROM token WHERE authority_id = $1 AND hash = $2 AND expires > $3",
         )
         .bind(self.whose())
@@ -271,9 +266,9 @@ impl Repository {
     /// [`StoreError`]; then it is not written down.
     pub async fn record_deed(&self, deed: &Deed) -> Result<(), StoreError> {
         let (whose, deed) = (self.whose(), deed.clone());
-        self.write(move |connection| {
+        self.write(move |transaction| {
             Box::pin(async move {
-                sqlx::query(
+                query(
                     "INSERT INTO deed (authority_id, seq, at, who, what, about) \
                      SELECT $1, COALESCE(MAX(seq), 0) + 1, $2, $3, $4, $5 FROM deed WHERE authority_id = $1",
                 )
@@ -282,15 +277,15 @@ impl Repository {
                 .bind(&deed.who)
                 .bind(&deed.what)
                 .bind(&deed.about)
-                .execute(&mut *connection)
+                .execute(&mut *transaction)
                 .await?;
-                sqlx::query(
+                query(
                     "DELETE FROM deed WHERE authority_id = $1 AND seq <= (SELECT MAX(seq) - $2 FROM deed \
                      WHERE authority_id = $1)",
                 )
                 .bind(&whose)
                 .bind(MOST_DEEDS)
-                .execute(connection)
+                .execute(transaction)
                 .await?;
                 Ok(())
             })
@@ -303,13 +298,12 @@ impl Repository {
     /// # Errors
     /// [`StoreError`] where they cannot be read.
     pub async fn deeds(&self, about: Option<&str>, paging: Paging) -> Result<Page<Deed>, StoreError> {
-        let total =
-            sqlx::query("SELECT COUNT(*) FROM deed WHERE authority_id = $1 AND ($2 IS NULL OR about = $2)")
-                .bind(self.whose())
-                .bind(about)
-                .fetch_one(self.readers())
-                .await?;
-        let rows = sqlx::query(
+        let total = query("SELECT COUNT(*) FROM deed WHERE authority_id = $1 AND ($2 IS NULL OR about = $2)")
+            .bind(self.whose())
+            .bind(about)
+            .fetch_one(self.readers())
+            .await?;
+        let rows = query(
             "SELECT at, who, what, about FROM deed WHERE authority_id = $1 AND ($2 IS NULL OR about = $2) \
              ORDER BY seq DESC LIMIT $3 OFFSET $4",
         )

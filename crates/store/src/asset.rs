@@ -2,11 +2,12 @@
 
 use crate::{
     Page, Paging, Repository, StoreError,
+    database::{Query, Row, query},
     repository::{contains_pattern, count, from_json, to_json},
+    writer::Transaction,
 };
 use model::{Asset, Timestamp};
 use serde::{Deserialize, Serialize};
-use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
 use std::net::IpAddr;
 
 /// The order of a list of assets.
@@ -68,7 +69,7 @@ impl Repository {
     pub async fn keep_asset(&self, asset: &Asset) -> Result<bool, StoreError> {
         let body = to_json("asset", &asset.id, asset)?;
         let (whose, asset) = (self.whose(), asset.clone());
-        self.write(move |connection| Box::pin(async move { keep(connection, &whose, &asset, &body).await }))
+        self.write(move |transaction| Box::pin(async move { keep(transaction, &whose, &asset, &body).await }))
             .await
     }
 
@@ -77,7 +78,7 @@ impl Repository {
     /// # Errors
     /// [`StoreError`] where it cannot be read.
     pub async fn asset(&self, id: &str) -> Result<Option<Asset>, StoreError> {
-        let row = sqlx::query("SELECT id, body FROM asset WHERE authority_id = $1 AND id = $2")
+        let row = query("SELECT id, body FROM asset WHERE authority_id = $1 AND id = $2")
             .bind(self.whose())
             .bind(id)
             .fetch_optional(self.readers())
@@ -90,7 +91,7 @@ impl Repository {
     /// # Errors
     /// [`StoreError`] where it cannot be read.
     pub async fn asset_at(&self, address: IpAddr) -> Result<Option<Asset>, StoreError> {
-        let row = sqlx::query(
+        let row = query(
             "SELECT asset.id, asset.body FROM asset_address JOIN asset \
              ON asset.authority_id = asset_address.authority_id AND asset.id = asset_address.asset \
              WHERE asset_address.authority_id = $1 AND asset_address.address = $2 \
@@ -138,22 +139,18 @@ impl Repository {
     /// # Errors
     /// [`StoreError`] where they cannot be counted.
     pub async fn asset_kinds(&self) -> Result<Vec<(String, u64)>, StoreError> {
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT kind, COUNT(*) AS number FROM asset WHERE authority_id = $1 \
              GROUP BY kind ORDER BY number DESC, kind LIMIT 100",
         )
         .bind(self.whose())
         .fetch_all(self.readers())
         .await?;
-        rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get::<i64, _>(1)?.unsigned_abs()))).collect()
+        rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get::<i64>(1)?.unsigned_abs()))).collect()
     }
 
-    fn bind_assets(
-        &self,
-        sql: &'static str,
-        filter: &AssetFilter,
-    ) -> sqlx::query::Query<'_, sqlx::Sqlite, sqlx::sqlite::SqliteArguments> {
-        sqlx::query(sql)
+    fn bind_assets(&self, sql: &'static str, filter: &AssetFilter) -> Query {
+        query(sql)
             .bind(self.whose())
             .bind(filter.kind.clone())
             .bind(filter.criticality.clone())
@@ -163,18 +160,18 @@ impl Repository {
 }
 
 async fn keep(
-    connection: &mut SqliteConnection,
+    transaction: &mut Transaction,
     whose: &str,
     asset: &Asset,
     body: &str,
 ) -> Result<bool, StoreError> {
-    let known = sqlx::query("SELECT 1 FROM asset WHERE authority_id = $1 AND id = $2")
+    let known = query("SELECT 1 FROM asset WHERE authority_id = $1 AND id = $2")
         .bind(whose)
         .bind(&asset.id)
-        .fetch_optional(&mut *connection)
+        .fetch_optional(&mut *transaction)
         .await?
         .is_some();
-    sqlx::query(
+    query(
         "INSERT INTO asset (authority_id, id, kind, criticality, status, label, first_seen, last_seen, search, body) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (authority_id, id) DO UPDATE SET kind = $3, \
          criticality = $4, status = $5, label = $6, first_seen = $7, last_seen = $8, search = $9, body = $10",
@@ -189,24 +186,24 @@ async fn keep(
     .bind(asset.last_seen.micros())
     .bind(searchable(asset))
     .bind(body)
-    .execute(&mut *connection)
+    .execute(&mut *transaction)
     .await?;
-    write_addresses(connection, whose, asset).await?;
+    write_addresses(transaction, whose, asset).await?;
     Ok(!known)
 }
 
 async fn write_addresses(
-    connection: &mut SqliteConnection,
+    transaction: &mut Transaction,
     whose: &str,
     asset: &Asset,
 ) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM asset_address WHERE authority_id = $1 AND asset = $2")
+    query("DELETE FROM asset_address WHERE authority_id = $1 AND asset = $2")
         .bind(whose)
         .bind(&asset.id)
-        .execute(&mut *connection)
+        .execute(&mut *transaction)
         .await?;
     for address in &asset.addresses {
-        sqlx::query(
+        query(
             "INSERT INTO asset_address (authority_id, address, asset, last_seen) VALUES ($1, $2, $3, $4) \
              ON CONFLICT (authority_id, address, asset) DO UPDATE SET last_seen = $4",
         )
@@ -214,7 +211,7 @@ async fn write_addresses(
         .bind(address.to_string())
         .bind(&asset.id)
         .bind(Timestamp::micros(asset.last_seen))
-        .execute(&mut *connection)
+        .execute(&mut *transaction)
         .await?;
     }
     Ok(())
@@ -236,7 +233,7 @@ fn searchable(asset: &Asset) -> String {
     text.chars().take(4_096).collect()
 }
 
-fn asset(row: &SqliteRow) -> Result<Asset, StoreError> {
+fn asset(row: &Row) -> Result<Asset, StoreError> {
     let id: String = row.try_get(0)?;
     let body: String = row.try_get(1)?;
     from_json("asset", &id, &body)

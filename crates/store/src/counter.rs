@@ -1,8 +1,7 @@
 //! Counters by the hour, and small named settings.
 
-use crate::{Repository, StoreError};
+use crate::{Repository, StoreError, database::query};
 use model::Timestamp;
-use sqlx::Row as _;
 
 const HOUR: i64 = 3_600_000_000;
 
@@ -22,10 +21,10 @@ impl Repository {
         }
         let whose = self.whose();
         let hour = at.micros().div_euclid(HOUR);
-        self.write(move |connection| {
+        self.write(move |transaction| {
             Box::pin(async move {
                 for (name, amount) in amounts {
-                    sqlx::query(
+                    query(
                         "INSERT INTO counter (authority_id, name, hour, value) VALUES ($1, $2, $3, $4) \
                          ON CONFLICT (authority_id, name, hour) DO UPDATE SET value = counter.value + $4",
                     )
@@ -33,7 +32,7 @@ impl Repository {
                     .bind(name)
                     .bind(hour)
                     .bind(i64::try_from(amount).unwrap_or(i64::MAX))
-                    .execute(&mut *connection)
+                    .execute(&mut *transaction)
                     .await?;
                 }
                 Ok(())
@@ -52,7 +51,7 @@ impl Repository {
         from: Timestamp,
         until: Timestamp,
     ) -> Result<Vec<(Timestamp, u64)>, StoreError> {
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT hour, value FROM counter WHERE authority_id = $1 AND name = $2 AND hour >= $3 AND hour < $4 \
              ORDER BY hour LIMIT 20000",
         )
@@ -75,12 +74,13 @@ impl Repository {
     /// # Errors
     /// [`StoreError`] where it cannot be read.
     pub async fn counter_total(&self, name: &str) -> Result<u64, StoreError> {
-        let row = sqlx::query("SELECT SUM(value) FROM counter WHERE authority_id = $1 AND name = $2")
-            .bind(self.whose())
-            .bind(name)
-            .fetch_one(self.readers())
-            .await?;
-        Ok(row.try_get::<Option<i64>, _>(0)?.unwrap_or_default().unsigned_abs())
+        let row =
+            query("SELECT CAST(SUM(value) AS BIGINT) FROM counter WHERE authority_id = $1 AND name = $2")
+                .bind(self.whose())
+                .bind(name)
+                .fetch_one(self.readers())
+                .await?;
+        Ok(row.try_get::<Option<i64>>(0)?.unwrap_or_default().unsigned_abs())
     }
 
     /// A small value that the program keeps for itself.
@@ -88,7 +88,7 @@ impl Repository {
     /// # Errors
     /// [`StoreError`] where it cannot be read.
     pub async fn setting(&self, name: &str) -> Result<Option<String>, StoreError> {
-        let row = sqlx::query("SELECT value FROM setting WHERE authority_id = $1 AND name = $2")
+        let row = query("SELECT value FROM setting WHERE authority_id = $1 AND name = $2")
             .bind(self.whose())
             .bind(name)
             .fetch_optional(self.readers())
@@ -107,9 +107,9 @@ impl Repository {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let (whose, value) = (self.whose(), value.to_owned());
-        self.write(move |connection| {
+        self.write(move |transaction| {
             Box::pin(async move {
-                sqlx::query(
+                query(
                     "INSERT INTO setting (authority_id, name, value, changed) VALUES ($1, $2, $3, $4) \
                      ON CONFLICT (authority_id, name) DO UPDATE SET value = $3, changed = $4",
                 )
@@ -117,7 +117,7 @@ impl Repository {
                 .bind(name)
                 .bind(&value)
                 .bind(now.micros())
-                .execute(connection)
+                .execute(transaction)
                 .await?;
                 Ok(())
             })

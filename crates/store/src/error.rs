@@ -1,66 +1,72 @@
 //! What can go wrong with the store, for an operator to read.
 
-use std::{path::PathBuf, sync::Arc};
+use crate::database::advice;
+use std::sync::Arc;
 
 /// Why a store could not be opened. Each says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The file holds something else.
-    #[error("{path} is not a Bastide database ({found}); move it away or name another data directory", path = path.display())]
+    /// There is something else.
+    #[error("{place} is not a Bastide database ({found}); move it away or name another place")]
     Foreign {
-        /// The file.
-        path: PathBuf,
+        /// The database.
+        place: String,
         /// What it seems to be.
         found: String,
     },
     /// Written by a later version.
     #[error(
-        "{path} was written by a newer Bastide (schema {found}, this program knows up to {known}); \
-         start the newer program, or restore the backup taken before the upgrade",
-        path = path.display()
+        "{place} was written by a newer Bastide (schema {found}, this program knows up to {known}); \
+         start the newer program, or restore the backup taken before the upgrade"
     )]
     Newer {
-        /// The file.
-        path: PathBuf,
+        /// The database.
+        place: String,
         /// The version found.
         found: i64,
         /// The latest version known.
         known: i64,
     },
-    /// A migration that was applied is not the one this program knows.
+    /// The schema is not the one that this program makes.
     #[error(
-        "{path} has another schema than this program made (schema {version} differs); \
-         it was changed by hand or by another build: restore a backup, or start with a new data directory",
-        path = path.display()
+        "{place} has another schema than this program made ({found}); \
+         it was changed by hand or by another build: restore a backup, or start with a new database"
     )]
     Changed {
-        /// The file.
-        path: PathBuf,
-        /// The version that differs.
-        version: i64,
+        /// The database.
+        place: String,
+        /// What differs.
+        found: String,
     },
     /// The database says that it is damaged.
-    #[error("{path} is damaged ({found}); restore a backup, or move it away to start empty", path = path.display())]
+    #[error("{place} is damaged ({found}); restore a backup, or move it away to start empty")]
     Damaged {
-        /// The file.
-        path: PathBuf,
+        /// The database.
+        place: String,
         /// What the check found.
         found: String,
     },
+    /// The server does not keep what it acknowledges, or not as it was written.
+    #[error("the server of {place} cannot be used: {found}")]
+    Unfit {
+        /// The database.
+        place: String,
+        /// What was expected and what was found.
+        found: String,
+    },
     /// Anything else.
-    #[error("cannot open {path}", path = path.display())]
+    #[error("cannot open {place}: {}; {}", plain(source), advice(source))]
     Database {
-        /// The file.
-        path: PathBuf,
+        /// The database.
+        place: String,
         /// Why.
-        #[source]
         source: sqlx::Error,
     },
     /// A migration failed.
-    #[error("cannot bring {path} to schema {version}; nothing was changed", path = path.display())]
+    #[error("cannot bring {place} to schema {version}; nothing was changed")]
     Migration {
-        /// The file.
-        path: PathBuf,
+        /// The database.
+        place: String,
         /// The version that failed.
         version: i64,
         /// Why.
@@ -75,6 +81,12 @@ pub enum StoreError {
     /// The database refused: disk full, damaged file.
     #[error("the database refused")]
     Database(#[source] Arc<sqlx::Error>),
+    /// The database cannot be reached, or went away. Of a write that was under way it is not known whether it was kept.
+    #[error("the database is away: {what}")]
+    Away {
+        /// What is known about it.
+        what: String,
+    },
     /// A record cannot be read back.
     #[error("{table} {id} cannot be read back: {reason}")]
     Unreadable {
@@ -97,10 +109,10 @@ pub enum StoreError {
         /// The bound.
         most: usize,
     },
-    /// More writes wait than the queue holds, for longer than is bearable.
-    #[error("the database is too slow: writes have waited for {seconds} s")]
+    /// More is asked of the database than it answers in bearable time.
+    #[error("the database is too slow: no answer within {seconds} s")]
     Overloaded {
-        /// How long it waited.
+        /// How long was waited.
         seconds: u64,
     },
     /// The transaction failed before it came to this write.
@@ -111,8 +123,71 @@ pub enum StoreError {
     Closed,
 }
 
+impl StoreError {
+    /// What is wrong, in one line for an operator.
+    #[must_use]
+    pub fn what(&self) -> String {
+        match self {
+            Self::Database(error) => plain(error),
+            Self::Away { what } => what.clone(),
+            other => other.to_string(),
+        }
+    }
+
+    /// Whether it says something about the database and not about what was asked of it, so that the same may well work
+    /// later.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Database(error) => !error.as_database_error().is_some_and(blames_the_question),
+            Self::Away { .. } | Self::Overloaded { .. } | Self::NotKept => true,
+            Self::Unreadable { .. } | Self::TooLarge { .. } | Self::Closed => false,
+        }
+    }
+}
+
+fn blames_the_question(error: &(dyn sqlx::error::DatabaseError + 'static)) -> bool {
+    use sqlx::error::ErrorKind;
+    let code = error.code();
+    // PostgreSQL: 22 data exception, 23 constraint violation
+    let class = code.as_deref().filter(|_| is_of_postgres(error)).and_then(|code| code.get(..2));
+    !matches!(error.kind(), ErrorKind::Other) || matches!(class, Some("22" | "23"))
+}
+
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
-        Self::Database(Arc::new(error))
+        use sqlx::Error;
+        let gone = match &error {
+            Error::Io(_) | Error::Tls(_) | Error::Protocol(_) | Error::WorkerCrashed => true,
+            Error::Database(error) if is_of_postgres(error.as_ref()) => error.code().is_some_and(|code| {
+                // 08: connection exception, 57P: shut down, crashed, starting; 53300: too many connections
+                code.starts_with("08") || code.starts_with("57P") || code == "53300"
+            }),
+            _ => false,
+        };
+        if gone { Self::Away { what: plain(&error) } } else { Self::Database(Arc::new(error)) }
     }
+}
+
+fn is_of_postgres(error: &(dyn sqlx::error::DatabaseError + 'static)) -> bool {
+    error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>().is_some()
+}
+
+/// An error in words, those that an operator can do something about in plainer ones.
+fn plain(error: &sqlx::Error) -> String {
+    let code = error.as_database_error().and_then(|error| error.code());
+    let plain = match code.as_deref() {
+        // Primary codes of SQLite are the low byte: https://www.sqlite.org/rescode.html
+        Some("53100") => "the server's disk is full",
+        Some("25006") => "the server takes no writes",
+        Some(code) => match code.parse::<u32>().map(|code| code & 0xff) {
+            Ok(5) if code.len() < 5 => "another process holds the database",
+            Ok(8) if code.len() < 5 => "the database can only be read",
+            Ok(10) if code.len() < 5 => "the disk fails",
+            Ok(13) if code.len() < 5 => "the disk is full",
+            _ => return error.to_string(),
+        },
+        None => return error.to_string(),
+    };
+    format!("{plain} ({error})")
 }

@@ -2,11 +2,12 @@
 
 use crate::{
     Repository, StoreError,
+    database::{Row, query},
     repository::{from_json, to_json},
+    writer::Transaction,
 };
 use model::{ContentHasher, Exception, FindingId, Timestamp};
 use serde::Serialize;
-use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
 
 /// An exception as it is kept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -49,7 +50,7 @@ impl Repository {
     /// # Errors
     /// [`StoreError`] where they cannot be read.
     pub async fn exceptions(&self) -> Result<Vec<ExceptionRecord>, StoreError> {
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT id, made, revoked, body FROM exception WHERE authority_id = $1 ORDER BY made DESC, id LIMIT 1000",
         )
         .bind(self.whose())
@@ -63,7 +64,7 @@ impl Repository {
     /// # Errors
     /// [`StoreError`] where they cannot be read.
     pub async fn exceptions_in_force(&self, now: Timestamp) -> Result<Vec<Exception>, StoreError> {
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT id, made, revoked, body FROM exception \
              WHERE authority_id = $1 AND until > $2 AND revoked IS NULL ORDER BY made DESC, id LIMIT 1000",
         )
@@ -80,18 +81,17 @@ impl Repository {
     /// [`StoreError`]; then it still holds.
     pub async fn revoke_exception(&self, id: &str, now: Timestamp) -> Result<bool, StoreError> {
         let (whose, id) = (self.whose(), id.to_owned());
-        self.write(move |connection| {
+        self.write(move |transaction| {
             Box::pin(async move {
-                let changed = sqlx::query(
+                let changed = query(
                     "UPDATE exception SET revoked = $3 \
                      WHERE authority_id = $1 AND id = $2 AND revoked IS NULL AND until > $3",
                 )
                 .bind(&whose)
                 .bind(&id)
                 .bind(now.micros())
-                .execute(connection)
-                .await?
-                .rows_affected();
+                .execute(transaction)
+                .await?;
                 Ok(changed > 0)
             })
         })
@@ -100,11 +100,11 @@ impl Repository {
 }
 
 pub(crate) async fn insert_exception(
-    connection: &mut SqliteConnection,
+    transaction: &mut Transaction,
     whose: &str,
     record: &ExceptionRecord,
 ) -> Result<(), StoreError> {
-    sqlx::query(
+    query(
         "INSERT INTO exception (authority_id, id, incident, made, until, revoked, body) \
          VALUES ($1, $2, $3, $4, $5, NULL, $6) ON CONFLICT (authority_id, id) DO UPDATE SET until = $5, body = $6",
     )
@@ -114,18 +114,18 @@ pub(crate) async fn insert_exception(
     .bind(record.made.micros())
     .bind(record.exception.until.micros())
     .bind(to_json("exception", &record.id, &record.exception)?)
-    .execute(connection)
+    .execute(transaction)
     .await?;
     Ok(())
 }
 
-fn record(row: &SqliteRow) -> Result<ExceptionRecord, StoreError> {
+fn record(row: &Row) -> Result<ExceptionRecord, StoreError> {
     let id: String = row.try_get(0)?;
     let body: String = row.try_get(3)?;
     Ok(ExceptionRecord {
         exception: from_json("exception", &id, &body)?,
         id,
         made: Timestamp::from_micros(row.try_get(1)?),
-        revoked: row.try_get::<Option<i64>, _>(2)?.map(Timestamp::from_micros),
+        revoked: row.try_get::<Option<i64>>(2)?.map(Timestamp::from_micros),
     })
 }

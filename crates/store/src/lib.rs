@@ -4,11 +4,13 @@
 //! and is found only through it; queues, pages and records are bounded; a database that this program does not
 //! understand is refused and left as it was.
 //!
-//! One [`Repository`], so far over SQLite; statements keep to what PostgreSQL reads too.
+//! One [`Repository`] over two databases: a file of SQLite, or PostgreSQL where several servers share the work. What the
+//! two do differently is known to `database/` and `migrations/` alone.
 
 mod access;
 mod asset;
 mod counter;
+mod database;
 mod error;
 mod exception;
 mod incident;
@@ -17,10 +19,12 @@ mod outbox;
 mod repository;
 mod response;
 mod retention;
+mod schema;
 mod writer;
 
 pub use access::{Deed, Session, Token};
 pub use asset::{AssetFilter, AssetSort};
+pub use database::{DatabaseUrl, PostgresUrl, WrongUrl};
 pub use error::{OpenError, StoreError};
 pub use exception::ExceptionRecord;
 pub use incident::{
@@ -30,3 +34,5 @@ pub use outbox::Outgoing;
 pub use repository::{Health, MOST_BYTES, Page, Paging, Repository};
 pub use response::{CommandRecord, JournalRow, PlanRecord};
 pub use retention::{Retention, Swept};
+
+use writer::Transaction;

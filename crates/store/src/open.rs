@@ -1,117 +1,140 @@
-//! Opening: one file, its schema brought up to date or refused with what to do.
+//! Opening: a database whose schema is brought up to date, or refused with what to do.
 
-use crate::{OpenError, Repository, repository::Inner, writer::Writer};
+use crate::{
+    OpenError, Repository,
+    database::{Connection, DatabaseUrl, Readers, Role, check_server, connect},
+    repository::Inner,
+    schema,
+    writer::Writer,
+};
 use model::AuthorityId;
 use sqlx::{
-    Connection as _, Executor as _, Row as _, SqlSafeStr as _, SqliteConnection,
-    migrate::{MigrateError, Migration, MigrationType, Migrator},
-    sqlite::{
-        SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
-    },
+    AssertSqlSafe, Connection as _, Executor as _, PgConnection, Row as _, SqliteConnection,
+    migrate::{MigrateError, Migrator},
+    sqlite::SqliteConnectOptions,
 };
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{path::Path, sync::Arc, time::Duration};
 
 /// "Bast": marks the file as ours (`PRAGMA application_id`).
 const APPLICATION_ID: i64 = 0x4261_7374;
-/// How many reads run side by side.
-const READERS: u32 = 3;
-
-fn migrations() -> Vec<Migration> {
-    let step = |version, what: &'static str, sql: &'static str| {
-        Migration::new(version, what.into(), MigrationType::Simple, sql.into_sql_str(), false)
-    };
-    vec![step(1, "first", include_str!("../migrations/0001_first.sql"))]
-}
 
 impl Repository {
-    /// Opens the database at `path`, making it where it is missing, and brings its schema up to date.
+    /// Opens a database, making a file where it is missing, and brings its schema up to date.
     ///
     /// # Errors
-    /// [`OpenError`] where the file is not ours, newer than this program, changed or damaged; it is then left as it was.
-    pub async fn open(path: &Path, authority: AuthorityId) -> Result<Self, OpenError> {
-        let database = |source| classify(path, source);
-        // Looked at before anything is set: a file of somebody else stays as it is.
-        recognise(path).await?;
-        let mut connection =
-            SqliteConnection::connect_with(&options(path).create_if_missing(true)).await.map_err(database)?;
-        connection.execute("PRAGMA application_id = 1113682804").await.map_err(database)?;
-        migrate(path, &mut connection).await?;
-        let readers = SqlitePoolOptions::new()
-            .max_connections(READERS)
-            .min_connections(1)
-            .idle_timeout(Duration::from_secs(60))
-            .acquire_timeout(Duration::from_secs(10))
-            .connect_with(options(path).pragma("query_only", "ON"))
-            .await
-            .map_err(database)?;
-        let inner = Inner { path: path.to_owned(), readers, writer: Writer::start(connection) };
+    /// [`OpenError`] where it is not ours, newer than this program, changed, damaged or out of reach; it is then left as
+    /// it was.
+    pub async fn open(database: impl Into<DatabaseUrl>, authority: AuthorityId) -> Result<Self, OpenError> {
+        let url = database.into();
+        let connection = prepared(&url).await?;
+        let readers = Readers::new(url.clone());
+        let inner = Inner { writer: Writer::start(url.clone(), connection), readers, url };
         Ok(Self::from_parts(authority, Arc::new(inner)))
     }
 }
 
-fn options(path: &Path) -> SqliteConnectOptions {
-    SqliteConnectOptions::new()
-        .filename(path)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
-        .auto_vacuum(SqliteAutoVacuum::Incremental)
-        .foreign_keys(true)
-        .busy_timeout(Duration::from_secs(5))
-        .statement_cache_capacity(64)
-        // KiB where negative: caches stay small, the page cache of the kernel does the rest.
-        .pragma("cache_size", "-2048")
-        .pragma("journal_size_limit", "16777216")
-        .pragma("temp_store", "MEMORY")
-        // A damaged or hostile schema must not run code of its own.
-        .pragma("trusted_schema", "OFF")
-        .pragma("cell_size_check", "ON")
+/// A connection to a database that is ours, with the schema of today.
+pub(crate) async fn prepared(url: &DatabaseUrl) -> Result<Connection, OpenError> {
+    let failed = |source| classify(url, source);
+    if let DatabaseUrl::Sqlite(path) = url {
+        // Looked at before anything is set: a file of somebody else stays as it is.
+        recognise_file(url, path).await?;
+    }
+    let mut connection = connect(url, Role::Maker).await.map_err(failed)?;
+    let outcome = match &mut connection {
+        Connection::Sqlite(connection) => {
+            connection.execute("PRAGMA application_id = 1113682804").await.map_err(failed)?;
+            Migrator::with_migrations(schema::for_sqlite()).run(connection).await
+        }
+        Connection::Postgres(connection) => {
+            if let Some(found) = check_server(connection).await.map_err(failed)? {
+                return Err(OpenError::Unfit { place: url.to_string(), found });
+            }
+            recognise_schema(url, connection).await?;
+            // Takes a lock of its own, so that two servers that start together wait for each other.
+            Migrator::with_migrations(schema::for_postgres()).run(connection).await
+        }
+    };
+    outcome.map_err(|error| migration_failed(url, error))?;
+    match connection.run(AssertSqlSafe(schema::look_at_all())).await {
+        Ok(()) => Ok(connection),
+        Err(error @ sqlx::Error::Database(_)) => {
+            Err(OpenError::Changed { place: url.to_string(), found: error.to_string() })
+        }
+        Err(error) => Err(failed(error)),
+    }
 }
 
-async fn recognise(path: &Path) -> Result<(), OpenError> {
+async fn recognise_file(url: &DatabaseUrl, path: &Path) -> Result<(), OpenError> {
     if std::fs::metadata(path).map_or(0, |file| file.len()) == 0 {
         return Ok(());
     }
-    let database = |source| classify(path, source);
+    let failed = |source| classify(url, source);
     let bare = SqliteConnectOptions::new().filename(path).busy_timeout(Duration::from_secs(5));
-    let mut connection = SqliteConnection::connect_with(&bare).await.map_err(database)?;
-    let application = number(&mut connection, "PRAGMA application_id").await.map_err(database)?;
-    let tables = number(&mut connection, "SELECT COUNT(*) FROM sqlite_master").await.map_err(database)?;
-    connection.close().await.map_err(database)?;
+    let mut connection = SqliteConnection::connect_with(&bare).await.map_err(failed)?;
+    let application = number(&mut connection, "PRAGMA application_id").await.map_err(failed)?;
+    let tables = number(&mut connection, "SELECT COUNT(*) FROM sqlite_master").await.map_err(failed)?;
+    connection.close().await.map_err(failed)?;
     if application == APPLICATION_ID || tables == 0 {
         return Ok(());
     }
     let found = format!("a SQLite file of another program, with {tables} tables and indexes");
-    Err(OpenError::Foreign { path: path.to_owned(), found })
+    Err(OpenError::Foreign { place: url.to_string(), found })
 }
 
 async fn number(connection: &mut SqliteConnection, sql: &'static str) -> Result<i64, sqlx::Error> {
     connection.fetch_one(sql).await?.try_get(0)
 }
 
-async fn migrate(path: &Path, connection: &mut SqliteConnection) -> Result<(), OpenError> {
-    let path = || -> PathBuf { path.to_owned() };
-    let migrations = migrations();
-    let known = migrations.iter().map(|migration| migration.version).max().unwrap_or_default();
-    Migrator::with_migrations(migrations).run(connection).await.map_err(|error| match error {
-        MigrateError::VersionMissing(found) => OpenError::Newer { path: path(), found, known },
-        MigrateError::VersionMismatch(version) | MigrateError::Dirty(version) => {
-            OpenError::Changed { path: path(), version }
+/// Our tables live in a schema of their own; what else is in the database is none of our business.
+async fn recognise_schema(url: &DatabaseUrl, connection: &mut PgConnection) -> Result<(), OpenError> {
+    let failed = |source| classify(url, source);
+    let row = connection
+        .fetch_one(
+            "SELECT EXISTS (SELECT 1 FROM pg_namespace WHERE nspname = 'bastide'), \
+             (SELECT COUNT(*) FROM pg_class WHERE relnamespace = to_regnamespace('bastide') AND relkind IN ('r', 'p', 'v')), \
+             to_regclass('bastide._sqlx_migrations') IS NOT NULL",
+        )
+        .await
+        .map_err(failed)?;
+    let (exists, tables, ours): (bool, i64, bool) =
+        (row.try_get(0).map_err(failed)?, row.try_get(1).map_err(failed)?, row.try_get(2).map_err(failed)?);
+    if tables > 0 && !ours {
+        let found = format!("its schema \"bastide\" holds {tables} tables of another program");
+        return Err(OpenError::Foreign { place: url.to_string(), found });
+    }
+    if !exists {
+        // Two servers that start together may both have found it missing.
+        match connection.execute("CREATE SCHEMA IF NOT EXISTS bastide").await {
+            Ok(_) => {}
+            Err(error) if error.as_database_error().is_some_and(|error| error.is_unique_violation()) => {}
+            Err(error) => return Err(failed(error)),
         }
-        MigrateError::Execute(source) => OpenError::Database { path: path(), source },
-        source => OpenError::Migration { path: path(), version: known, source },
-    })
+    }
+    Ok(())
 }
 
-fn classify(path: &Path, source: sqlx::Error) -> OpenError {
-    let path = path.to_owned();
+fn migration_failed(url: &DatabaseUrl, error: MigrateError) -> OpenError {
+    let place = url.to_string();
+    let known = schema::for_sqlite().iter().map(|step| step.version).max().unwrap_or_default();
+    match error {
+        MigrateError::VersionMissing(found) if found > known => OpenError::Newer { place, found, known },
+        MigrateError::VersionMissing(version)
+        | MigrateError::VersionMismatch(version)
+        | MigrateError::Dirty(version) => {
+            OpenError::Changed { place, found: format!("schema {version} differs") }
+        }
+        MigrateError::Execute(source) => OpenError::Database { place, source },
+        source => OpenError::Migration { place, version: known, source },
+    }
+}
+
+fn classify(url: &DatabaseUrl, source: sqlx::Error) -> OpenError {
+    let place = url.to_string();
     // SQLITE_NOTADB and SQLITE_CORRUPT: https://www.sqlite.org/rescode.html
     match source.as_database_error().and_then(|error| error.code()).as_deref() {
-        Some("26") => OpenError::Foreign { path, found: "not a SQLite file".into() },
-        Some("11") => OpenError::Damaged { path, found: source.to_string() },
-        _ => OpenError::Database { path, source },
+        Some("26") => OpenError::Foreign { place, found: "not a SQLite file".into() },
+        Some("11") => OpenError::Damaged { place, found: source.to_string() },
+        _ => OpenError::Database { place, source },
     }
 }

@@ -4,9 +4,8 @@
 //! it leaves when it was taken or given up. At most [`MOST_WAITING`] wait for a channel; beyond, the oldest go and are
 //! counted.
 
-use crate::{Repository, StoreError, repository::from_json};
+use crate::{Repository, StoreError, database::query, repository::from_json, writer::Transaction};
 use model::{Incident, Timestamp};
-use sqlx::{Row as _, SqliteConnection};
 
 /// How many messages may wait for one channel.
 pub(crate) const MOST_WAITING: i64 = 10_000;
@@ -35,7 +34,7 @@ impl Repository {
         now: Timestamp,
         most: u32,
     ) -> Result<Vec<Outgoing>, StoreError> {
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT seq, made, tries, body FROM outbox WHERE authority_id = $1 AND channel = $2 AND due <= $3 \
              ORDER BY due, seq LIMIT $4",
         )
@@ -52,7 +51,7 @@ impl Repository {
                 Ok(Outgoing {
                     seq,
                     made: Timestamp::from_micros(row.try_get(1)?),
-                    tries: u32::try_from(row.try_get::<i64, _>(2)?).unwrap_or(u32::MAX),
+                    tries: u32::try_from(row.try_get::<i64>(2)?).unwrap_or(u32::MAX),
                     incident: from_json("outbox", &seq.to_string(), &body)?,
                 })
             })
@@ -64,12 +63,12 @@ impl Repository {
     /// # Errors
     /// [`StoreError`] where they cannot be counted.
     pub async fn outgoing_waiting(&self, channel: &str) -> Result<u64, StoreError> {
-        let row = sqlx::query("SELECT COUNT(*) FROM outbox WHERE authority_id = $1 AND channel = $2")
+        let row = query("SELECT COUNT(*) FROM outbox WHERE authority_id = $1 AND channel = $2")
             .bind(self.whose())
             .bind(channel)
             .fetch_one(self.readers())
             .await?;
-        Ok(row.try_get::<i64, _>(0)?.unsigned_abs())
+        Ok(row.try_get::<i64>(0)?.unsigned_abs())
     }
 
     /// Removes a message that was taken or given up.
@@ -78,12 +77,12 @@ impl Repository {
     /// [`StoreError`]; then it is sent once more.
     pub async fn outgoing_done(&self, seq: i64) -> Result<(), StoreError> {
         let whose = self.whose();
-        self.write(move |connection| {
+        self.write(move |transaction| {
             Box::pin(async move {
-                sqlx::query("DELETE FROM outbox WHERE authority_id = $1 AND seq = $2")
+                query("DELETE FROM outbox WHERE authority_id = $1 AND seq = $2")
                     .bind(&whose)
                     .bind(seq)
-                    .execute(connection)
+                    .execute(transaction)
                     .await?;
                 Ok(())
             })
@@ -97,16 +96,16 @@ impl Repository {
     /// [`StoreError`]; then it stays due.
     pub async fn outgoing_later(&self, seq: i64, due: Timestamp, error: &str) -> Result<(), StoreError> {
         let (whose, error) = (self.whose(), error.chars().take(500).collect::<String>());
-        self.write(move |connection| {
+        self.write(move |transaction| {
             Box::pin(async move {
-                sqlx::query(
+                query(
                     "UPDATE outbox SET due = $3, tries = tries + 1, error = $4 WHERE authority_id = $1 AND seq = $2",
                 )
                 .bind(&whose)
                 .bind(seq)
                 .bind(due.micros())
                 .bind(&error)
-                .execute(connection)
+                .execute(transaction)
                 .await?;
                 Ok(())
             })
@@ -116,13 +115,13 @@ impl Repository {
 }
 
 pub(crate) async fn insert_outgoing(
-    connection: &mut SqliteConnection,
+    transaction: &mut Transaction,
     whose: &str,
     channel: &str,
     body: &str,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    sqlx::query(
+    query(
         "INSERT INTO outbox (authority_id, seq, channel, made, due, tries, body) \
          SELECT $1, COALESCE(MAX(seq), 0) + 1, $2, $3, $3, 0, $4 FROM outbox WHERE authority_id = $1",
     )
@@ -130,27 +129,26 @@ pub(crate) async fn insert_outgoing(
     .bind(channel)
     .bind(now.micros())
     .bind(body)
-    .execute(&mut *connection)
+    .execute(&mut *transaction)
     .await?;
-    let shed = sqlx::query(
+    let shed = query(
         "DELETE FROM outbox WHERE authority_id = $1 AND channel = $2 AND seq <= \
          (SELECT seq FROM outbox WHERE authority_id = $1 AND channel = $2 ORDER BY seq DESC LIMIT 1 OFFSET $3)",
     )
     .bind(whose)
     .bind(channel)
     .bind(MOST_WAITING)
-    .execute(&mut *connection)
-    .await?
-    .rows_affected();
+    .execute(&mut *transaction)
+    .await?;
     if shed > 0 {
-        sqlx::query(
+        query(
             "INSERT INTO counter (authority_id, name, hour, value) VALUES ($1, 'messages shed', $2, $3) \
              ON CONFLICT (authority_id, name, hour) DO UPDATE SET value = counter.value + $3",
         )
         .bind(whose)
         .bind(now.micros().div_euclid(3_600_000_000))
         .bind(i64::try_from(shed).unwrap_or(i64::MAX))
-        .execute(connection)
+        .execute(transaction)
         .await?;
     }
     Ok(())

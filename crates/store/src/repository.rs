@@ -5,15 +5,12 @@
 
 use crate::{
     StoreError,
-    writer::{Borrowing, Writer},
+    database::{DatabaseUrl, Readers, Row, Size, size},
+    writer::{Borrowing, Transaction, Writer},
 };
 use model::AuthorityId;
 use serde::{Serialize, de::DeserializeOwned};
-use sqlx::{Row as _, SqliteConnection, SqlitePool};
-use std::{
-    path::{Path, PathBuf},
-    sync::{Arc, atomic::Ordering},
-};
+use std::sync::{Arc, atomic::Ordering};
 
 /// The largest record that is kept, in bytes of JSON.
 pub const MOST_BYTES: usize = 1 << 20;
@@ -27,26 +24,30 @@ pub struct Repository {
 
 /// What all authorities share.
 pub(crate) struct Inner {
-    pub(crate) path: PathBuf,
-    pub(crate) readers: SqlitePool,
+    pub(crate) url: DatabaseUrl,
+    pub(crate) readers: Readers,
     pub(crate) writer: Writer,
 }
 
 /// How the store is doing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Health {
+    /// `SQLite` or `PostgreSQL`.
+    pub database: &'static str,
     /// Reads are answered and the last write was kept.
     pub ok: bool,
     /// What is wrong, for an operator.
     pub problem: Option<String>,
+    /// For how long it has been, in seconds.
+    pub failing_secs: Option<u64>,
     /// Writes that wait.
     pub waiting: u64,
     /// Writes acknowledged since the start.
     pub writes: u64,
     /// Transactions (one sync each) since the start.
     pub commits: u64,
-    /// Bytes of the database with its log.
-    pub bytes: u64,
+    /// Bytes of the database; unset while it does not say.
+    pub bytes: Option<u64>,
 }
 
 /// One page of a list.
@@ -125,8 +126,8 @@ impl Repository {
 
     /// Where the database is.
     #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.inner.path
+    pub fn url(&self) -> &DatabaseUrl {
+        &self.inner.url
     }
 
     /// Finishes the writes that wait and closes the file. Later calls answer [`StoreError::Closed`].
@@ -137,50 +138,48 @@ impl Repository {
 
     /// How the store is doing; asks the database.
     pub async fn health(&self) -> Health {
-        let answer = sqlx::query("SELECT COUNT(*) FROM setting WHERE authority_id = $1")
-            .bind(self.authority.as_str())
-            .fetch_one(self.readers())
-            .await;
+        let bytes = self.bytes_on_disk().await.ok();
         let writer = self.inner.writer.health();
-        let failing = writer.failing.load(Ordering::Relaxed);
-        let problem = match (&answer, failing) {
-            (Err(error), _) => Some(format!("reading fails: {error}")),
-            (Ok(_), true) => Some("the last writes were not kept; see the log".to_owned()),
-            (Ok(_), false) => None,
+        let (reads, writes) = (self.readers().condition().trouble(), writer.condition.trouble());
+        let failing = [&reads, &writes].into_iter().flatten().map(|(_, time)| time.as_secs()).max();
+        let problem = match (reads, writes) {
+            (Some((what, _)), _) => Some(format!("reading fails: {what}")),
+            (None, Some((what, _))) => Some(format!("writes are not kept: {what}")),
+            (None, None) => None,
         };
         Health {
+            database: self.inner.url.kind(),
             ok: problem.is_none(),
             problem,
+            failing_secs: failing,
             waiting: self.inner.writer.depth() as u64,
             writes: writer.writes.load(Ordering::Relaxed),
             commits: writer.commits.load(Ordering::Relaxed),
-            bytes: self.bytes_on_disk(),
+            bytes,
         }
     }
 
-    /// Bytes of the database with its log.
-    #[must_use]
-    pub fn bytes_on_disk(&self) -> u64 {
-        let log = {
-            let mut name = self.inner.path.clone().into_os_string();
-            name.push("-wal");
-            PathBuf::from(name)
-        };
-        [self.inner.path.as_path(), log.as_path()]
-            .iter()
-            .filter_map(|path| std::fs::metadata(path).ok())
-            .map(|file| file.len())
-            .sum()
+    /// Bytes that the database takes of the disk.
+    ///
+    /// # Errors
+    /// [`StoreError`] where it does not say.
+    pub async fn bytes_on_disk(&self) -> Result<u64, StoreError> {
+        self.bytes(Size::OnDisk).await
     }
 
-    pub(crate) fn readers(&self) -> &SqlitePool {
+    pub(crate) async fn bytes(&self, what: Size) -> Result<u64, StoreError> {
+        let row = size(&self.inner.url, what).fetch_one(self.readers()).await?;
+        Ok(count(&row)?.unsigned_abs())
+    }
+
+    pub(crate) fn readers(&self) -> &Readers {
         &self.inner.readers
     }
 
     pub(crate) async fn write<T, F>(&self, write: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: for<'c> FnOnce(&'c mut SqliteConnection) -> Borrowing<'c, Result<T, StoreError>> + Send + 'static,
+        F: for<'c> FnOnce(&'c mut Transaction) -> Borrowing<'c, Result<T, StoreError>> + Send + 'static,
     {
         self.inner.writer.write(write).await
     }
@@ -232,6 +231,6 @@ pub(crate) fn contains_pattern(text: &str) -> String {
 }
 
 /// A count in the first column.
-pub(crate) fn count(row: &sqlx::sqlite::SqliteRow) -> Result<i64, StoreError> {
+pub(crate) fn count(row: &Row) -> Result<i64, StoreError> {
     Ok(row.try_get(0)?)
 }

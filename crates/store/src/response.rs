@@ -4,11 +4,12 @@
 
 use crate::{
     Page, Paging, Repository, StoreError,
+    database::{Row, query},
     repository::{count, from_json, to_json},
+    writer::Transaction,
 };
 use model::{Command, CommandId, IncidentId, Plan, PlanId, PlanStatus, Receipt, Timestamp};
 use serde::Serialize;
-use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
 
 /// A plan as it is kept.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -97,8 +98,8 @@ impl Repository {
     pub async fn keep_plan(&self, plan: &Plan, now: Timestamp) -> Result<(), StoreError> {
         let body = to_json("plan", plan.id.as_str(), plan)?;
         let (whose, plan) = (self.whose(), plan.clone());
-        self.write(move |connection| {
-            Box::pin(async move { keep_plan(connection, &whose, &plan, &body, now).await })
+        self.write(move |transaction| {
+            Box::pin(async move { keep_plan(transaction, &whose, &plan, &body, now).await })
         })
         .await
     }
@@ -108,7 +109,7 @@ impl Repository {
     /// # Errors
     /// [`StoreError`] where it cannot be read.
     pub async fn plan(&self, id: &PlanId) -> Result<Option<PlanRecord>, StoreError> {
-        let row = sqlx::query("SELECT id, changed, body FROM plan WHERE authority_id = $1 AND id = $2")
+        let row = query("SELECT id, changed, body FROM plan WHERE authority_id = $1 AND id = $2")
             .bind(self.whose())
             .bind(id.as_str())
             .fetch_optional(self.readers())
@@ -121,7 +122,7 @@ impl Repository {
     /// # Errors
     /// [`StoreError`] where they cannot be read.
     pub async fn plans_of(&self, incident: &IncidentId) -> Result<Vec<PlanRecord>, StoreError> {
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT id, changed, body FROM plan WHERE authority_id = $1 AND incident = $2 \
              ORDER BY made DESC, changed DESC, id LIMIT 100",
         )
@@ -143,12 +144,12 @@ impl Repository {
     ) -> Result<Page<PlanRecord>, StoreError> {
         let status = status.map(status_word);
         let total =
-            sqlx::query("SELECT COUNT(*) FROM plan WHERE authority_id = $1 AND ($2 IS NULL OR status = $2)")
+            query("SELECT COUNT(*) FROM plan WHERE authority_id = $1 AND ($2 IS NULL OR status = $2)")
                 .bind(self.whose())
                 .bind(status)
                 .fetch_one(self.readers())
                 .await?;
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT id, changed, body FROM plan WHERE authority_id = $1 AND ($2 IS NULL OR status = $2) \
              ORDER BY made DESC, changed DESC, id LIMIT $3 OFFSET $4",
         )
@@ -169,8 +170,8 @@ impl Repository {
     pub async fn keep_receipt(&self, receipt: &Receipt) -> Result<(), StoreError> {
         let body = to_json("receipt", receipt.command.as_str(), receipt)?;
         let (whose, receipt) = (self.whose(), receipt.clone());
-        self.write(move |connection| {
-            Box::pin(async move { keep_receipt(connection, &whose, &receipt, &body).await })
+        self.write(move |transaction| {
+            Box::pin(async move { keep_receipt(transaction, &whose, &receipt, &body).await })
         })
         .await
     }
@@ -180,7 +181,7 @@ impl Repository {
     /// # Errors
     /// [`StoreError`] where it cannot be read.
     pub async fn command(&self, id: &CommandId) -> Result<Option<CommandRecord>, StoreError> {
-        let row = sqlx::query(
+        let row = query(
             "SELECT plan.id, plan.changed, plan.body FROM command JOIN plan \
              ON plan.authority_id = command.authority_id AND plan.id = command.plan \
              WHERE command.authority_id = $1 AND command.id = $2",
@@ -218,7 +219,7 @@ impl Repository {
     /// # Errors
     /// [`StoreError`] where they cannot be read.
     pub async fn commands_in_force(&self, now: Timestamp) -> Result<Vec<CommandRecord>, StoreError> {
-        let rows = sqlx::query(concat!("SELECT id", in_force!(), " ORDER BY expires, id LIMIT 1000"))
+        let rows = query(concat!("SELECT id", in_force!(), " ORDER BY expires, id LIMIT 1000"))
             .bind(self.whose())
             .bind(now.micros())
             .fetch_all(self.readers())
@@ -241,7 +242,7 @@ impl Repository {
     /// # Errors
     /// [`StoreError`] where they cannot be counted.
     pub async fn count_in_force(&self, now: Timestamp) -> Result<u64, StoreError> {
-        let row = sqlx::query(concat!("SELECT COUNT(*)", in_force!()))
+        let row = query(concat!("SELECT COUNT(*)", in_force!()))
             .bind(self.whose())
             .bind(now.micros())
             .fetch_one(self.readers())
@@ -254,7 +255,7 @@ impl Repository {
     /// # Errors
     /// [`StoreError`] where they cannot be read.
     pub async fn receipts_of(&self, command: &CommandId) -> Result<Vec<Receipt>, StoreError> {
-        let rows = sqlx::query(concat!(
+        let rows = query(concat!(
             "SELECT body FROM receipt WHERE authority_id = $1 AND command = $2 ORDER BY at, ",
             order_of_effects!()
         ))
@@ -277,9 +278,9 @@ impl Repository {
     pub async fn keep_journal(&self, row: &JournalRow) -> Result<(), StoreError> {
         let body = to_json("journal", &row.hash, &row.entry)?;
         let (whose, row) = (self.whose(), row.clone());
-        self.write(move |connection| {
+        self.write(move |transaction| {
             Box::pin(async move {
-                sqlx::query(
+                query(
                     "INSERT INTO journal (authority_id, seq, at, hash, body) VALUES ($1, $2, $3, $4, $5) \
                      ON CONFLICT (authority_id, seq, hash) DO NOTHING",
                 )
@@ -288,7 +289,7 @@ impl Repository {
                 .bind(row.at.micros())
                 .bind(&row.hash)
                 .bind(&body)
-                .execute(connection)
+                .execute(transaction)
                 .await?;
                 Ok(())
             })
@@ -301,11 +302,11 @@ impl Repository {
     /// # Errors
     /// [`StoreError`] where it cannot be read.
     pub async fn journal(&self, paging: Paging) -> Result<Page<JournalRow>, StoreError> {
-        let total = sqlx::query("SELECT COUNT(*) FROM journal WHERE authority_id = $1")
+        let total = query("SELECT COUNT(*) FROM journal WHERE authority_id = $1")
             .bind(self.whose())
             .fetch_one(self.readers())
             .await?;
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT seq, at, hash, body FROM journal WHERE authority_id = $1 \
              ORDER BY at DESC, seq DESC LIMIT $2 OFFSET $3",
         )
@@ -320,13 +321,13 @@ impl Repository {
 }
 
 async fn keep_plan(
-    connection: &mut SqliteConnection,
+    transaction: &mut Transaction,
     whose: &str,
     plan: &Plan,
     body: &str,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    sqlx::query(
+    query(
         "INSERT INTO plan (authority_id, id, incident, status, made, changed, body) VALUES ($1, $2, $3, $4, $5, $6, $7) \
          ON CONFLICT (authority_id, id) DO UPDATE SET incident = $3, status = $4, made = $5, changed = $6, body = $7",
     )
@@ -337,10 +338,10 @@ async fn keep_plan(
     .bind(plan.made.micros())
     .bind(now.micros())
     .bind(body)
-    .execute(&mut *connection)
+    .execute(&mut *transaction)
     .await?;
     for command in &plan.commands {
-        sqlx::query(
+        query(
             "INSERT INTO command (authority_id, id, plan, expires) VALUES ($1, $2, $3, $4) \
              ON CONFLICT (authority_id, id) DO UPDATE SET plan = $3, expires = $4",
         )
@@ -348,14 +349,14 @@ async fn keep_plan(
         .bind(command.id.as_str())
         .bind(plan.id.as_str())
         .bind(command.expires.micros())
-        .execute(&mut *connection)
+        .execute(&mut *transaction)
         .await?;
     }
     Ok(())
 }
 
 async fn keep_receipt(
-    connection: &mut SqliteConnection,
+    transaction: &mut Transaction,
     whose: &str,
     receipt: &Receipt,
     body: &str,
@@ -368,7 +369,7 @@ async fn keep_receipt(
         model::Effect::Undone => "undone",
         model::Effect::Expired => "expired",
     };
-    sqlx::query(
+    query(
         "INSERT INTO receipt (authority_id, command, at, effect, body) VALUES ($1, $2, $3, $4, $5) \
          ON CONFLICT (authority_id, command, at, effect) DO UPDATE SET body = $5",
     )
@@ -377,10 +378,10 @@ async fn keep_receipt(
     .bind(receipt.at.micros())
     .bind(effect)
     .bind(body)
-    .execute(&mut *connection)
+    .execute(&mut *transaction)
     .await?;
     // Counting receipts come all the time; the first (when it was applied) and the latest tell the story.
-    sqlx::query(
+    query(
         "DELETE FROM receipt WHERE authority_id = $1 AND command = $2 AND effect IN ('applied', 'effective', 'without-effect') \
          AND at > (SELECT MIN(at) FROM receipt WHERE authority_id = $1 AND command = $2) \
          AND at <= (SELECT at FROM receipt WHERE authority_id = $1 AND command = $2 ORDER BY at DESC LIMIT 1 OFFSET $3)",
@@ -388,7 +389,7 @@ async fn keep_receipt(
     .bind(whose)
     .bind(receipt.command.as_str())
     .bind(RECEIPTS_OF_A_COMMAND)
-    .execute(connection)
+    .execute(transaction)
     .await?;
     Ok(())
 }
@@ -405,17 +406,17 @@ const fn status_word(status: PlanStatus) -> &'static str {
     }
 }
 
-fn plan_record(row: &SqliteRow) -> Result<PlanRecord, StoreError> {
+fn plan_record(row: &Row) -> Result<PlanRecord, StoreError> {
     let id: String = row.try_get(0)?;
     let body: String = row.try_get(2)?;
     Ok(PlanRecord { plan: from_json("plan", &id, &body)?, changed: Timestamp::from_micros(row.try_get(1)?) })
 }
 
-fn journal_row(row: &SqliteRow) -> Result<JournalRow, StoreError> {
+fn journal_row(row: &Row) -> Result<JournalRow, StoreError> {
     let hash: String = row.try_get(2)?;
     let body: String = row.try_get(3)?;
     Ok(JournalRow {
-        seq: row.try_get::<i64, _>(0)?.unsigned_abs(),
+        seq: row.try_get::<i64>(0)?.unsigned_abs(),
         at: Timestamp::from_micros(row.try_get(1)?),
         entry: from_json("journal", &hash, &body)?,
         hash,

@@ -5,10 +5,13 @@
 //! given. Over the cap, incidents go in this order until the size fits: closed ones, then open ones of low severity,
 //! then the rest; the oldest first within each. What went is counted.
 
-use crate::{Repository, StoreError};
+use crate::{
+    Repository, StoreError,
+    database::{DatabaseUrl, Size, query},
+    writer::Transaction,
+};
 use model::Timestamp;
 use serde::Serialize;
-use sqlx::{Executor as _, Row as _, SqliteConnection};
 
 /// How long records stay and how much disk they may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,12 +52,16 @@ impl Repository {
     /// [`StoreError`]; what was removed before it stays removed.
     pub async fn sweep(&self, retention: &Retention, now: Timestamp) -> Result<Swept, StoreError> {
         let mut swept = self.sweep_by_age(retention, now).await?;
+        let mut used = self.bytes(Size::Used).await?;
         // Bounded: a database of nothing but assets and journal cannot shrink further here.
         for _ in 0..10_000 {
-            if self.used_bytes().await? <= retention.most_bytes {
-                break;
+            if used <= retention.most_bytes {
+                used = self.bytes(Size::Used).await?;
+                if used <= retention.most_bytes {
+                    break;
+                }
             }
-            let gone = self.drop_incidents(None, now).await?;
+            let (gone, freed) = self.drop_incidents(None, now).await?;
             if gone == 0 {
                 tracing::warn!(
                     most = retention.most_bytes,
@@ -63,6 +70,11 @@ impl Repository {
                 break;
             }
             swept.incidents_by_size += gone;
+            // Where weighing everything takes long, what went is subtracted, and weighed again at the end.
+            used = match self.url() {
+                DatabaseUrl::Sqlite(_) => self.bytes(Size::Used).await?,
+                DatabaseUrl::Postgres(_) => used.saturating_sub(freed),
+            };
         }
         self.give_back_pages().await?;
         if swept.incidents_by_size > 0 {
@@ -75,7 +87,7 @@ impl Repository {
         let before = |days: u32| now.plus_secs(-DAY.saturating_mul(i64::from(days))).micros();
         let mut swept = Swept::default();
         loop {
-            let gone = self.drop_incidents(Some(before(retention.incident_days)), now).await?;
+            let (gone, _) = self.drop_incidents(Some(before(retention.incident_days)), now).await?;
             swept.incidents_by_age += gone;
             if gone < STEP.unsigned_abs() {
                 break;
@@ -86,10 +98,10 @@ impl Repository {
             (before(retention.asset_days), before(retention.journal_days), before(retention.counter_days));
         let now = now.micros();
         let (assets, other) = self
-            .write(move |connection| {
+            .write(move |transaction| {
                 Box::pin(async move {
-                    let gone = delete(connection, "DELETE FROM asset WHERE authority_id = $1 AND last_seen < $2", &whose, assets).await?;
-                    delete(connection, "DELETE FROM asset_address WHERE authority_id = $1 AND $2 = $2 AND asset NOT IN (SELECT id FROM asset WHERE authority_id = $1)", &whose, 0).await?;
+                    let gone = delete(transaction, "DELETE FROM asset WHERE authority_id = $1 AND last_seen < $2", &whose, assets).await?;
+                    delete(transaction, "DELETE FROM asset_address WHERE authority_id = $1 AND $2 = $2 AND asset NOT IN (SELECT id FROM asset WHERE authority_id = $1)", &whose, 0).await?;
                     let mut other = 0;
                     for (sql, limit) in [
                         ("DELETE FROM journal WHERE authority_id = $1 AND at < $2", journal),
@@ -100,7 +112,7 @@ impl Repository {
                         ("DELETE FROM sign_in_link WHERE authority_id = $1 AND expires < $2", now),
                         ("DELETE FROM token WHERE authority_id = $1 AND expires < $2", now),
                     ] {
-                        other += delete(connection, sql, &whose, limit).await?;
+                        other += delete(transaction, sql, &whose, limit).await?;
                     }
                     Ok((gone, other))
                 })
@@ -112,13 +124,13 @@ impl Repository {
     }
 
     /// Drops up to [`STEP`] incidents with all that hangs on them: those unchanged since `before`, or, where unset, those
-    /// that are missed least. None whose commands may be in force at `now`.
-    async fn drop_incidents(&self, before: Option<i64>, now: Timestamp) -> Result<u64, StoreError> {
+    /// that are missed least. None whose commands may be in force at `now`. How many went, and about how many bytes.
+    async fn drop_incidents(&self, before: Option<i64>, now: Timestamp) -> Result<(u64, u64), StoreError> {
         let whose = self.whose();
-        self.write(move |connection| {
+        self.write(move |transaction| {
             Box::pin(async move {
-                let rows = sqlx::query(
-                    "SELECT id FROM incident WHERE authority_id = $1 AND ($2 IS NULL OR changed < $2) \
+                let rows = query(
+                    "SELECT id, CAST(LENGTH(body) + LENGTH(search) AS BIGINT) FROM incident WHERE authority_id = $1 AND ($2 IS NULL OR changed < $2) \
                      AND id NOT IN (SELECT plan.incident FROM command JOIN plan \
                      ON plan.authority_id = command.authority_id AND plan.id = command.plan \
                      WHERE command.authority_id = $1 AND command.expires > $4 AND plan.status = 'active') \
@@ -128,52 +140,39 @@ impl Repository {
                 .bind(before)
                 .bind(STEP)
                 .bind(now.micros())
-                .fetch_all(&mut *connection)
+                .fetch_all(&mut *transaction)
                 .await?;
+                let mut freed = 0;
                 for row in &rows {
                     let id: String = row.try_get(0)?;
-                    drop_incident(connection, &whose, &id).await?;
+                    freed += row.try_get::<i64>(1)?.unsigned_abs();
+                    drop_incident(transaction, &whose, &id).await?;
                 }
-                Ok(rows.len() as u64)
+                Ok((rows.len() as u64, freed))
             })
         })
         .await
     }
 
-    /// Bytes of pages that hold something.
-    async fn used_bytes(&self) -> Result<u64, StoreError> {
-        let mut numbers = [0_i64; 3];
-        for (sql, number) in
-            ["PRAGMA page_count", "PRAGMA freelist_count", "PRAGMA page_size"].into_iter().zip(&mut numbers)
-        {
-            *number = sqlx::query(sql).fetch_one(self.readers()).await?.try_get(0)?;
-        }
-        let [pages, free, size] = numbers;
-        Ok(pages.saturating_sub(free).saturating_mul(size).unsigned_abs())
-    }
-
     async fn give_back_pages(&self) -> Result<(), StoreError> {
         // Not within a transaction of the writer: the pragma works on what is free when it runs, which is enough.
-        self.write(|connection| {
-            Box::pin(async move {
-                connection.execute("PRAGMA incremental_vacuum(2000)").await?;
-                Ok(())
-            })
+        self.write(|transaction| {
+            Box::pin(async move { Ok(transaction.connection().give_back_pages().await?) })
         })
         .await
     }
 }
 
 async fn delete(
-    connection: &mut SqliteConnection,
+    transaction: &mut Transaction,
     sql: &'static str,
     whose: &str,
     limit: i64,
 ) -> Result<u64, StoreError> {
-    Ok(sqlx::query(sql).bind(whose).bind(limit).execute(connection).await?.rows_affected())
+    Ok(query(sql).bind(whose).bind(limit).execute(transaction).await?)
 }
 
-async fn drop_incident(connection: &mut SqliteConnection, whose: &str, id: &str) -> Result<(), StoreError> {
+async fn drop_incident(transaction: &mut Transaction, whose: &str, id: &str) -> Result<(), StoreError> {
     for sql in [
         "DELETE FROM receipt WHERE authority_id = $1 AND command IN (SELECT command.id FROM command JOIN plan \
          ON plan.authority_id = command.authority_id AND plan.id = command.plan \
@@ -184,7 +183,7 @@ async fn drop_incident(connection: &mut SqliteConnection, whose: &str, id: &str)
         "DELETE FROM incident_address WHERE authority_id = $1 AND incident = $2",
         "DELETE FROM incident WHERE authority_id = $1 AND id = $2",
     ] {
-        sqlx::query(sql).bind(whose).bind(id).execute(&mut *connection).await?;
+        query(sql).bind(whose).bind(id).execute(&mut *transaction).await?;
     }
     Ok(())
 }

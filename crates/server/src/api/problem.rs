@@ -101,6 +101,10 @@ impl From<StoreError> for Problem {
                 "the database is too slow at the moment; try again",
             ),
             StoreError::Closed => Self::new(StatusCode::SERVICE_UNAVAILABLE, "the server is stopping"),
+            StoreError::Away { .. } => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the database is away; the server connects again by itself, and its log says why",
+            ),
             StoreError::Database(_) | StoreError::NotKept | StoreError::Unreadable { .. } => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "the database does not answer; the server's log says why",

@@ -100,12 +100,16 @@ async fn read(state: &AppState, frame: Frame) -> Result<SettingsPage, Problem> {
             .map(|(name, value)| (name.clone(), words::count(*value)))
             .collect(),
         store: format!(
-            "{}, {}, {} waiting",
-            words::bytes(health.bytes),
+            "{}, {}, {}, {} waiting",
+            health.database,
+            health.bytes.map_or_else(|| "size not known".to_owned(), words::bytes),
             words::counted(health.writes, "write since the start", "writes since the start"),
             words::count(health.waiting)
         ),
-        store_problem: health.problem.unwrap_or_default(),
+        store_problem: health.problem.map_or_else(String::new, |problem| {
+            let span = i64::try_from(health.failing_secs.unwrap_or_default()).unwrap_or(i64::MAX);
+            format!("{problem}, for {}", words::span(span.saturating_mul(1_000_000)))
+        }),
         channels: node.channels.join(", "),
         url: node.url.clone(),
         data_dir: node.data_dir.display().to_string(),

@@ -1,10 +1,11 @@
 //! Writing an incident: what it was before decides what is news.
 
 use super::{IncidentState, Kept};
-use crate::{StoreError, outbox::insert_outgoing, repository::from_json};
+use crate::{
+    StoreError, database::query, outbox::insert_outgoing, repository::from_json, writer::Transaction,
+};
 use model::{Incident, IncidentId, Timestamp};
 use serde::Deserialize;
-use sqlx::{Row as _, SqliteConnection};
 
 /// What is kept of an incident before its next state is written.
 struct Before {
@@ -17,14 +18,14 @@ struct Before {
 }
 
 pub(super) async fn keep(
-    connection: &mut SqliteConnection,
+    transaction: &mut Transaction,
     whose: &str,
     incident: &Incident,
     body: &str,
     channels: &[&'static str],
     now: Timestamp,
 ) -> Result<Kept, StoreError> {
-    let kept = match before(connection, whose, &incident.id).await? {
+    let kept = match before(transaction, whose, &incident.id).await? {
         None => Kept::New,
         Some(before) => {
             let older = incident.findings < before.findings && incident.last.micros() <= before.last;
@@ -42,7 +43,7 @@ pub(super) async fn keep(
         }
     };
     write_incident(
-        connection,
+        transaction,
         whose,
         incident,
         body,
@@ -50,27 +51,27 @@ pub(super) async fn keep(
         now,
     )
     .await?;
-    write_addresses(connection, whose, incident).await?;
-    merge(connection, whose, incident, now).await?;
+    write_addresses(transaction, whose, incident).await?;
+    merge(transaction, whose, incident, now).await?;
     if kept.is_news() {
         for channel in channels {
-            insert_outgoing(connection, whose, channel, body, now).await?;
+            insert_outgoing(transaction, whose, channel, body, now).await?;
         }
     }
     Ok(kept)
 }
 
 async fn before(
-    connection: &mut SqliteConnection,
+    transaction: &mut Transaction,
     whose: &str,
     id: &IncidentId,
 ) -> Result<Option<Before>, StoreError> {
-    let Some(row) = sqlx::query(
+    let Some(row) = query(
         "SELECT state, severity, last, closed_severity, body FROM incident WHERE authority_id = $1 AND id = $2",
     )
     .bind(whose)
     .bind(id.as_str())
-    .fetch_optional(connection)
+    .fetch_optional(transaction)
     .await?
     else {
         return Ok(None);
@@ -94,7 +95,7 @@ async fn before(
 }
 
 async fn write_incident(
-    connection: &mut SqliteConnection,
+    transaction: &mut Transaction,
     whose: &str,
     incident: &Incident,
     body: &str,
@@ -103,7 +104,7 @@ async fn write_incident(
 ) -> Result<(), StoreError> {
     // Spaces around each stage, so that a pattern finds whole names only.
     let stages = incident.stages.iter().fold(String::from(" "), |text, stage| text + stage.as_str() + " ");
-    sqlx::query(
+    query(
         "INSERT INTO incident (authority_id, id, state, severity, confidence, stages, first, last, opened, changed, \
          revision, search, body) VALUES ($1, $2, 'open', $3, $4, $5, $6, $7, $8, $8, 1, $9, $10) \
          ON CONFLICT (authority_id, id) DO UPDATE SET severity = $3, confidence = $4, stages = $5, first = $6, \
@@ -119,33 +120,33 @@ async fn write_incident(
     .bind(now.micros())
     .bind(searchable(incident))
     .bind(body)
-    .execute(&mut *connection)
+    .execute(&mut *transaction)
     .await?;
     if reopen {
-        sqlx::query(
+        query(
             "UPDATE incident SET state = 'open', closed_at = NULL, closed_by = NULL, closed_reason = NULL, \
              closed_severity = NULL WHERE authority_id = $1 AND id = $2",
         )
         .bind(whose)
         .bind(incident.id.as_str())
-        .execute(connection)
+        .execute(transaction)
         .await?;
     }
     Ok(())
 }
 
 async fn write_addresses(
-    connection: &mut SqliteConnection,
+    transaction: &mut Transaction,
     whose: &str,
     incident: &Incident,
 ) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM incident_address WHERE authority_id = $1 AND incident = $2")
+    query("DELETE FROM incident_address WHERE authority_id = $1 AND incident = $2")
         .bind(whose)
         .bind(incident.id.as_str())
-        .execute(&mut *connection)
+        .execute(&mut *transaction)
         .await?;
     for asset in &incident.assets {
-        sqlx::query(
+        query(
             "INSERT INTO incident_address (authority_id, address, incident, role) VALUES ($1, $2, $3, $4) \
              ON CONFLICT (authority_id, address, incident) DO NOTHING",
         )
@@ -153,20 +154,20 @@ async fn write_addresses(
         .bind(asset.address.to_string())
         .bind(incident.id.as_str())
         .bind(asset.role.as_str())
-        .execute(&mut *connection)
+        .execute(&mut *transaction)
         .await?;
     }
     Ok(())
 }
 
 async fn merge(
-    connection: &mut SqliteConnection,
+    transaction: &mut Transaction,
     whose: &str,
     incident: &Incident,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     for id in incident.supersedes.iter().filter(|id| **id != incident.id) {
-        sqlx::query(
+        query(
             "UPDATE incident SET state = 'merged', closed_at = $3, closed_by = 'bastide', closed_reason = $4, \
              closed_severity = severity, changed = $3, revision = revision + 1 \
              WHERE authority_id = $1 AND id = $2 AND state = 'open'",
@@ -175,7 +176,7 @@ async fn merge(
         .bind(id.as_str())
         .bind(now.micros())
         .bind(format!("it is part of {} now", incident.id))
-        .execute(&mut *connection)
+        .execute(&mut *transaction)
         .await?;
     }
     Ok(())

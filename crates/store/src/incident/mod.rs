@@ -4,12 +4,12 @@ mod keep;
 
 use crate::{
     Page, Paging, Repository, StoreError,
+    database::{Query, Row, query},
     exception::{ExceptionRecord, insert_exception},
     repository::{contains_pattern, count, from_json, to_json},
 };
 use model::{Exception, Incident, IncidentId, Severity, Tactic, Timestamp};
 use serde::{Deserialize, Serialize};
-use sqlx::{Row as _, sqlite::SqliteRow};
 use std::{net::IpAddr, str::FromStr};
 
 /// What a person has made of an incident.
@@ -224,8 +224,8 @@ impl Repository {
     ) -> Result<Kept, StoreError> {
         let body = to_json("incident", incident.id.as_str(), incident)?;
         let (whose, incident, channels) = (self.whose(), incident.clone(), channels.to_vec());
-        self.write(move |connection| {
-            Box::pin(async move { keep::keep(connection, &whose, &incident, &body, &channels, now).await })
+        self.write(move |transaction| {
+            Box::pin(async move { keep::keep(transaction, &whose, &incident, &body, &channels, now).await })
         })
         .await
     }
@@ -235,12 +235,11 @@ impl Repository {
     /// # Errors
     /// [`StoreError`] where it cannot be read.
     pub async fn incident(&self, id: &IncidentId) -> Result<Option<IncidentRecord>, StoreError> {
-        let row =
-            sqlx::query(concat!("SELECT ", columns!(), " FROM incident WHERE authority_id = $1 AND id = $2"))
-                .bind(self.whose())
-                .bind(id.as_str())
-                .fetch_optional(self.readers())
-                .await?;
+        let row = query(concat!("SELECT ", columns!(), " FROM incident WHERE authority_id = $1 AND id = $2"))
+            .bind(self.whose())
+            .bind(id.as_str())
+            .fetch_optional(self.readers())
+            .await?;
         row.as_ref().map(record).transpose()
     }
 
@@ -286,7 +285,7 @@ impl Repository {
     /// # Errors
     /// [`StoreError`] where they cannot be counted.
     pub async fn open_incidents(&self) -> Result<SeverityCounts, StoreError> {
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT severity, COUNT(*) FROM incident WHERE authority_id = $1 AND state = 'open' GROUP BY severity",
         )
         .bind(self.whose())
@@ -322,9 +321,9 @@ impl Repository {
         let records: Vec<_> =
             exceptions.iter().map(|exception| ExceptionRecord::new(exception.clone(), closed.at)).collect();
         let (whose, id, closed) = (self.whose(), id.to_string(), closed.clone());
-        self.write(move |connection| {
+        self.write(move |transaction| {
             Box::pin(async move {
-                let changed = sqlx::query(
+                let changed = query(
                     "UPDATE incident SET state = $3, closed_at = $4, closed_by = $5, closed_reason = $6, \
                      closed_severity = severity, changed = $4, revision = revision + 1 \
                      WHERE authority_id = $1 AND id = $2",
@@ -335,14 +334,13 @@ impl Repository {
                 .bind(closed.at.micros())
                 .bind(&closed.by)
                 .bind(&closed.reason)
-                .execute(&mut *connection)
-                .await?
-                .rows_affected();
+                .execute(&mut *transaction)
+                .await?;
                 if changed == 0 {
                     return Ok(false);
                 }
                 for record in &records {
-                    insert_exception(connection, &whose, record).await?;
+                    insert_exception(transaction, &whose, record).await?;
                 }
                 Ok(true)
             })
@@ -356,9 +354,9 @@ impl Repository {
     /// [`StoreError`]; then it stays as it was.
     pub async fn reopen_incident(&self, id: &IncidentId, now: Timestamp) -> Result<bool, StoreError> {
         let (whose, id) = (self.whose(), id.to_string());
-        self.write(move |connection| {
+        self.write(move |transaction| {
             Box::pin(async move {
-                let changed = sqlx::query(
+                let changed = query(
                     "UPDATE incident SET state = 'open', closed_at = NULL, closed_by = NULL, closed_reason = NULL, \
                      closed_severity = NULL, changed = $3, revision = revision + 1 \
                      WHERE authority_id = $1 AND id = $2 AND state <> 'open'",
@@ -366,21 +364,16 @@ impl Repository {
                 .bind(&whose)
                 .bind(&id)
                 .bind(now.micros())
-                .execute(connection)
-                .await?
-                .rows_affected();
+                .execute(transaction)
+                .await?;
                 Ok(changed > 0)
             })
         })
         .await
     }
 
-    fn bind_filter(
-        &self,
-        sql: &'static str,
-        filter: &IncidentFilter,
-    ) -> sqlx::query::Query<'_, sqlx::Sqlite, sqlx::sqlite::SqliteArguments> {
-        sqlx::query(sql)
+    fn bind_filter(&self, sql: &'static str, filter: &IncidentFilter) -> Query {
+        query(sql)
             .bind(self.whose())
             .bind(filter.state.map(IncidentState::as_str))
             .bind(filter.severity.map(|severity| severity as i64))
@@ -392,7 +385,7 @@ impl Repository {
     }
 }
 
-fn record(row: &SqliteRow) -> Result<IncidentRecord, StoreError> {
+fn record(row: &Row) -> Result<IncidentRecord, StoreError> {
     let id: String = row.try_get(0)?;
     let state: String = row.try_get(1)?;
     let body: String = row.try_get(5)?;
@@ -401,8 +394,8 @@ fn record(row: &SqliteRow) -> Result<IncidentRecord, StoreError> {
         None => None,
         Some(at) => Some(Closed {
             at: Timestamp::from_micros(at),
-            by: row.try_get::<Option<String>, _>(7)?.unwrap_or_default(),
-            reason: row.try_get::<Option<String>, _>(8)?.unwrap_or_default(),
+            by: row.try_get::<Option<String>>(7)?.unwrap_or_default(),
+            reason: row.try_get::<Option<String>>(8)?.unwrap_or_default(),
         }),
     };
     Ok(IncidentRecord {
@@ -410,7 +403,7 @@ fn record(row: &SqliteRow) -> Result<IncidentRecord, StoreError> {
         state: state.parse().map_err(|reason| StoreError::Unreadable { table: "incident", id, reason })?,
         opened: Timestamp::from_micros(row.try_get(2)?),
         changed: Timestamp::from_micros(row.try_get(3)?),
-        revision: row.try_get::<i64, _>(4)?.unsigned_abs(),
+        revision: row.try_get::<i64>(4)?.unsigned_abs(),
         closed,
     })
 }
