@@ -39,6 +39,13 @@ use Form::{Fraction, Number, Table, Text, Texts, Truth};
 pub(super) const KNOWN: &[Known] = &[
     known("data_dir", Some("--data-dir"), Text, "Where everything is kept: database, keys, journal."),
     known(
+        "database",
+        Some("--database"),
+        Text,
+        "Where the database is: sqlite:PATH (a file in the data directory where nothing is said) or \
+         postgres://USER@HOST/DATABASE, with ?sslmode= and ?sslrootcert= as in libpq; a password is better kept in ~/.pgpass.",
+    ),
+    known(
         "log",
         Some("--log"),
         Text,

@@ -21,12 +21,14 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
 };
+use store::DatabaseUrl;
 
 /// Everything that can be set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Settings {
     pub(crate) data_dir: PathBuf,
+    pub(crate) database: Option<DatabaseUrl>,
     pub(crate) log: String,
     pub(crate) server: Server,
     pub(crate) sensor: Sensor,
@@ -93,6 +95,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             data_dir: layers::default_data_dir(),
+            database: None,
             log: "warn".into(),
             server: Server::default(),
             sensor: Sensor::default(),

@@ -45,6 +45,7 @@ mod tests {
     fn every_setting_is_known_and_every_known_is_a_setting() {
         let mut settings = Settings::default();
         // What is unset is left out when written.
+        settings.database = Some("postgres://x/y".parse().unwrap());
         settings.notify.webhook = Some("https://x".into());
         settings.notify.webhook_ca = Some("x".into());
         settings.notify.webhook_secret_file = Some("x".into());

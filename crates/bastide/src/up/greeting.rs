@@ -28,18 +28,15 @@ impl Greeting<'_> {
                 line(
                     "",
                     &format!(
-                        "(once, within {} minutes; another: bastide up --sign-in-link --data-dir {})",
+                        "(once, within {} minutes; another: bastide up --sign-in-link {})",
                         server::auth::LINK_SECS / 60,
-                        quoted(self.data_dir)
+                        self.same_data()
                     ),
                 );
             }
             None => line(
                 "Sign in",
-                &format!(
-                    "somebody is signed in; a new link: bastide up --sign-in-link --data-dir {}",
-                    quoted(self.data_dir)
-                ),
+                &format!("somebody is signed in; a new link: bastide up --sign-in-link {}", self.same_data()),
             ),
         }
         line("Trust", &self.tls.ca_path.display().to_string());
@@ -51,6 +48,9 @@ impl Greeting<'_> {
             ),
         );
         line("Data", &format!("{} ({})", self.data_dir, open_incidents(&self.open)));
+        if let Some(database) = &self.settings.database {
+            line("Database", &database.to_string());
+        }
         let sensor = &self.settings.sensor;
         let interfaces = sensor.interfaces.iter().map(|name| match is_there(name) {
             true => name.clone(),
@@ -66,6 +66,15 @@ impl Greeting<'_> {
         }
         text.push_str("\nCtrl-C stops it. Blocks in force stay until they expire.\n");
         text
+    }
+
+    /// The flags that name the same data, as a shell takes them.
+    fn same_data(&self) -> String {
+        let mut flags = format!("--data-dir {}", quoted(self.data_dir));
+        if let Some(database) = &self.settings.database {
+            let _ = write!(flags, " --database {}", quoted(&database.to_string()));
+        }
+        flags
     }
 }
 

@@ -20,6 +20,9 @@ pub(crate) struct Args {
     /// Where everything is kept: database, keys, journal
     #[arg(long, value_name = "DIR")]
     data_dir: Option<String>,
+    /// Where the database is: sqlite:PATH or postgres://USER@HOST/DATABASE
+    #[arg(long, value_name = "URL")]
+    database: Option<String>,
     /// Address and port of console and API
     #[arg(long, value_name = "ADDR:PORT")]
     listen: Option<String>,
@@ -100,7 +103,8 @@ fn up(loaded: &Loaded) -> anyhow::Result<ExitCode> {
     // Looked at before a sensor starts: what is wrong here must not be found out while somebody is being cut off.
     let receivers = serve::receivers(&settings.notify)?;
     small_runtime()?.block_on(async {
-        let repository = store::Repository::open(&place.database(), model::AuthorityId::local()).await?;
+        let repository =
+            store::Repository::open(place.database(settings), model::AuthorityId::local()).await?;
         repository.close().await;
         Ok::<_, store::OpenError>(())
     })?;
@@ -124,9 +128,9 @@ fn up(loaded: &Loaded) -> anyhow::Result<ExitCode> {
 
 /// `--sign-in-link` and `--token`: next to a server that runs, for the database takes both.
 fn hand_out(args: &Args, loaded: &Loaded) -> anyhow::Result<ExitCode> {
-    let database = Place::look(&loaded.settings.data_dir)?;
+    let database = Place::look(&loaded.settings)?;
     small_runtime()?.block_on(async {
-        let repository = store::Repository::open(&database, model::AuthorityId::local()).await?;
+        let repository = store::Repository::open(database, model::AuthorityId::local()).await?;
         let now = serve::now();
         let url =
             repository.setting(serve::URL).await?.unwrap_or_else(|| "https://localhost:8443".to_owned());
@@ -182,6 +186,7 @@ impl Args {
         let mut flags = Vec::new();
         for (key, value) in [
             ("data_dir", &self.data_dir),
+            ("database", &self.database),
             ("server.listen", &self.listen),
             ("response.mode", &self.respond),
             ("notify.webhook", &self.webhook),

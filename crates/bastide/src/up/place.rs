@@ -1,5 +1,6 @@
 //! The data directory, held by one server at a time.
 
+use crate::settings::Settings;
 use anyhow::{Context as _, bail};
 use std::{
     fs::{DirBuilder, File, OpenOptions, TryLockError},
@@ -7,6 +8,7 @@ use std::{
     os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
+use store::DatabaseUrl;
 
 /// The data directory; held as long as this lives.
 pub(super) struct Place {
@@ -68,24 +70,25 @@ impl Place {
         Ok(Self { path, _lock: lock })
     }
 
-    /// The database in a directory that a server has used before.
-    pub(super) fn look(path: &Path) -> anyhow::Result<PathBuf> {
-        let database = path.join("bastide.sqlite");
-        if !database.exists() {
-            bail!(
-                "{} holds no Bastide data: expected the --data-dir of a server that was started before",
+    /// The database that a server has used before.
+    pub(super) fn look(settings: &Settings) -> anyhow::Result<DatabaseUrl> {
+        let database = database(settings, &settings.data_dir);
+        match &database {
+            DatabaseUrl::Sqlite(path) if !path.exists() => bail!(
+                "{} is not there: expected the --data-dir (and --database) of a server that was started before",
                 path.display()
-            );
+            ),
+            _ => Ok(database),
         }
-        Ok(database)
     }
 
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    pub(super) fn database(&self) -> PathBuf {
-        self.path.join("bastide.sqlite")
+    /// Where the settings say that the database is, or the file here.
+    pub(super) fn database(&self, settings: &Settings) -> DatabaseUrl {
+        database(settings, &self.path)
     }
 
     pub(super) fn tls(&self) -> PathBuf {
@@ -96,4 +99,8 @@ impl Place {
     pub(super) fn sensor(&self) -> PathBuf {
         self.path.join("sensor")
     }
+}
+
+fn database(settings: &Settings, data_dir: &Path) -> DatabaseUrl {
+    settings.database.clone().unwrap_or_else(|| data_dir.join("bastide.sqlite").into())
 }
