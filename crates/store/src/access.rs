@@ -186,11 +186,11 @@ impl Repository {
         let (whose, hash) = (self.whose(), hash.map(str::to_owned));
         self.write(move |transaction| {
             Box::pin(async move {
-                Ok(query("DELETE FROM session WHERE authority_id = $1 AND ($2 IS NULL OR hash = $2)")
+                query("DELETE FROM session WHERE authority_id = $1 AND ($2 IS NULL OR hash = $2)")
                     .bind(&whose)
                     .bind(&hash)
                     .execute(transaction)
-                    .await?)
+                    .await
             })
         })
         .await

@@ -93,7 +93,7 @@ impl Repository {
             .bind(name)
             .fetch_optional(self.readers())
             .await?;
-        row.map(|row| row.try_get(0).map_err(StoreError::from)).transpose()
+        row.map(|row| row.try_get(0)).transpose()
     }
 
     /// Keeps a small value.

@@ -232,5 +232,5 @@ pub(crate) fn contains_pattern(text: &str) -> String {
 
 /// A count in the first column.
 pub(crate) fn count(row: &Row) -> Result<i64, StoreError> {
-    Ok(row.try_get(0)?)
+    row.try_get(0)
 }

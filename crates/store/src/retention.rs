@@ -169,7 +169,7 @@ async fn delete(
     whose: &str,
     limit: i64,
 ) -> Result<u64, StoreError> {
-    Ok(query(sql).bind(whose).bind(limit).execute(transaction).await?)
+    query(sql).bind(whose).bind(limit).execute(transaction).await
 }
 
 async fn drop_incident(transaction: &mut Transaction, whose: &str, id: &str) -> Result<(), StoreError> {

@@ -43,9 +43,9 @@ mod tests {
 
     #[test]
     fn every_setting_is_known_and_every_known_is_a_setting() {
-        let mut settings = Settings::default();
         // What is unset is left out when written.
-        settings.database = Some("postgres://x/y".parse().unwrap());
+        let database = Some("postgres://x/y".parse().unwrap());
+        let mut settings = Settings { database, ..Settings::default() };
         settings.notify.webhook = Some("https://x".into());
         settings.notify.webhook_ca = Some("x".into());
         settings.notify.webhook_secret_file = Some("x".into());
