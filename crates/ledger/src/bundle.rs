@@ -8,8 +8,8 @@
 
 use crate::{
     Decision, LeafError, LeafProof, LeafProofError, MAX_LEAF, Note, Shown, ShownError, Source, Tree,
-    TreeError, Trust, VerifierKey, Witnessed, checkpoint::number, proof::MAX_TEXT, shortened,
-    shown::MAX_OPENINGS,
+    TreeError, Trust, VerifierKey, Witnessed, checkpoint::number, place::MAX_KEYS, proof::MAX_TEXT,
+    shortened, shown::MAX_OPENINGS,
 };
 use std::collections::BTreeMap;
 
@@ -225,7 +225,7 @@ impl File {
     /// What a name stands for, and how long it may be.
     fn named(name: &str) -> Option<(Self, usize)> {
         if name == "keys" {
-            return Some((Self::Keys, 64 * 1024));
+            return Some((Self::Keys, MAX_KEYS));
         }
         let (digits, kind) = name.split_once('.')?;
         let leaf = number(digits)?;

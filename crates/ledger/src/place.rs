@@ -4,7 +4,7 @@
 //! stand `keys` (the verifier keys, one a line; whether they are to be trusted has to be learnt elsewhere) and
 //! `openings/<N>` (what may be shown of the leaves of bundle `<N>`).
 
-use crate::{Hash, shortened};
+use crate::{Hash, MAX_LEAF, MAX_NOTE, MAX_OPENINGS, shortened};
 use std::{collections::BTreeMap, convert::Infallible, fmt, str::FromStr};
 
 /// How many hashes or leaves a full tile has.
@@ -12,6 +12,9 @@ pub const TILE_WIDTH: u64 = 256;
 
 /// The largest tree that is worked with, in leaves. A decision a microsecond fills it in nine years.
 pub const MAX_SIZE: u64 = 1 << 48;
+
+/// The longest file of verifier keys, in bytes.
+pub(crate) const MAX_KEYS: usize = 64 * 1024;
 
 /// One resource of a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -93,6 +96,18 @@ impl Place {
             let width = (hashes % TILE_WIDTH) as u16;
             (width > 0).then_some(Self::Tile { level, index: hashes / TILE_WIDTH, width })
         })
+    }
+
+    /// How many bytes may be there: whoever reads for a [`Source`] need not read on.
+    #[must_use]
+    pub const fn max_bytes(self) -> usize {
+        match self {
+            Self::Checkpoint => MAX_NOTE,
+            Self::Keys => MAX_KEYS,
+            Self::Tile { width, .. } => width as usize * Hash::BYTES,
+            Self::Entries { width, .. } => width as usize * (2 + MAX_LEAF),
+            Self::Openings { .. } => MAX_OPENINGS,
+        }
     }
 
     /// The same place when it will be full; itself where it is or has no width.

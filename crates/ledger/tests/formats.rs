@@ -9,6 +9,7 @@ use ledger::{
     Salt, Shown, Subject, Trust, VerifierKey, Who, new_private_key, origin,
 };
 use model::{AuthorityId, Timestamp};
+use proptest::prelude::*;
 use signed_note::{Note as TheirNote, StandardSigner, StandardVerifier, VerifierList};
 use support::{ORIGIN, decision, log_key, opening};
 
@@ -292,4 +293,35 @@ fn a_checkpoint_is_believed_only_as_trust_says() {
     // Signatures of strangers are passed over, whatever they hold.
     let strangers = format!("{note}\u{2014} {ORIGIN} AAAAAAAAAAA=\n");
     assert!(trust.open(&Note::from_bytes(strangers.as_bytes()).unwrap()).is_ok());
+}
+
+proptest! {
+    /// Whatever a decision says, it is read as it was written.
+    #[test]
+    fn every_decision_reads_back(
+        micros in any::<i64>(),
+        (authority, kind, id) in ("[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", "[a-z-]{1,30}", "[A-Za-z0-9._~/:-]{1,128}"),
+        (who, deed, subjects) in (0_u8..4, any::<prop::sample::Index>(), 0_usize..=8),
+        commitment in any::<[u8; 32]>(),
+        details in any::<bool>(),
+    ) {
+        let commitment = Commitment(commitment);
+        let decision = Decision {
+            at: Timestamp::from_micros(micros),
+            authority: authority.parse().unwrap(),
+            who: match who {
+                0 => Who::Program,
+                1 => Who::Person(commitment),
+                2 => Who::Token(commitment),
+                _ => Who::Machine(commitment),
+            },
+            deed: *deed.get(Deed::ALL),
+            about: vec![Subject::new(&kind, &id).unwrap(); subjects],
+            details: details.then_some(commitment),
+        };
+        let leaf = decision.to_bytes().unwrap();
+        prop_assert!(!leaf.contains(&b'\\') && leaf.is_ascii());
+        prop_assert_eq!(decision.concerns(&kind, &id), subjects > 0);
+        prop_assert_eq!(Decision::from_bytes(&leaf), Ok(decision));
+    }
 }
