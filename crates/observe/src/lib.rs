@@ -5,6 +5,7 @@
 
 mod flow_table;
 mod fragment;
+mod handshake;
 pub mod logs;
 mod observer;
 pub mod recording;

@@ -163,6 +163,7 @@ impl Observer {
                 let above = Above {
                     flags: tcp.flags,
                     seq: tcp.seq,
+                    ack: tcp.ack,
                     payload: tcp.payload,
                     payload_length: tcp.payload_length,
                     ..above
@@ -220,6 +221,7 @@ impl Observer {
             ttl: above.ttl,
             flags: above.flags,
             seq: above.seq,
+            ack: above.ack,
             ip_length: above.length,
             payload: above.payload,
             payload_length: above.payload_length,
@@ -261,6 +263,7 @@ struct Above<'a> {
     ttl: u8,
     flags: u8,
     seq: u32,
+    ack: u32,
     payload: &'a [u8],
     payload_length: u32,
     is_reply: bool,

@@ -222,9 +222,25 @@ fn alert(extra: &str, flow: &str) -> String {
     eve(
         "alert",
         &format!(
-            r#"{extra}"alert":{{"signature_id":1,"signature":"ET EXPLOIT a thing","category":"Attempted Administrator Privilege Gain","severity":1}},"flow":{{"pkts_toserver":3,"pkts_toclient":2{flow}}}"#
+            r#"{extra}"app_proto":"smb","alert":{{"signature_id":1,"signature":"ET EXPLOIT a thing","category":"Attempted Administrator Privilege Gain","severity":1}},"flow":{{"pkts_toserver":3,"pkts_toclient":2{flow}}}"#
         ),
     )
+}
+
+#[test]
+fn a_reset_is_no_conversation() {
+    let check = |line: String, expected: bool| {
+        let (events, _) = read(LogFormat::Eve, &[&line]);
+        let answered = events.iter().any(|event| match &event.kind {
+            EventKind::Alert(alert) => alert.answered,
+            _ => false,
+        });
+        assert_eq!(answered, expected, "{line}");
+    };
+    check(alert("", ""), true);
+    check(alert("", "").replace("smb", "failed"), false);
+    check(alert("", "").replace(r#""app_proto":"smb","#, ""), false);
+    check(alert("", "").replace(r#""proto":"TCP""#, r#""proto":"UDP""#), false);
 }
 
 #[test]

@@ -4,13 +4,13 @@
 //! strangers outside that came to nothing are folded by target and method once there are more than a few; a story in
 //! which something succeeded, or one of ours acts, is never folded.
 
-use super::{Case, is_named};
+use super::{Case, identity, is_named};
 use crate::{
     findings::{Findings, Handle},
     hosts::Hosts,
     measure::digest,
 };
-use model::{ContentHasher, Finding, Incident, IncidentId, Role, Severity, Tactic, Timestamp};
+use model::{Finding, Incident, IncidentId, Role, Severity, Tactic, Timestamp};
 use std::{collections::BTreeMap, net::IpAddr};
 
 /// Stories of one kind that are still shown apart.
@@ -77,13 +77,7 @@ fn folded(class: &Class, cases: &[&Case]) -> View {
     supersedes.extend(cases.iter().flat_map(|case| case.supersedes.iter().cloned()));
     supersedes.truncate(1_024);
     View {
-        id: IncidentId::from_content(
-            ContentHasher::new()
-                .part("folded")
-                .part(&class.method)
-                .part(&target)
-                .part(first.micros().to_be_bytes()),
-        ),
+        id: identity::of_fold(&class.method, &target, first),
         findings: cases.iter().flat_map(|case| case.findings.iter().copied()).collect(),
         joined: vec![format!(
             "{} sources did the same ({}) to the same target in vain",

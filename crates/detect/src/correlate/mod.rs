@@ -10,6 +10,7 @@
 
 mod advice;
 mod fold;
+mod identity;
 mod story;
 
 use crate::{
@@ -20,15 +21,17 @@ use crate::{
 };
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use model::{ContentHasher, Exception, Finding, Incident, IncidentId, Party, Proof, Role, Tactic, Timestamp};
+use model::{Exception, Finding, Incident, IncidentId, Party, Proof, Role, Severity, Tactic, Timestamp};
 use std::{collections::BTreeMap, net::IpAddr};
 
 /// A story to which nothing was added for this long is over.
-const OVER_MICROS: i64 = 86_400_000_000;
+const OVER_MICROS: i64 = identity::DAY_MICROS;
 /// Stories that are over are let go after as long again.
 const GONE_MICROS: i64 = 2 * OVER_MICROS;
 /// How often evidence that joined no story is looked through.
 const SWEEP_MICROS: i64 = 600_000_000;
+/// Stories that begin within this of each other begin at once: copies of packets come in any order.
+const AT_ONCE_MICROS: i64 = 1_000_000;
 const MAX_CASES: usize = 4_096;
 const MAX_WAITING: usize = 4_096;
 const MAX_REASONS: usize = 24;
@@ -46,6 +49,8 @@ enum Link {
     Victim(IpAddr),
     /// Whom addresses of bad name sent something.
     Knocked(IpAddr),
+    /// Whom ours call again and again in vain: that makes nobody a bot, nor one a story with a bot.
+    Called(IpAddr),
 }
 
 /// Findings that tell one story.
@@ -123,8 +128,8 @@ impl Correlator {
             let Some(finding) = findings.get(handle) else { continue };
             match self.of_finding.get(&handle).copied() {
                 Some(number) => {
-                    // It may have found more parties since.
-                    let links = links(finding, hosts);
+                    // It may have found more parties since; what is weak stays where it is.
+                    let links = if is_weak(finding) { Vec::new() } else { links(finding, hosts) };
                     self.attach(number, handle, finding, &links, findings, hosts);
                 }
                 // What was mere evidence can have grown to a story of its own.
@@ -162,6 +167,14 @@ impl Correlator {
             let case = self.cases.get(&number)?;
             (finding.first.micros_since(case.last) <= OVER_MICROS).then_some(number)
         };
+        // What is weak by itself is part of the story of a device that has one, and brings nobody else into it.
+        if is_weak(finding) {
+            let devices = finding.parties.iter().filter(|party| party.home);
+            let known = devices.map(|party| Link::Device(party.address)).find(|link| open(link).is_some());
+            if let Some((link, number)) = known.and_then(|link| Some((link, open(&link)?))) {
+                return self.attach(number, handle, finding, &[link], findings, hosts);
+            }
+        }
         let number = links.iter().find_map(open).unwrap_or_else(|| self.open(finding));
         self.attach(number, handle, finding, links, findings, hosts);
     }
@@ -174,8 +187,12 @@ impl Correlator {
         }
         let number = self.next;
         self.next = self.next.wrapping_add(1);
+        let mut id = identity::of_story(finding);
+        if self.cases.values().any(|case| case.id == id) {
+            id = identity::of_story_beside(finding);
+        }
         let case = Case {
-            id: IncidentId::from_content(ContentHasher::new().part(finding.id.as_str())),
+            id,
             findings: Vec::new(),
             links: Vec::new(),
             joined: Vec::new(),
@@ -281,10 +298,17 @@ impl Correlator {
         }
     }
 
-    /// Two stories turn out to be one; the earlier keeps its name.
+    /// Two stories turn out to be one; the earlier keeps its name, or the lesser name where both began at once.
     fn merge(&mut self, a: u32, b: u32, link: Link) -> u32 {
-        let first = |number: u32| self.cases.get(&number).map(|case| (case.first, case.id.clone()));
-        let (keep, gone) = if first(a) <= first(b) { (a, b) } else { (b, a) };
+        let earlier = |a: &Case, b: &Case| {
+            let apart = a.first.micros_since(b.first);
+            if apart.abs() <= AT_ONCE_MICROS { a.id <= b.id } else { apart < 0 }
+        };
+        let stays = match (self.cases.get(&a), self.cases.get(&b)) {
+            (Some(a), Some(b)) => earlier(a, b),
+            (first, _) => first.is_some(),
+        };
+        let (keep, gone) = if stays { (a, b) } else { (b, a) };
         let Some(mut absorbed) = self.cases.remove(&gone) else { return keep };
         for link in &absorbed.links {
             self.links.insert(*link, keep);
@@ -429,7 +453,7 @@ fn is_named(party: &Party, finding: &Finding, hosts: &Hosts) -> bool {
     };
     let uncontradicted = !party.home || party.mac.is_none();
     let probing = finding.stage == Tactic::Reconnaissance && finding.parties.iter().any(answered);
-    proof(party, hosts) != Proof::None || (uncontradicted && (probing || hosts.converses(party.address)))
+    proof(party, hosts) != Proof::None || (uncontradicted && (probing || hosts.lives(party.address)))
 }
 
 /// How sure the party's address is by now.
@@ -444,6 +468,10 @@ fn links(finding: &Finding, hosts: &Hosts) -> Vec<Link> {
         // Bad names alone make one story a target, however many bear them.
         let target = finding.parties.iter().find(|party| party.role == Role::Target);
         return target.map(|target| Link::Knocked(target.address)).into_iter().collect();
+    }
+    if is_weak(finding) && finding.stage == Tactic::CommandAndControl {
+        let called = finding.parties.iter().find(|party| party.role == Role::Controller);
+        return called.map(|called| Link::Called(called.address)).into_iter().collect();
     }
     for party in &finding.parties {
         let link = match (party.role, party.home) {
@@ -464,11 +492,17 @@ fn links(finding: &Finding, hosts: &Hosts) -> Vec<Link> {
     links
 }
 
+/// Whether a finding is too weak to say of anybody that it acts, or to act on.
+fn is_weak(finding: &Finding) -> bool {
+    finding.supporting || finding.severity <= Severity::Low
+}
+
 fn because(link: Link) -> String {
     match link {
         Link::Device(address) => format!("the same device acts, {address}"),
         Link::Actor(address) => format!("the same attacker or controller, {address}"),
         Link::Victim(address) => format!("the same victim at the same time, {address}"),
+        Link::Called(address) => format!("the same address is called in vain, {address}"),
         Link::Knocked(address) => format!("addresses of bad name that sent something to {address}"),
     }
 }

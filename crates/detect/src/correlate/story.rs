@@ -1,6 +1,6 @@
 //! Tells an incident: who, what, how bad, in words a person would use.
 
-use super::{advice::advice, fold::View, is_named, proof};
+use super::{advice::advice, fold::View, is_named, is_weak, proof};
 use crate::{findings::Findings, hosts::Hosts};
 use model::{
     Evidence, Finding, FlowScope, Incident, IncidentAsset, Proof, Role, Severity, Tactic, Technique,
@@ -105,7 +105,10 @@ fn assets(findings: &[&Finding], hosts: &Hosts) -> (Vec<IncidentAsset>, u64) {
             });
             entry.0.role = entry.0.role.min(party.role);
             entry.0.mac = entry.0.mac.or(party.mac);
-            entry.0.proof = entry.0.proof.max(proof(party, hosts));
+            // Nobody is acted against for what is weak by itself, in whatever company it stands.
+            if !is_weak(finding) {
+                entry.0.proof = entry.0.proof.max(proof(party, hosts));
+            }
         }
     }
     // Who acts for somebody else is infected, whichever finding said so.
@@ -119,6 +122,7 @@ fn assets(findings: &[&Finding], hosts: &Hosts) -> (Vec<IncidentAsset>, u64) {
         findings.iter().any(|finding| received(&finding))
     };
     for (asset, _) in &mut listed {
+        asset.mac = asset.mac.or_else(|| hosts.mac(asset.address));
         let obeys = asset.role == Role::Attacker || (asset.role == Role::Target && runs_code(asset.address));
         if controlled && asset.home && obeys {
             asset.role = Role::Infected;

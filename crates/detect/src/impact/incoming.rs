@@ -3,14 +3,14 @@
 //! The victim is certain; the sources are not. They are listed only where a handshake with them was completed, which a
 //! flood of forged packets never does. Clients of ours that come back all at once after an outage are no flood.
 
-use super::{Method, method};
+use super::{Method, Sent, sent};
 use crate::{
     bounded::Bounded,
     engine::Context,
     findings::{Draft, Handle, scope},
     measure::{Distinct, Rate, digest},
 };
-use model::{FlowUpdate, Outcome, Proof, Protocol, Role, Severity, Tactic, Technique, Timestamp, Visibility};
+use model::{FlowUpdate, Outcome, Protocol, Role, Severity, Tactic, Technique, Timestamp, Visibility};
 use std::net::IpAddr;
 
 const QUIET_MICROS: i64 = 60_000_000;
@@ -63,7 +63,7 @@ impl Incoming {
     }
 
     pub(super) fn is_flooding(&self, flow: &FlowUpdate) -> bool {
-        let Some((method, _, dst)) = incoming(flow) else { return false };
+        let Some(Sent { method, dst, .. }) = sent(flow) else { return false };
         self.services.get(&Service { dst, method }).is_some_and(|flood| {
             flood.finding.is_some()
                 && flow.last.micros_since(flood.last) < QUIET_MICROS
@@ -81,10 +81,9 @@ impl Incoming {
         {
             flood.completed += 1;
         }
-        let Some((method, packets, dst)) = incoming(flow).filter(|(_, packets, _)| *packets > 0) else {
+        let Some(Sent { method, packets, src, dst }) = sent(flow).filter(|sent| sent.packets > 0) else {
             return;
         };
-        let src = if dst == flow.key.dst { flow.key.src } else { flow.key.dst };
         let hosts = context.hosts;
         // What one of ours does to others is told by its own name; nobody here is hurt by what goes elsewhere.
         if hosts.is_home(src) && (!hosts.is_home(dst) || hosts.pair(src, dst).answered) {
@@ -93,7 +92,7 @@ impl Incoming {
         if hosts.pair(dst, src).answered || hosts.pair(src, dst).fruitful {
             return;
         }
-        let port = if method == Method::SynAck { flow.key.src_port } else { flow.key.dst_port };
+        let port = if dst == flow.key.src { flow.key.src_port } else { flow.key.dst_port };
         let fresh = || Flood {
             rate: Rate::default(),
             sources: Distinct::default(),
@@ -143,17 +142,6 @@ impl Incoming {
     }
 }
 
-/// The method, its packets and who receives them. SYN-ACKs that nobody asked for arrive at the flow's originator.
-fn incoming(flow: &FlowUpdate) -> Option<(Method, u64, IpAddr)> {
-    let unasked =
-        flow.key.protocol == Protocol::TCP && flow.total.packets_out == 0 && flow.flags_in & 0x12 == 0x12;
-    if unasked {
-        return Some((Method::SynAck, flow.delta.packets_in, flow.key.src));
-    }
-    let (method, packets) = method(flow)?;
-    Some((method, packets, flow.key.dst))
-}
-
 impl Flood {
     fn threshold(&self, service: Service, flow: &FlowUpdate) -> Option<u64> {
         let (mut second, mut ten) = if service.method == Method::Syn { SYN_BAR } else { OTHER_BAR };
@@ -196,8 +184,8 @@ impl Flood {
         let hosts = context.hosts;
         let mut parties = vec![hosts.party(service.dst, None, Role::Victim)];
         // A single source that did complete handshakes is who it says it is.
-        if self.sources.count() == 1 && hosts.proof(src, None) != Proof::None {
-            parties.push(hosts.party(src, None, Role::Attacker));
+        if self.sources.count() == 1 && self.completed > 0 {
+            parties.push(hosts.party_to_talk(self.protocol, src, Role::Attacker));
         }
         let port = (self.ports.count() == 1).then_some(self.port);
         let one = |dst, src| scope(src, dst, port, Some(self.protocol), self.first, self.last);

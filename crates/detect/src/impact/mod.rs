@@ -10,7 +10,8 @@ mod questions;
 mod reflection;
 
 use crate::engine::Context;
-use model::{AppRequest, Dns, FlowUpdate, Outcome, Protocol};
+use model::{AppRequest, Dns, FlowUpdate, Outcome, Phase, Protocol, Visibility};
+use std::net::IpAddr;
 
 /// What a flood is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -86,12 +87,45 @@ impl Impact {
     }
 }
 
+/// What one end of a flow sends to the other that makes no conversation. How many packets can be 0.
+struct Sent {
+    method: Method,
+    packets: u64,
+    src: IpAddr,
+    dst: IpAddr,
+}
+
+/// Who sends what to whom. A flow that was first seen from its answer on belongs to whoever sent that: the originator
+/// has said nothing in it, or no more than that it knows of no connection.
+fn sent(flow: &FlowUpdate) -> Option<Sent> {
+    const RST: u8 = 0x04;
+    const ACK: u8 = 0x10;
+    let key = &flow.key;
+    let refuses = flow.flags_out & RST != 0 && flow.flags_out & !(RST | ACK) == 0;
+    let answered_only = key.protocol == Protocol::TCP
+        && flow.outcome != Outcome::Established
+        && flow.total.syns == 0
+        && flow.total.packets_in > 0
+        && (flow.total.packets_out == 0 || refuses);
+    if answered_only {
+        let syn_ack = flow.flags_in & 0x12 == 0x12;
+        // Where one direction is all that is seen, this is what any conversation looks like.
+        if !syn_ack && flow.visibility == Visibility::OneWay {
+            return None;
+        }
+        let method = if syn_ack { Method::SynAck } else { Method::Ack };
+        return Some(Sent { method, packets: flow.delta.packets_in, src: key.dst, dst: key.src });
+    }
+    let (method, packets) = method(flow)?;
+    Some(Sent { method, packets, src: key.src, dst: key.dst })
+}
+
 /// What kind of packets a flow's update adds to a flood, if it is of a flood's shape at all: unanswered, or answered
 /// without ever becoming a conversation. How many they are can be 0.
 fn method(flow: &FlowUpdate) -> Option<(Method, u64)> {
     let out = flow.delta.packets_out;
     // Logs write a flow whose packets were all malformed with no packet at all: it was at least one.
-    let at_least_one = |packets: u64| if packets == 0 && flow.phase.opens() { 1 } else { packets };
+    let at_least_one = |packets: u64| if packets == 0 && flow.phase == Phase::Summary { 1 } else { packets };
     Some(match flow.key.protocol {
         Protocol::TCP if flow.outcome == Outcome::Established => return None,
         Protocol::TCP if flow.total.syns > 0 => (Method::Syn, flow.delta.syns),

@@ -4,14 +4,14 @@
 //! who never talked to the device before. A stream to somebody who did talk to it must exceed the device's own past by
 //! far. Where only one direction is seen, the bar is higher and the finding says so.
 
-use super::{Method, method};
+use super::{Method, Sent, sent};
 use crate::{
     bounded::Bounded,
     engine::Context,
     findings::{Draft, Handle, scope},
     measure::{Distinct, Rate, digest},
 };
-use model::{FlowUpdate, Phase, Protocol, Role, Severity, Tactic, Technique, Timestamp, Visibility};
+use model::{FlowUpdate, Mac, Phase, Role, Severity, Tactic, Technique, Timestamp, Visibility};
 use std::net::IpAddr;
 
 /// Packets in one second, and in ten, that make a flood of each method.
@@ -225,7 +225,7 @@ impl Outgoing {
                 finding.scopes = scopes;
             });
         } else if many && (carpet.rate.peak() >= second || carpet.rate.sum() >= ten) {
-            let mut parties = vec![hosts.party(pair.src, flow.src_mac, Role::Infected)];
+            let mut parties = vec![hosts.party(pair.src, mac_of(pair.src, flow), Role::Infected)];
             parties.extend(
                 carpet.hosts.iter().take(MAX_LISTED).map(|&host| hosts.party(host, None, Role::Victim)),
             );
@@ -263,14 +263,14 @@ fn network(address: IpAddr) -> IpAddr {
     model::Net::new(address, prefix).map_or(address, |net| net.address())
 }
 
-/// Who sends what to whom, and how much of it. Who answers a SYN that was never sent acts, although it is the responder.
+/// What the packets of this end of the flow bore.
+fn mac_of(address: IpAddr, flow: &FlowUpdate) -> Option<Mac> {
+    if flow.key.src == address { flow.src_mac } else { flow.dst_mac }
+}
+
 fn acting(flow: &FlowUpdate) -> Option<(Pair, u64)> {
-    let key = &flow.key;
-    if key.protocol == Protocol::TCP && flow.total.packets_out == 0 && flow.flags_in & 0x12 == 0x12 {
-        return Some((Pair { src: key.dst, dst: key.src, method: Method::SynAck }, flow.delta.packets_in));
-    }
-    let (method, packets) = method(flow)?;
-    Some((Pair { src: key.src, dst: key.dst, method }, packets))
+    let Sent { method, packets, src, dst } = sent(flow)?;
+    Some((Pair { src, dst, method }, packets))
 }
 
 impl Flood {
@@ -342,14 +342,14 @@ fn draft(
         first: flood.first,
         last: flood.last,
         parties: vec![
-            hosts.party(pair.src, if flow.key.src == pair.src { flow.src_mac } else { flow.dst_mac }, role),
+            hosts.party(pair.src, mac_of(pair.src, flow), role),
             hosts.party(pair.dst, None, Role::Victim),
         ],
         why,
         value: peak as f64,
         threshold: threshold as f64,
         record: context.record,
-        scopes: vec![if pair.method == Method::SynAck {
+        scopes: vec![if flow.key.src != pair.src {
             scope(Some(pair.dst), Some(pair.src), None, Some(flow.key.protocol), flood.first, flood.last)
         } else {
             scope(Some(pair.src), Some(pair.dst), port, Some(flow.key.protocol), flood.first, flood.last)

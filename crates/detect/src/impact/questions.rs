@@ -142,7 +142,10 @@ impl Questions {
             method: "DNS".into(),
             first: asking.first,
             last: at,
-            parties: vec![hosts.party(dns.client, None, asker), hosts.party(dns.server, None, asked_role)],
+            parties: vec![
+                hosts.party(dns.client, dns.client_mac, asker),
+                hosts.party(dns.server, None, asked_role),
+            ],
             why: format!(
                 "{} asked {} for {} different names below {domain}, up to {peak} in one second",
                 dns.client,
@@ -224,8 +227,7 @@ impl Questions {
         let hosts = context.hosts;
         let role =
             if hosts.is_home(key.src) && !hosts.is_home(key.dst) { Role::Infected } else { Role::Attacker };
-        let mut client = hosts.party(key.src, None, role);
-        client.proof = client.proof.max(model::Proof::Handshake);
+        let client = hosts.party_to_talk(key.protocol, key.src, role);
         let peak = asking.rate.peak();
         asking.finding = context.findings.state(Draft {
             detector: "http-flood",
@@ -275,7 +277,7 @@ fn connections(
         format!("about {sources} addresses")
     } else {
         let role = if hosts.is_home(src) { Role::Infected } else { Role::Attacker };
-        parties.push(hosts.party(src, flow.src_mac, role));
+        parties.push(hosts.party_to_talk(flow.key.protocol, src, role));
         src.to_string()
     };
     let source = (!src.is_unspecified()).then_some(src);

@@ -198,7 +198,8 @@ impl Eve {
             noise: verdict.noise,
             tactic: verdict.tactic,
             technique: verdict.technique,
-            answered,
+            // A reset answers a forged packet, too; an application talks to whoever hears it.
+            answered: answered && alert.talks && about.key.protocol == Protocol::TCP,
         }
     }
 
@@ -275,9 +276,11 @@ fn dns_event(key: &FlowKey, dns: &eve::Dns) -> Dns {
     let key = if from_server { reverse(*key) } else { *key };
     Dns {
         client: key.src,
+        client_mac: None,
         server: key.dst,
         server_port: key.dst_port,
         response: dns.response,
+        asked: true,
         name: dns.name.trim_end_matches('.').chars().take(255).collect::<String>().to_lowercase(),
         qtype: qtype(&dns.qtype),
         rcode: dns.rcode.as_deref().map_or(0, rcode),

@@ -149,7 +149,7 @@ impl Datagrams {
         if !message.response {
             self.ask(from);
         }
-        resolve::tell_message(&message, from, length, tell);
+        resolve::tell_message(&message, from, self.was_asked(from.other()), length, tell);
         resolve::tell_resolver(&message, from, self.was_asked(from.other()), tell);
         Read::As(Service::Dns)
     }
@@ -209,6 +209,11 @@ fn discovery(from: Side, payload: &[u8], tell: &mut Teller<'_>) -> Read {
 }
 
 fn configuration(from: Side, payload: &[u8], tell: &mut Teller<'_>) -> Read {
+    // Hosts take their configuration on these ports and no others (RFC 2131, section 4.1).
+    let key = tell.flow.key;
+    if ![key.src_port, key.dst_port].iter().all(|port| matches!(port, 67 | 68)) {
+        return Read::Nothing;
+    }
     let Ok(packet) = dhcp::parse(payload) else { return Read::Nothing };
     let outward = from == Side::Client;
     let frame_src = if outward { tell.flow.src_mac } else { tell.flow.dst_mac };

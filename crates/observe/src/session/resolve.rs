@@ -9,15 +9,23 @@ use parse::app::dns;
 const LIMIT: usize = 1024;
 
 /// Tells a message that `from` sent; `length` is its true length. True where it was an answer worth trusting.
-pub(super) fn tell_message(message: &dns::Message<'_>, from: Side, length: usize, tell: &mut Teller<'_>) {
+pub(super) fn tell_message(
+    message: &dns::Message<'_>,
+    from: Side,
+    asked: bool,
+    length: usize,
+    tell: &mut Teller<'_>,
+) {
     let asker = if message.response { from.other() } else { from };
     let server = asker.other();
     let outward = tell.address(server) == tell.flow.key.dst;
     let event = Dns {
         client: tell.address(asker),
+        client_mac: if outward { tell.flow.src_mac } else { tell.flow.dst_mac },
         server: tell.address(server),
         server_port: if outward { tell.flow.key.dst_port } else { tell.flow.key.src_port },
         response: message.response,
+        asked,
         name: message.name(),
         qtype: message.qtype,
         rcode: if message.response { message.rcode } else { 0 },
@@ -75,7 +83,7 @@ impl Conversation for DnsStream {
             match dns::parse(begun.get(2..).unwrap_or_default()) {
                 Ok(message) => {
                     self.asked |= !message.response;
-                    tell_message(&message, from, length, tell);
+                    tell_message(&message, from, self.asked, length, tell);
                     tell_resolver(&message, from, self.asked, tell);
                 }
                 Err(_) => self.lost = true,

@@ -134,6 +134,8 @@ pub struct Alert {
     pub tags: Vec<String>,
     /// The flow so far, where logged.
     pub flow: Option<Counters>,
+    /// An application's protocol was recognised in the flow.
+    pub talks: bool,
 }
 
 /// A DNS message.
@@ -330,6 +332,8 @@ fn alert(value: &Value) -> Alert {
         tactics: metadata("mitre_tactic_name"),
         tags: [metadata("tag"), metadata("former_category")].concat(),
         flow: json::at(value, &["flow", "pkts_toserver"]).map(|_| counters(value)),
+        talks: json::text(value, &["app_proto"])
+            .is_some_and(|name| !matches!(name, "failed" | "unknown" | "")),
     }
 }
 
