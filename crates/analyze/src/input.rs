@@ -93,7 +93,11 @@ pub(crate) struct Input {
     order: u64,
     given: Timestamp,
     late: u64,
-    bad_lines: u64,
+    gzip: bool,
+    /// Where and why the input stopped before its end.
+    damage: Option<String>,
+    /// The first line that could not be read, and why.
+    bad_line: Option<String>,
     skipped: BTreeMap<String, u64>,
     pub(crate) summary: Summary,
     pub(crate) raw_read: Rc<Cell<u64>>,
@@ -118,7 +122,9 @@ impl Input {
             order: 0,
             given: Timestamp::from_micros(i64::MIN),
             late: 0,
-            bad_lines: 0,
+            gzip: false,
+            damage: None,
+            bad_line: None,
             skipped: BTreeMap::new(),
             summary: Summary { path: path.to_owned(), ..Summary::default() },
             raw_read: Rc::clone(&raw_read),
@@ -145,16 +151,18 @@ impl Input {
             Box::new(File::open(path).map_err(|error| format!("cannot be opened: {error}"))?)
         };
         self.source = Box::new(Counting { inner: file, read: raw_read });
-        self.fill(64 * 1024).map_err(|error| format!("cannot be read: {error}"))?;
+        self.fill(64 * 1024);
         if self.window().starts_with(&[0x1f, 0x8b]) {
             let begun = io::Cursor::new(self.window().to_vec());
             let rest = std::mem::replace(&mut self.source, Box::new(io::empty()));
             self.source = Box::new(MultiGzDecoder::new(begun.chain(rest)));
+            self.gzip = true;
             (self.start, self.end, self.at_end) = (0, 0, false);
-            self.fill(64 * 1024).map_err(|error| format!("gzip is damaged at offset 0: {error}"))?;
+            self.fill(64 * 1024);
         }
         if self.window().is_empty() {
-            return Err("is empty: expected a capture or a log".into());
+            let empty = || "is empty: expected a capture or a log".to_owned();
+            return Err(self.damage.take().unwrap_or_else(empty));
         }
         let recording = Recording::recognise(self.window(), number).ok_or_else(|| {
             let start: String = self.window().iter().take(8).map(|byte| format!("{byte:02x} ")).collect();
@@ -177,8 +185,9 @@ impl Input {
         self.buffer.get(self.start..self.end).unwrap_or_default()
     }
 
-    /// Reads until the window holds `wanted` bytes or the input ends.
-    fn fill(&mut self, wanted: usize) -> io::Result<()> {
+    /// Reads until the window holds `wanted` bytes or the input ends; where it ends for an error, that is said and what
+    /// was read before is kept.
+    fn fill(&mut self, wanted: usize) {
         if self.start > 0 && (self.start == self.end || self.buffer.len() - self.start < wanted.max(CHUNK)) {
             self.buffer.copy_within(self.start..self.end, 0);
             (self.start, self.end) = (0, self.end - self.start);
@@ -195,11 +204,15 @@ impl Input {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
                     self.at_end = true;
-                    return Err(error);
+                    let reason = match error.kind() {
+                        io::ErrorKind::UnexpectedEof if self.gzip => "the gzip data ends early".to_owned(),
+                        _ if self.gzip => format!("the gzip data cannot be unpacked: {error}"),
+                        _ => format!("cannot be read on: {error}"),
+                    };
+                    self.damage(self.offset + (self.end - self.start) as u64, &reason);
                 }
             }
         }
-        Ok(())
     }
 
     fn consume(&mut self, count: usize) {
@@ -209,10 +222,10 @@ impl Input {
         self.summary.bytes = self.offset;
     }
 
-    fn damage(&mut self, reason: &str) {
-        if self.summary.error.is_none() {
-            self.summary.error = Some(format!("damaged at offset {}: {reason}", self.offset));
-        }
+    /// Why the input stops here; what came first counts.
+    fn damage(&mut self, offset: u64, reason: &str) {
+        let unpacked = if self.gzip { " of what was unpacked" } else { "" };
+        self.damage.get_or_insert_with(|| format!("damaged at offset {offset}{unpacked}: {reason}"));
     }
 
     /// Event time of the next item; none at the end.
@@ -289,15 +302,13 @@ impl Input {
                 }
                 Step::NeedMore { at_least } => {
                     if self.at_end {
-                        self.damage("the file ends inside a record");
+                        self.damage(self.offset, "the file ends inside a record");
                         return Current::End;
                     }
-                    if let Err(error) = self.fill(at_least.clamp(1, MAX_NEED)) {
-                        self.damage(&error.to_string());
-                    }
+                    self.fill(at_least.clamp(1, MAX_NEED));
                 }
                 Step::Damaged { reason } => {
-                    self.damage(&reason);
+                    self.damage(self.offset, &reason);
                     return Current::End;
                 }
                 Step::End => return Current::End,
@@ -311,18 +322,22 @@ impl Input {
             let line = match self.window().iter().position(|&byte| byte == b'\n') {
                 Some(end) => end + 1,
                 None if self.at_end && self.start == self.end => return,
+                // What the damage cut off is no line.
+                None if self.damage.is_some() => {
+                    self.skip("cut off by the damage");
+                    self.start = self.end;
+                    return;
+                }
                 None if self.at_end => self.end - self.start,
                 None => {
                     let wanted = (self.end - self.start) * 2 + CHUNK / 4;
                     if wanted > MAX_LINE * 2 {
-                        self.damage("a line of more than 4 MiB");
+                        self.damage(self.offset, "a line of more than 4 MiB");
                         self.at_end = true;
                         self.start = self.end;
                         return;
                     }
-                    if let Err(error) = self.fill(wanted) {
-                        self.damage(&error.to_string());
-                    }
+                    self.fill(wanted);
                     continue;
                 }
             };
@@ -339,12 +354,9 @@ impl Input {
         let mut events = Vec::new();
         let outcome = decoder.line(self.records, line, &mut |event| events.push(event));
         if let Err(error) = outcome {
-            self.bad_lines += 1;
             let reason = error.to_string();
-            if self.bad_lines == 1 {
-                self.summary.error =
-                    Some(format!("line {} (offset {}): {reason}", self.records, self.offset));
-            }
+            let (line, offset) = (self.records, self.offset);
+            self.bad_line.get_or_insert_with(|| format!("line {line} (offset {offset}): {reason}"));
             self.skip(&reason);
         }
         let uid: Option<Box<str>> = decoder.last_uid().map(Into::into);
@@ -370,6 +382,10 @@ impl Input {
 
     /// The summary, once the input was read to its end.
     pub(crate) fn finish(mut self) -> Summary {
+        let faults: Vec<String> = self.damage.take().into_iter().chain(self.bad_line.take()).collect();
+        if !faults.is_empty() {
+            self.summary.error = Some(faults.join("; before that, "));
+        }
         if self.is_capture() && self.records == 0 && self.summary.error.is_none() {
             self.summary.error = Some("holds no packets: was anything captured?".into());
         }
