@@ -173,7 +173,8 @@ impl Flood {
             service.dst,
             self.packets,
             service.method.as_str(),
-            self.sources.count(),
+            // An estimate: it can come out above what was counted, but there never were more senders than packets.
+            self.sources.count().min(self.packets),
             self.last.seconds_since(self.first).max(1.0),
             self.peak,
             self.completed

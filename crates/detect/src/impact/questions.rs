@@ -271,7 +271,7 @@ fn connections(
 ) -> Draft {
     let hosts = context.hosts;
     let (src, dst) = pair;
-    let (peak, sources) = (asking.rate.peak(), asking.names.count());
+    let (peak, sources) = (asking.rate.peak(), asking.names.count().min(asking.asked));
     let mut parties = vec![hosts.party(dst, None, Role::Victim)];
     let from = if src.is_unspecified() {
         format!("about {sources} addresses")
