@@ -60,7 +60,7 @@ impl FromStr for Severity {
     fn from_str(text: &str) -> Result<Self, String> {
         Self::ALL
             .into_iter()
-            .find(|severity| severity.as_str() == text)
+            .find(|severity| severity.as_str().eq_ignore_ascii_case(text))
             .ok_or_else(|| format!("expected one of info, low, medium, high, critical, found {text:?}"))
     }
 }

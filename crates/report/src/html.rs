@@ -5,7 +5,7 @@
 
 use crate::{
     Context, Document, EarlyWarning, Gap, early_warning, incident_picture, incident_timeline,
-    incidents_timeline, story, words,
+    incidents_timeline, parties, story, words,
 };
 use askama::Template;
 use model::{Incident, Severity, Timestamp};
@@ -56,6 +56,7 @@ struct Page {
     heading: String,
     verdict: String,
     covered: String,
+    far_apart: String,
     made: String,
     partial: bool,
     cards: Vec<Card>,
@@ -79,7 +80,6 @@ struct Card {
     class: &'static str,
     shape: &'static str,
     title: String,
-    title_short: String,
     summary: String,
     when: String,
     how_bad: String,
@@ -181,6 +181,7 @@ impl Page {
             heading: context.heading.clone().unwrap_or_else(|| heading(document)),
             verdict: story::headline(document),
             covered: covered(document),
+            far_apart: story::far_apart(document).as_deref().map(clip).unwrap_or_default(),
             made: words::moment(made),
             partial: document.is_partial(),
             cards: incidents.iter().take(MOST_CARDS).map(|incident| Card::new(incident, context)).collect(),
@@ -288,7 +289,6 @@ impl Card {
             class: incident.severity.as_str(),
             shape: incident.severity.shape(),
             title: crate::clipped(&crate::titled(&incident.title, &context.names), 300),
-            title_short: crate::clipped(&crate::titled(&incident.title, &context.names), 72),
             summary: clip(&crate::with_names(&incident.summary, &context.names)),
             when: format!(
                 "{}{}",
@@ -335,7 +335,6 @@ impl Row {
 impl Told {
     fn new(incident: &Incident, document: &Document, context: &Context, gaps: &[Gap]) -> Self {
         let left_out = incident.assets.len().saturating_sub(MOST_ROLES) as u64 + incident.assets_omitted;
-        let evidence_left_out = incident.evidence.len().saturating_sub(MOST_EVIDENCE) as u64;
         let stages: Vec<String> =
             incident.stages.iter().map(|stage| format!("{stage} ({})", words::stage_means(*stage))).collect();
         let techniques: Vec<&str> =
@@ -352,7 +351,10 @@ impl Told {
             ),
             timeline: incident_timeline(&format!("{}-when", incident.id), incident, &context.acts, gaps),
             picture: incident_picture(&format!("{}-who", incident.id), incident, context),
-            roles: incident.assets.iter().take(MOST_ROLES).map(|asset| Part::new(asset, context)).collect(),
+            roles: parties::foremost(&incident.assets, MOST_ROLES)
+                .into_iter()
+                .map(|asset| Part::new(asset, context))
+                .collect(),
             roles_note: if left_out > 0 {
                 format!("{} not listed here.", words::counted(left_out, "more party is", "more parties are"))
             } else {
@@ -364,14 +366,7 @@ impl Told {
                 .take(MOST_EVIDENCE)
                 .map(|evidence| Line::new(evidence, document))
                 .collect(),
-            evidence_note: if evidence_left_out > 0 {
-                format!(
-                    "The first {MOST_EVIDENCE} records are shown; {} more are in the JSON document.",
-                    words::count(evidence_left_out)
-                )
-            } else {
-                String::new()
-            },
+            evidence_note: story::evidence_left_out(incident, MOST_EVIDENCE, "the JSON document"),
             joined: clip(&words::once(&incident.joined).join("; ")),
             acts: context
                 .acts

@@ -38,14 +38,19 @@ pub fn verdict(incidents: &[Incident]) -> String {
     let (critical, high, medium) = (of(Severity::Critical), of(Severity::High), of(Severity::Medium));
     let rest = incidents.len() as u64 - critical - high - medium;
     let mut parts = Vec::new();
+    // Each with its severity, for that is the word which the list below it uses.
     if critical > 0 {
-        parts.push(format!("{} or did harm", attacks(critical, "succeeded")));
+        parts.push(format!("{} or did harm (critical)", attacks(critical, "succeeded")));
     }
     if high > 0 {
-        parts.push(format!("{} a person now", attacks(high, if high == 1 { "needs" } else { "need" })));
+        parts
+            .push(format!("{} a person now (high)", attacks(high, if high == 1 { "needs" } else { "need" })));
     }
     if medium > 0 {
-        parts.push(format!("{} a person today", attacks(medium, if medium == 1 { "needs" } else { "need" })));
+        parts.push(format!(
+            "{} a person today (medium)",
+            attacks(medium, if medium == 1 { "needs" } else { "need" })
+        ));
     }
     match (parts.is_empty(), rest) {
         (true, 0) => "Nothing that looks like an attack was found.".into(),
@@ -77,6 +82,43 @@ fn capital(text: &str) -> String {
     letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }
 
+/// How much evidence of an incident is not among the first `most`: what the document still has (`within`), and what is
+/// only counted. Each finding is one piece of evidence. Empty where nothing is left out.
+#[must_use]
+pub(crate) fn evidence_left_out(incident: &Incident, most: usize, within: &str) -> String {
+    let kept = incident.evidence.len().saturating_sub(most) as u64;
+    let counted = incident.findings.saturating_sub(incident.evidence.len() as u64);
+    let kept = (kept > 0).then(|| format!("{} more in {within}", words::count(kept)));
+    let counted = (counted > 0)
+        .then(|| format!("{}, not listed", words::counted(counted, "finding counted", "findings counted")));
+    let parts: Vec<String> = kept.into_iter().chain(counted).collect();
+    if parts.is_empty() { String::new() } else { format!("and {}", parts.join("; ")) }
+}
+
+/// Inputs of one analysis rarely lie further apart than this.
+const FAR_APART_SECS: f64 = 400.0 * 86_400.0;
+
+/// A warning where the inputs span more time than anybody means to look at together.
+#[must_use]
+pub(crate) fn far_apart(document: &Document) -> Option<String> {
+    let (first, last) = document.span()?;
+    if last.seconds_since(first) < FAR_APART_SECS {
+        return None;
+    }
+    let begins =
+        document.inputs.iter().filter(|input| input.first.is_some()).min_by_key(|input| input.first)?;
+    let ends = document.inputs.iter().max_by_key(|input| input.last)?;
+    let (begins, ends) = (document.short_file(&begins.path), document.short_file(&ends.path));
+    let (first, last) = (words::day(first), words::day(last));
+    Some(if begins == ends {
+        format!("{begins} reaches from {first} to {last}: was a clock wrong?")
+    } else {
+        format!(
+            "{begins} begins on {first} and {ends} ends on {last}: was a clock wrong, or do they not belong together?"
+        )
+    })
+}
+
 /// The spans inside a document that no input covers.
 #[must_use]
 pub fn gaps(document: &Document) -> Vec<Gap> {
@@ -100,6 +142,50 @@ pub fn gaps(document: &Document) -> Vec<Gap> {
 mod tests {
     use super::*;
     use crate::Input;
+
+    #[test]
+    fn inputs_far_apart_are_told() {
+        let input = |path: &str, first: i64, last: i64| Input {
+            path: path.into(),
+            first: Some(Timestamp::from_secs(first)),
+            last: Some(Timestamp::from_secs(last)),
+            ..Input::default()
+        };
+        let check = |inputs: &[Input], expected: Option<&str>| {
+            let document = Document { inputs: inputs.to_vec(), ..Document::default() };
+            assert_eq!(far_apart(&document).as_deref(), expected);
+        };
+        let now = 1_700_000_000;
+        let unread = Input { path: "c".into(), ..Input::default() };
+        check(&[], None);
+        check(&[input("a", now, now + 300 * 86_400)], None);
+        let one = "a reaches from 1970-01-01 to 2023-11-14: was a clock wrong?";
+        check(&[unread.clone(), input("/in/a", 5, now)], Some(one));
+        let two = "a begins on 1970-01-01 and b ends on 2023-11-14: was a clock wrong, or do they not belong together?";
+        check(&[unread, input("b", now - 5, now), input("a", 0, 9)], Some(two));
+    }
+
+    #[test]
+    fn what_evidence_is_left_out_is_told() {
+        let check = |findings: u64, shown: usize, expected: &str| {
+            let record = serde_json::json!({
+                "at": "2016-10-21T02:14:00.000000Z", "detector": "x", "stage": "impact", "why": "", "value": 1.0,
+                "threshold": 1.0, "file": "x", "record": 1
+            });
+            let incident: Incident = serde_json::from_value(serde_json::json!({
+                "id": "inc-0123456789abcdef", "title": "x", "severity": "low", "confidence": 1, "stages": [],
+                "techniques": [], "first": "2016-10-21T02:14:00.000000Z", "last": "2016-10-21T02:14:00.000000Z",
+                "assets": [], "assets_omitted": 0, "findings": findings, "flows": 0, "summary": "", "joined": [],
+                "evidence": vec![record; shown], "advice": []
+            }))
+            .unwrap();
+            assert_eq!(evidence_left_out(&incident, 6, "--format json"), expected);
+        };
+        check(6, 6, "");
+        check(9, 9, "and 3 more in --format json");
+        check(250, 100, "and 94 more in --format json; 150 findings counted, not listed");
+        check(7, 6, "and 1 finding counted, not listed");
+    }
 
     #[test]
     fn gaps_are_what_no_input_covers() {

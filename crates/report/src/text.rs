@@ -3,7 +3,7 @@
 //! Guarantees: colour only helps (shape and word say the same without it), no line is wider than asked where it can be
 //! broken, nothing that a stranger wrote reaches the terminal as a control sequence, and the length is bounded.
 
-use crate::{Document, html::worst_first, story, visible, words};
+use crate::{Document, html::worst_first, parties, story, visible, words};
 use model::{Evidence, Incident, IncidentAsset, Severity};
 use std::fmt::Write as _;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
@@ -64,10 +64,17 @@ impl Page<'_> {
         if totals.packets > 0 {
             facts.push(words::counted(totals.packets, "packet", "packets"));
         }
-        facts.push(words::counted(totals.flows, "flow", "flows"));
+        // Alerts and sessions are no flows: what there was of them is said by events.
+        facts.push(match totals.flows {
+            0 => words::counted(totals.events, "event", "events"),
+            flows => words::counted(flows, "flow", "flows"),
+        });
         facts.push(words::counted(totals.findings, "finding", "findings"));
         facts.push(format!("analysed in {}", words::span((totals.seconds * 1e6) as i64)));
         self.wrapped(0, 0, Ink::Quiet, &facts.join(" · "));
+        if let Some(warning) = story::far_apart(document) {
+            self.wrapped(0, 2, Ink::Trouble, &format!("! {}", crate::clipped(&warning, MOST_LETTERS)));
+        }
     }
 
     fn incident(&mut self, incident: &Incident) {
@@ -108,9 +115,9 @@ impl Page<'_> {
     }
 
     fn parties(&mut self, incident: &Incident) {
-        let shown = incident.assets.iter().take(MOST_PARTIES);
-        let widest = shown.clone().map(|asset| asset.address.to_string().width()).max().unwrap_or(0);
-        for (index, asset) in shown.enumerate() {
+        let shown = parties::foremost(&incident.assets, MOST_PARTIES);
+        let widest = shown.iter().map(|asset| asset.address.to_string().width()).max().unwrap_or(0);
+        for (index, asset) in shown.into_iter().enumerate() {
             let label = if index == 0 { "who" } else { "" };
             self.field(label, &party(asset, widest));
         }
@@ -128,10 +135,7 @@ impl Page<'_> {
             let line = shown(evidence, self.document.short_file(&evidence.file));
             self.field(label, &line);
         }
-        let more = incident.evidence.len().saturating_sub(MOST_EVIDENCE);
-        if more > 0 {
-            self.field("", &format!("and {more} more records (--format json has them)"));
-        }
+        self.field("", &story::evidence_left_out(incident, MOST_EVIDENCE, "--format json"));
     }
 
     /// The incidents that are not told in full, a line each.

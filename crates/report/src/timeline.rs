@@ -211,8 +211,12 @@ impl Timeline {
     fn lane(&self, pen: &mut Pen, top: f64, lane: &Lane) {
         let middle = top + LANE / 2.0;
         pen.line("lane", (0.0, top + LANE), (WIDTH, top + LANE));
-        let label = clipped(&lane.label, letters_in(self.gutter - 12.0));
-        pen.text("lane-label", (0.0, middle + 4.0), Anchor::Start, &label, Some(&lane.tip));
+        let (above, below) = two_lines(&lane.label, letters_in(self.gutter - 12.0));
+        let drop = if below.is_empty() { 4.0 } else { -3.0 };
+        pen.text("lane-label", (0.0, middle + drop), Anchor::Start, &above, Some(&lane.tip));
+        if !below.is_empty() {
+            pen.text("lane-label", (0.0, middle + drop + 15.0), Anchor::Start, &below, Some(&lane.tip));
+        }
         if let Some((from, to)) = lane.bar {
             let (left, right) = (self.x(from), self.x(to));
             let tip = format!("{}: {}", lane.label, words::between(from, to));
@@ -313,6 +317,21 @@ fn shape(class: &str, x: f64, y: f64) -> String {
     }
 }
 
+/// A label on one line or, broken at a blank, on two; only what does not fit on those is cut.
+fn two_lines(label: &str, letters: usize) -> (String, String) {
+    if label.chars().count() <= letters {
+        return (clipped(label, letters), String::new());
+    }
+    let fits = label.char_indices().take(letters + 1);
+    match fits.filter(|(_, letter)| *letter == ' ').last() {
+        Some((at, _)) => {
+            let (above, below) = label.split_at(at);
+            (clipped(above, letters), clipped(below.trim_start(), letters))
+        }
+        None => (clipped(label, letters), String::new()),
+    }
+}
+
 const SECOND: i64 = 1_000_000;
 
 /// A round step that gives at most ten ticks.
@@ -363,6 +382,20 @@ fn tick_label(at: Timestamp, step: i64) -> (String, String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_labels_take_two_lines() {
+        for (label, above, below) in [
+            ("short", "short", ""),
+            ("ten letter", "ten letter", ""),
+            ("one two three four", "one two", "three four"),
+            ("one two three four five", "one two", "three fou…"),
+            ("unbreakable word", "unbreakab…", ""),
+            ("", "", ""),
+        ] {
+            assert_eq!(two_lines(label, 10), (above.to_owned(), below.to_owned()), "{label}");
+        }
+    }
 
     #[test]
     fn ticks_are_round_and_few() {

@@ -106,7 +106,7 @@ fn every_page_is_clean_and_says_what_the_issue_asks() {
     let page = report::html_with(&sample::city(), made(), &eventful());
     is_clean(&page);
     for said in [
-        "One attack succeeded or did harm; one attack needs a person today.",
+        "One attack succeeded or did harm (critical); one attack needs a person today (medium).",
         "cam-07 (192.168.20.17) was logged into from 203.0.113.66",
         "What happened",
         "How bad",
