@@ -15,6 +15,7 @@ mod clock;
 mod feed;
 mod follow;
 mod headers;
+mod instance;
 mod lanes;
 mod notice;
 mod outbox;
@@ -26,6 +27,7 @@ mod supervise;
 mod translation;
 mod watch;
 
+pub use instance::{Instance, InstanceError};
 pub use notice::{FollowStats, InterfaceState, InterfaceStats, Notice, Order, Stats};
 pub use own::own_addresses;
 pub use protect::{Mode, ResponseConfig};
@@ -51,7 +53,6 @@ use std::{
     },
     thread::{self, JoinHandle},
 };
-use stop::Actuator;
 use supervise::Health;
 use watch::Watch;
 
@@ -133,6 +134,9 @@ pub enum SensorError {
         /// Why.
         source: io::Error,
     },
+    /// Another sensor works on the same state.
+    #[error(transparent)]
+    Instance(#[from] InstanceError),
     /// A thread could not be started.
     #[error("cannot start a thread: {0}")]
     Thread(io::Error),
@@ -155,6 +159,8 @@ pub struct SensorHandle {
 pub struct Guard {
     health: Arc<Health>,
     threads: Vec<JoinHandle<()>>,
+    /// Let go after the threads have ended.
+    _instance: Instance,
 }
 
 impl Guard {
@@ -185,16 +191,17 @@ impl Drop for Guard {
 ///
 /// # Errors
 /// [`SensorError`], with nothing left running.
-pub fn spawn(mut config: SensorConfig) -> Result<SensorHandle, SensorError> {
+pub fn spawn(config: SensorConfig) -> Result<SensorHandle, SensorError> {
     check(&config)?;
-    own::spare(&mut config.response);
     make_state_dir(&config.state_dir)?;
+    let instance = Instance::take(&config.state_dir, "holder")?;
     let lanes = Lanes::open(&config.interfaces, config.ring_bytes, config.promiscuous)?;
     let making = Making {
         config: config.response.clone(),
         home: config.home.clone(),
         state_dir: config.state_dir.clone(),
         actuator: choose_actuator(&config),
+        own: own_addresses(),
     };
     let responder = making.make()?;
 
@@ -206,7 +213,7 @@ pub fn spawn(mut config: SensorConfig) -> Result<SensorHandle, SensorError> {
     let watched = Watched::default();
     let feed = Feed::new(to_batches, watched.clone());
     let outbox = || Outbox::new(to_notices.clone(), config.max_notices);
-    let mut guard = Guard { health: Arc::clone(&health), threads: Vec::new() };
+    let mut guard = Guard { health: Arc::clone(&health), threads: Vec::new(), _instance: instance };
 
     let keep = privileges(&config, Capability::NetworkAdmin);
     let (health_, wishes_, outbox_) = (Arc::clone(&health), Arc::clone(&wishes), outbox());
@@ -244,6 +251,12 @@ pub fn spawn(mut config: SensorConfig) -> Result<SensorHandle, SensorError> {
     Ok(SensorHandle { notices, orders, guard })
 }
 
+/// The kinds of asset that are told apart, for which responding can be set.
+#[must_use]
+pub fn kinds() -> Vec<String> {
+    identify::Kinds::shipped().names().map(str::to_owned).collect()
+}
+
 /// Gives up every privilege of the calling thread, and of all threads and programs that it starts from now on. For a
 /// program that runs a sensor in it: call it after [`spawn`] and before starting other threads.
 ///
@@ -264,11 +277,10 @@ fn check(config: &SensorConfig) -> Result<(), SensorError> {
     Ok(config.response.validate()?)
 }
 
-/// How the actuator is chosen, at the start and after a failure.
-fn choose_actuator(config: &SensorConfig) -> Box<dyn Fn() -> Box<dyn Actuator> + Send> {
-    let (response, interfaces) = (config.response.clone(), config.interfaces.clone());
-    let place = config.name.clone();
-    Box::new(move || respond::choose(&response, &interfaces, &place))
+/// How the actuator is chosen, at the start, after a failure, and for other settings.
+fn choose_actuator(config: &SensorConfig) -> responding::Choosing {
+    let (interfaces, place) = (config.interfaces.clone(), config.name.clone());
+    Box::new(move |response| respond::choose(response, &interfaces, &place))
 }
 
 /// Nobody but its owner needs to read who did what.

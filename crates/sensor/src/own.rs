@@ -4,13 +4,15 @@ use nix::ifaddrs::getifaddrs;
 use protect::ResponseConfig;
 use std::net::IpAddr;
 
-/// Adds the machine's addresses to those that are never acted on and always reachable.
-pub(crate) fn spare(config: &mut ResponseConfig) {
-    for address in own_addresses() {
+/// The settings with the machine's addresses among those that are never acted on and always reachable.
+pub(crate) fn spared(config: &ResponseConfig, own: &[IpAddr]) -> ResponseConfig {
+    let mut config = config.clone();
+    for &address in own {
         if !config.keep.contains(&address) && config.keep.len() < ResponseConfig::MAX_LIST {
             config.keep.push(address);
         }
     }
+    config
 }
 
 /// This machine's addresses, but for loopback.

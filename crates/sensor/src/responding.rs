@@ -7,6 +7,7 @@ use crate::{
     Order, clock,
     feed::{Batch, Watched},
     outbox::Outbox,
+    own::{own_addresses, spared},
     respond::{RespondError, Responder, Sighting},
     supervise::{Health, supervise},
 };
@@ -18,15 +19,17 @@ use std::{
     path::PathBuf,
     sync::{
         Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
         mpsc::{Receiver, RecvTimeoutError},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 use stop::Actuator;
 
 /// How often time goes on for the responder, and how long an order waits at most.
 const BEAT: Duration = Duration::from_millis(50);
+/// How often this machine's own addresses are looked at.
+const OWN_EVERY: Duration = Duration::from_secs(5);
 /// Addresses that are asked about when the watch list is made.
 const MOST_ADDRESSES: usize = 1 << 16;
 
@@ -35,6 +38,8 @@ const MOST_ADDRESSES: usize = 1 << 16;
 pub(crate) struct Wishes {
     exceptions: Mutex<Option<Vec<Exception>>>,
     all_assets: AtomicBool,
+    /// Not a wish, but told the same way: plans that were given up for lack of room.
+    plans_given_up: AtomicU64,
 }
 
 impl Wishes {
@@ -47,20 +52,46 @@ impl Wishes {
     pub(crate) fn all_assets(&self) -> bool {
         self.all_assets.swap(false, Ordering::AcqRel)
     }
+
+    /// Plans that were given up because too many waited.
+    pub(crate) fn plans_given_up(&self) -> u64 {
+        self.plans_given_up.load(Ordering::Relaxed)
+    }
 }
+
+/// Chooses an actuator for settings.
+pub(crate) type Choosing = Box<dyn Fn(&ResponseConfig) -> Box<dyn Actuator> + Send>;
 
 /// How a responder is made, at the start and after a failure.
 pub(crate) struct Making {
+    /// As it was set, without this machine's addresses.
     pub(crate) config: ResponseConfig,
     pub(crate) home: NetSet,
     pub(crate) state_dir: PathBuf,
-    pub(crate) actuator: Box<dyn Fn() -> Box<dyn Actuator> + Send>,
+    pub(crate) actuator: Choosing,
+    /// This machine's addresses: whoever runs the sensor is never acted on.
+    pub(crate) own: Vec<IpAddr>,
 }
 
 impl Making {
     pub(crate) fn make(&self) -> Result<Responder, RespondError> {
-        let actuator = (self.actuator)();
-        Responder::open(self.config.clone(), self.home.clone(), &self.state_dir, actuator, clock::now())
+        let config = spared(&self.config, &self.own);
+        let actuator = (self.actuator)(&config);
+        Responder::open(config, self.home.clone(), &self.state_dir, actuator, clock::now())
+    }
+
+    /// Lets a responder follow this machine's addresses, which come and go while it runs.
+    fn follow_own(&mut self, responder: &mut Responder) {
+        let own = own_addresses();
+        // Where none can be read, those that were known are the better guess.
+        if own == self.own || own.is_empty() {
+            return;
+        }
+        let config = spared(&self.config, &own);
+        let actuator = (self.actuator)(&config);
+        if responder.reconfigure(config, actuator, "this machine's addresses changed", clock::now()) {
+            self.own = own;
+        }
     }
 }
 
@@ -94,7 +125,12 @@ impl Responding<'_> {
             Some(responder) => responder,
             None => self.making.make().map_err(|error| error.to_string())?,
         };
+        let mut looked = Instant::now();
         while !self.health.is_stopping() {
+            if looked.elapsed() >= OWN_EVERY {
+                looked = Instant::now();
+                self.making.follow_own(&mut responder);
+            }
             match self.batches.recv_timeout(BEAT) {
                 Ok(batch) => self.take(batch, &mut responder),
                 Err(RecvTimeoutError::Timeout) => {}
@@ -107,6 +143,7 @@ impl Responding<'_> {
             for notice in responder.tick(clock::now()) {
                 self.outbox.tell(notice);
             }
+            self.wishes.plans_given_up.store(responder.plans_given_up(), Ordering::Relaxed);
             self.outbox.flush();
             self.watched.set(self.watched_by(&responder));
         }

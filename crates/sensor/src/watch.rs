@@ -212,6 +212,7 @@ impl Watch<'_> {
         let mut shed = figures.shed;
         shed.insert("notices".to_owned(), self.outbox.shed());
         shed.insert("for responding".to_owned(), self.feed.shed());
+        shed.insert("plans".to_owned(), self.wishes.plans_given_up());
         shed.retain(|_, count| *count > 0);
         let queued = [("notices", self.outbox.waiting()), ("for responding", self.feed.waiting())];
         self.outbox.tell(Notice::Stats(Box::new(Stats {

@@ -94,7 +94,8 @@ impl Actuator for Filter {
     }
 
     fn counts(&mut self) -> Result<Vec<Count>, String> {
-        Ok(Vec::new())
+        let count = |command: &CommandId| Count { command: command.clone(), packets_stopped: 7 };
+        Ok(self.0.lock().unwrap().commands.keys().map(count).collect())
     }
 
     fn tidy(&mut self, _now: Timestamp) -> Result<(), String> {
@@ -309,4 +310,61 @@ fn an_order_that_came_while_another_program_held_the_lock_is_carried_out_later()
     drop(lock);
     responder.tick(NOW.plus_secs(2));
     assert!(filter.holds().is_empty());
+}
+
+#[test]
+fn what_is_in_force_is_known_as_of_its_last_look_on_disk_too() {
+    let (folder, filter) = (tempfile::tempdir().unwrap(), Filter::default());
+    let mut responder = cutting(folder.path(), &filter);
+    let known = || state(folder.path()).in_force[0].receipt.at;
+    (1..=100).for_each(|second| drop(responder.tick(NOW.plus_secs(second))));
+    assert!(known() >= NOW.plus_secs(60) && known() <= NOW.plus_secs(100), "{}", known());
+    assert_eq!(state(folder.path()).in_force[0].receipt.packets_stopped, 7);
+}
+
+#[test]
+fn plans_that_do_not_fit_are_told_and_counted() {
+    let (folder, filter) = (tempfile::tempdir().unwrap(), Filter::default());
+    let mut responder = cutting(folder.path(), &filter);
+    responder.take_notices();
+    let mut given_up = 0;
+    for number in 0..300_u64 {
+        let mut other = incident();
+        other.id = format!("inc-{number:016x}").parse().unwrap();
+        other.severity = Severity::High;
+        other.assets[0].address = IpAddr::from([10, 0, 1 + (number / 250) as u8, (number % 250) as u8]);
+        other.assets[0].mac = None;
+        responder.incident(&other, NOW.plus_secs(1));
+        given_up += responder
+            .take_notices()
+            .iter()
+            .filter(|notice| matches!(notice, Notice::Plan(plan) if plan.because.starts_with("given up")))
+            .count();
+    }
+    let state = state(folder.path());
+    assert_eq!((state.plans.len(), state.plans_given_up, given_up), (256, 45, 45));
+    assert_eq!(responder.plans_given_up(), 45);
+    let active = |open: &sensor::respond::Open| open.plan.status == model::PlanStatus::Active;
+    assert!(state.plans.iter().any(active), "what is in force stays");
+    assert_eq!(hand::status(folder.path()).unwrap().plans_given_up, 45);
+}
+
+#[test]
+fn other_settings_let_go_whom_they_spare_and_keep_the_rest() {
+    let (folder, filter) = (tempfile::tempdir().unwrap(), Filter::default());
+    let mut responder = cutting(folder.path(), &filter);
+    let settings = |keep: &[&str]| ResponseConfig {
+        keep: keep.iter().map(|address| address.parse().unwrap()).collect(),
+        ..config()
+    };
+    let now = NOW.plus_secs(5);
+    let moved = "this machine's addresses changed";
+    assert!(responder.reconfigure(settings(&["10.0.0.9"]), Box::new(filter.clone()), moved, now));
+    assert_eq!(filter.holds().len(), 1, "nothing that concerns the camera has changed");
+    assert!(responder.reconfigure(settings(&["10.0.0.7"]), Box::new(filter.clone()), moved, now));
+    assert_eq!(filter.holds(), [], "what is now Bastide itself is let go");
+    responder.incident(&incident(), NOW.plus_secs(6));
+    assert_eq!(filter.holds(), [], "and not acted on again");
+    let journal = fs::read_to_string(folder.path().join("journal.ndjson")).unwrap();
+    assert!(journal.contains("this machine's addresses changed; never acted on as Bastide's own: 10.0.0.7"));
 }

@@ -5,7 +5,7 @@
 
 use super::{
     Responder,
-    state::{Ended, Held, Open},
+    state::{Ended, Held, MAX_PLANS, Open},
 };
 use crate::Notice;
 use model::{Command, Effect, Incident, IncidentId, Plan, PlanId, PlanStatus, Target, Timestamp, Withheld};
@@ -22,7 +22,7 @@ pub(super) struct Waiting {
 impl Responder {
     /// Sorts the commands of a plan: what is done already or decided against, what acts by itself, what waits.
     pub(super) fn respond(&mut self, incident: &Incident, mut plan: Plan, now: Timestamp) {
-        self.follow_merger(incident, now);
+        self.follow_merger(incident);
         let commands = std::mem::take(&mut plan.commands);
         let due = self.due(incident, commands, &mut plan.withheld, now);
         let stopped = self.dir.is_stopped();
@@ -71,7 +71,7 @@ impl Responder {
             let why = "nothing is left to do that may be done".to_owned();
             self.put_forward(incident, plan, Vec::new(), PlanStatus::Shown, why, now);
         } else {
-            self.supersede(&incident.id, None, "nothing is left to do", now);
+            self.supersede(&incident.id, None, "nothing is left to do");
         }
         self.save(now, acted);
     }
@@ -88,7 +88,7 @@ impl Responder {
     }
 
     /// Incidents that turned out to be this one hand over what was done and decided for them.
-    pub(super) fn follow_merger(&mut self, incident: &Incident, now: Timestamp) {
+    pub(super) fn follow_merger(&mut self, incident: &Incident) {
         let merged = |id: &IncidentId| incident.supersedes.contains(id);
         let state = &mut self.state;
         let keys = state
@@ -110,7 +110,7 @@ impl Responder {
                 self.open_plan(plan, incident);
             } else {
                 let because = format!("its incident turned out to be {}", incident.id);
-                self.close_plan(&plan.id, PlanStatus::Expired, &because, now);
+                self.close_plan(&plan.id, PlanStatus::Expired, &because);
             }
         }
         for id in &incident.supersedes {
@@ -266,7 +266,7 @@ impl Responder {
             return;
         }
         let is_new = open.is_none();
-        self.supersede(&incident.id, Some(&plan.id), "another plan took its place", now);
+        self.supersede(&incident.id, Some(&plan.id), "another plan took its place");
         if is_new {
             let commands = plan.commands.iter().map(|command| command.id.clone()).collect();
             let act = Act::Proposed { plan: plan.id.clone(), incident: incident.id.clone(), commands };
@@ -279,16 +279,24 @@ impl Responder {
         self.notify(Notice::Plan(Box::new(plan.clone())));
         self.state.plans.retain(|open| open.plan.id != plan.id);
         self.state.plans.push(Open { plan, incident: slim(incident) });
+        while self.state.plans.len() > MAX_PLANS {
+            self.give_up_a_plan();
+        }
+    }
+
+    /// The oldest that waits goes, told and counted; what is in force goes last.
+    fn give_up_a_plan(&mut self) {
+        let plans = &self.state.plans;
+        let waits = plans.iter().find(|open| open.plan.status != PlanStatus::Active);
+        let Some(id) = waits.or(plans.first()).map(|open| open.plan.id.clone()) else { return };
+        self.state.plans_given_up += 1;
+        tracing::warn!(plan = %id, "more than {MAX_PLANS} plans are open: the oldest that waits is given up");
+        let because = format!("given up: more than {MAX_PLANS} plans were open, and this was the oldest");
+        self.close_plan(&id, PlanStatus::Expired, &because);
     }
 
     /// Closes the plans of an incident that wait, but for one.
-    pub(super) fn supersede(
-        &mut self,
-        incident: &IncidentId,
-        but: Option<&PlanId>,
-        because: &str,
-        now: Timestamp,
-    ) {
+    pub(super) fn supersede(&mut self, incident: &IncidentId, but: Option<&PlanId>, because: &str) {
         let waits = |open: &Open| {
             open.plan.incident == *incident
                 && matches!(open.plan.status, PlanStatus::Proposed | PlanStatus::Shown)
@@ -297,11 +305,11 @@ impl Responder {
         let old: Vec<PlanId> =
             self.state.plans.iter().filter(|open| waits(open)).map(|open| open.plan.id.clone()).collect();
         for id in old {
-            self.close_plan(&id, PlanStatus::Expired, because, now);
+            self.close_plan(&id, PlanStatus::Expired, because);
         }
     }
 
-    pub(super) fn close_plan(&mut self, id: &PlanId, status: PlanStatus, because: &str, _now: Timestamp) {
+    pub(super) fn close_plan(&mut self, id: &PlanId, status: PlanStatus, because: &str) {
         let Some(at) = self.state.plans.iter().position(|open| open.plan.id == *id) else { return };
         let mut plan = self.state.plans.remove(at).plan;
         plan.status = status;

@@ -7,7 +7,7 @@ use super::{
     Mirror, RespondError, Responder,
     journal::verify_file,
     nft::{NftError, Nftables},
-    state::{Held, Loaded, StateDir},
+    state::{Held, Loaded, State, StateDir},
 };
 use crate::{Notice, Order};
 use model::{CommandId, NetSet, Plan, Timestamp};
@@ -24,6 +24,8 @@ pub struct Status {
     pub in_force: Vec<Held>,
     /// Plans that wait, are shown, or are in force.
     pub plans: Vec<Plan>,
+    /// Plans that were given up because more were open than are kept.
+    pub plans_given_up: u64,
     /// What the journal shows.
     pub journal: JournalStatus,
 }
@@ -72,14 +74,16 @@ pub fn status(state_dir: &Path) -> Result<Status, HandError> {
         last: verified.chain.last,
         fault: verified.fault.map(|fault| fault.to_string()),
     };
-    let (in_force, plans) = match state {
-        Loaded::State(state) => (state.in_force, state.plans.into_iter().map(|open| open.plan).collect()),
-        Loaded::Nothing => (Vec::new(), Vec::new()),
+    let state = match state {
+        Loaded::State(state) => *state,
+        Loaded::Nothing => State::default(),
         Loaded::Damaged { reason, aside } => {
             return Err(HandError::Failed(format!("{} cannot be read: {reason}", aside.display())));
         }
     };
-    Ok(Status { stopped: StateDir::lever(state_dir), in_force, plans, journal })
+    let State { in_force, plans, plans_given_up, .. } = state;
+    let plans = plans.into_iter().map(|open| open.plan).collect();
+    Ok(Status { stopped: StateDir::lever(state_dir), in_force, plans, plans_given_up, journal })
 }
 
 /// Takes one command back.
@@ -129,6 +133,17 @@ pub fn resume(state_dir: &Path, who: &str, now: Timestamp) -> Result<(), HandErr
         return Err(HandError::Failed(failure(&responder.take_notices())));
     }
     Ok(())
+}
+
+/// Takes everything out of the kernel, where there is no state to go with it.
+///
+/// # Errors
+/// Where something may still be in force.
+pub fn clear() -> Result<(), HandError> {
+    match Nftables::flush() {
+        Err(NftError::Missing) | Ok(()) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn all(state_dir: &Path, order: Order, now: Timestamp) -> Result<usize, HandError> {

@@ -37,7 +37,7 @@ impl Responder {
             self.note(now, who, format!("{id} was approved, but changed since it was seen: {difference}"));
             let waiting =
                 plan.commands.drain(..).map(|command| Waiting { command, reason: String::new() }).collect();
-            self.supersede(&incident.id, None, "it changed before it was approved", now);
+            self.supersede(&incident.id, None, "it changed before it was approved");
             self.put_forward(&incident, plan, waiting, PlanStatus::Proposed, because, now);
             self.generation += 1;
             return;
@@ -69,7 +69,7 @@ impl Responder {
         for command in &open.plan.commands {
             self.decide(&open.plan.incident, &command.on, who, true, now);
         }
-        self.close_plan(id, PlanStatus::Refused, &format!("{who} refused it"), now);
+        self.close_plan(id, PlanStatus::Refused, &format!("{who} refused it"));
         self.generation += 1;
     }
 
@@ -98,7 +98,7 @@ impl Responder {
         self.watch.end(id);
         self.decide(&held.incident, &held.command.on, who, false, now);
         if self.state.in_force.iter().all(|other| other.plan != held.plan) {
-            self.close_plan(&held.plan, PlanStatus::Undone, &format!("{who} took it back"), now);
+            self.close_plan(&held.plan, PlanStatus::Undone, &format!("{who} took it back"));
         }
         self.generation += 1;
     }
@@ -164,7 +164,7 @@ impl Responder {
             if final_word {
                 self.decide(&held.incident, &held.command.on, who, false, now);
             }
-            self.close_plan(&held.plan, PlanStatus::Undone, &format!("{who} took it back"), now);
+            self.close_plan(&held.plan, PlanStatus::Undone, &format!("{who} took it back"));
         }
         self.generation += 1;
         gone

@@ -253,6 +253,35 @@ impl Responder {
         self.watch.sighting(seen, &self.config);
     }
 
+    /// Goes on under other settings and with an actuator that was made for them: who is now on a list of those never
+    /// acted on is let go, and what is in force is brought to what the settings say. Whether it could be done.
+    pub fn reconfigure(
+        &mut self,
+        config: ResponseConfig,
+        actuator: Box<dyn Actuator>,
+        why: &str,
+        now: Timestamp,
+    ) -> bool {
+        let Some(_lock) = self.locked(now) else { return false };
+        self.fingerprint = config.fingerprint();
+        self.state.config = config.clone();
+        self.config = config;
+        self.actuator = actuator;
+        self.generation += 1;
+        let kept: Vec<String> = self.config.keep.iter().map(ToString::to_string).collect();
+        self.note(now, "bastide", format!("{why}; never acted on as Bastide's own: {}", kept.join(", ")));
+        self.give_way_to_settings(now);
+        self.adopt(true, now);
+        self.save(now, true);
+        true
+    }
+
+    /// Plans that were given up because more were open than are kept.
+    #[must_use]
+    pub fn plans_given_up(&self) -> u64 {
+        self.state.plans_given_up
+    }
+
     /// What carries commands out here.
     #[must_use]
     pub fn actuator(&self) -> &str {
@@ -301,6 +330,8 @@ impl Responder {
             if !matches!(order, Order::StopResponding { .. }) {
                 if self.waiting.len() < MAX_WAITING {
                     self.waiting.push_back(order);
+                } else {
+                    tracing::error!(?order, "too much waits for the lock: an order is not carried out");
                 }
             } else if let Err(problem) = self.give_way_to_all() {
                 // The lever stands, and is heeded as soon as the lock can be had.

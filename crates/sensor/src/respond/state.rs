@@ -47,6 +47,9 @@ pub struct State {
     pub acted: Vec<Acted>,
     /// Plans that wait or are in force, with their incidents (without evidence).
     pub plans: Vec<Open>,
+    /// Plans that were given up because more were open than are kept.
+    #[serde(default)]
+    pub plans_given_up: u64,
 }
 
 /// A command in force.
@@ -309,7 +312,6 @@ impl State {
         self.ended.retain(|ended| now.seconds_since(ended.at) < day);
         keep_last(&mut self.ended, MAX_DECISIONS);
         keep_last(&mut self.decided, MAX_DECISIONS);
-        keep_last(&mut self.plans, MAX_PLANS);
         while self.rounds.len() > MAX_DECISIONS {
             self.rounds.pop_first();
         }

@@ -19,6 +19,7 @@ pub(super) struct Clocks {
     receipts: Option<Timestamp>,
     adoption: Option<Timestamp>,
     forgetting: Option<Timestamp>,
+    writing: Option<Timestamp>,
 }
 
 /// Whether so many microseconds have gone by; then the clock is set. A clock that was set back counts as gone by.
@@ -97,7 +98,7 @@ impl Responder {
     }
 
     /// Who was put on a list of those never acted on while something was in force is let go.
-    fn give_way_to_settings(&mut self, now: Timestamp) {
+    pub(super) fn give_way_to_settings(&mut self, now: Timestamp) {
         let spared = |on: &Target| match on {
             Target::Device { addresses, .. } => {
                 addresses.iter().any(|address| self.config.spared(*address).is_some())
@@ -138,7 +139,7 @@ impl Responder {
     }
 
     /// Compares the state with the firewall; whether anything had to be applied again.
-    fn adopt(&mut self, starting: bool, now: Timestamp) -> bool {
+    pub(super) fn adopt(&mut self, starting: bool, now: Timestamp) -> bool {
         let should: Vec<Command> = self.state.in_force.iter().map(|held| held.command.clone()).collect();
         let Adopted { missing, unknown, .. } = match self.actuator.adopt(&should) {
             Ok(adopted) => adopted,
@@ -164,7 +165,7 @@ impl Responder {
             return;
         };
         let why = if starting {
-            "it was in force before the restart and has time left"
+            "it was in force before and has time left"
         } else {
             "it was in force and somebody emptied the firewall"
         };
@@ -254,7 +255,7 @@ impl Responder {
             let (command, incident) = (command.clone(), held.incident.clone());
             self.state.ended.push(Ended { command, subject, incident, at, until, quiet: false });
             if self.state.in_force.iter().all(|other| other.plan != held.plan) {
-                self.close_plan(&held.plan, PlanStatus::Expired, "its time was over", now);
+                self.close_plan(&held.plan, PlanStatus::Expired, "its time was over");
             }
             self.generation += 1;
         }
@@ -289,8 +290,9 @@ impl Responder {
             let moved = fresh.effect != held.receipt.effect;
             let counted = fresh.packets_stopped != held.receipt.packets_stopped
                 || fresh.packets_passed != held.receipt.packets_passed;
+            // Also where nothing changed it is known as of now.
+            held.receipt = fresh.clone();
             if moved || counted {
-                held.receipt = fresh.clone();
                 changed.push((fresh, moved));
             }
         }
@@ -301,7 +303,8 @@ impl Responder {
                 (String::from("seen since it was applied"), Act::Outcome { receipt: receipt.clone() })
             })
             .collect();
-        if !moved.is_empty()
+        // The command line reads when what is in force was last looked at, also where nothing has changed.
+        if (due(&mut self.clocks.writing, 30_000_000, now) || !moved.is_empty())
             && let Some(_lock) = self.locked(now)
         {
             self.write_all(now, "bastide", moved, false);

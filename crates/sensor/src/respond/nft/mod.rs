@@ -2,7 +2,8 @@
 //!
 //! Guarantees: those of [`stop::Actuator`]. Own tables `bastide`, one per family, that are there only while something
 //! is in force: applying and undoing leaves the rule set as it was. Every change is one transaction over all families.
-//! Where somebody flushed the tables (`nft flush ruleset`), [`Nftables::adopt`] says what is missing.
+//! Where somebody flushed the tables (`nft flush ruleset`), [`Nftables::adopt`] says what is missing. Where `nft` had to be
+//! killed, what the kernel holds decides whether a change was made: it may have been committed before.
 //!
 //! Needs the capability `CAP_NET_ADMIN` in the network namespace of the calling thread, and the program `nft`, which
 //! inherits both.
@@ -149,10 +150,17 @@ impl Nftables {
 
     /// Brings the kernel to what `in_force` says: the quick way where the tables stand, else anew.
     fn commit(&mut self, quick: &str, now: Timestamp) -> Result<(), NftError> {
-        if self.ready && self.nft.script(quick).is_ok() {
-            return Ok(());
+        if self.ready {
+            match self.nft.script(quick) {
+                Ok(()) => return Ok(()),
+                Err(NftError::Late(_)) if self.stands(now) => return Ok(()),
+                Err(error) => tracing::debug!(%error, "the quick way failed: the tables are made anew"),
+            }
         }
-        let outcome = self.nft.script(&self.rebuild(now));
+        let outcome = match self.nft.script(&self.rebuild(now)) {
+            Err(NftError::Late(_)) if self.stands(now) => Ok(()),
+            outcome => outcome,
+        };
         self.ready = outcome.is_ok();
         // Counters begin anew with the tables.
         self.counters.values_mut().chain(self.limits.values_mut()).for_each(|counter| counter.last = 0);
@@ -161,11 +169,40 @@ impl Nftables {
 
     fn remove_tables(&mut self) -> Result<(), NftError> {
         let text: String = self.families.iter().map(|&family| script::remove(family)).collect();
-        self.nft.script(&text)?;
+        match self.nft.script(&text) {
+            Err(NftError::Late(_)) if self.is_gone() => {}
+            outcome => outcome?,
+        }
         self.ready = false;
         self.counters.clear();
         self.limits.clear();
         Ok(())
+    }
+
+    /// Whether the kernel holds the tables whole, with everything that is in force and nothing else.
+    fn stands(&self, now: Timestamp) -> bool {
+        let left = |entry: &&InForce| script::left(&entry.command, now) > 0;
+        let held: BTreeSet<&Element> =
+            self.in_force.values().filter(left).flat_map(|entry| &entry.elements).collect();
+        self.listings().is_ok_and(|listings| {
+            listings.iter().all(|(family, listing)| {
+                listing.as_ref().is_some_and(|listing| {
+                    is_intact(*family, listing)
+                        && held.len() == listing.elements.len()
+                        && held.iter().all(|&element| listing.elements.contains_key(element))
+                        && self
+                            .in_force
+                            .values()
+                            .filter(left)
+                            .all(|entry| holds_limit(listing, &entry.command))
+                })
+            })
+        })
+    }
+
+    /// Whether the kernel holds no table of ours.
+    fn is_gone(&self) -> bool {
+        self.listings().is_ok_and(|listings| listings.iter().all(|(_, listing)| listing.is_none()))
     }
 
     fn listings(&self) -> Result<Vec<(Family, Option<Listing>)>, String> {
@@ -213,6 +250,16 @@ impl Nftables {
             actuator: self.name.clone(),
         }
     }
+}
+
+/// Whether a table is as this version makes it.
+fn is_intact(family: Family, listing: &Listing) -> bool {
+    listing.sets == elements::Set::ALL.len() && listing.rules == script::rule_count(family)
+}
+
+/// Whether the rule of a command that limits a flow is there; other commands have none.
+fn holds_limit(listing: &Listing, command: &Command) -> bool {
+    script::limit_rule(Family::Inet, command).is_none() || listing.limits.contains_key(&command.id)
 }
 
 fn is_unsupported(error: &NftError) -> bool {
@@ -314,11 +361,9 @@ impl Actuator for Nftables {
     fn adopt(&mut self, should: &[Command]) -> Result<Adopted, String> {
         let listings = self.listings()?;
         self.read_counters(&listings);
-        let intact = listings.iter().all(|(family, listing)| {
-            listing.as_ref().is_some_and(|listing| {
-                listing.sets == elements::Set::ALL.len() && listing.rules == script::rule_count(*family)
-            })
-        });
+        let intact = listings
+            .iter()
+            .all(|(family, listing)| listing.as_ref().is_some_and(|listing| is_intact(*family, listing)));
         self.ready = intact;
         self.in_force.retain(|id, _| should.iter().any(|command| command.id == *id));
         let mut adopted = Adopted::default();
@@ -328,8 +373,7 @@ impl Actuator for Nftables {
                 && listings.iter().all(|(_, listing)| {
                     listing.as_ref().is_some_and(|listing| {
                         let held = own.iter().all(|element| listing.elements.contains_key(element));
-                        let is_limit = script::limit_rule(Family::Inet, command).is_some();
-                        held && (!is_limit || listing.limits.contains_key(&command.id))
+                        held && holds_limit(listing, command)
                     })
                 });
             if present {
@@ -417,5 +461,107 @@ impl Nftables {
             self.ready = false;
         }
         self.commit(&quick, now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::{Action, ContentHasher, Kind, Target};
+    use protect::Licence;
+    use serde_json::{Value, json};
+    use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, time::Duration};
+
+    const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
+
+    fn block(number: u8) -> Command {
+        let on = Target::Remote { address: [192, 0, 2, number].into() };
+        Command {
+            id: CommandId::from_content(ContentHasher::new().part(on.subject())),
+            action: Action::Block,
+            on,
+            why: String::new(),
+            hits: Vec::new(),
+            created: NOW,
+            expires: NOW.plus_secs(3600),
+            inverse: String::new(),
+            kind: Kind("camera".into()),
+        }
+    }
+
+    /// What `nft -j list table` says of our table with these remote addresses blocked.
+    fn listing(blocked: &[u8]) -> Value {
+        let sets = elements::Set::ALL.iter().map(|set| {
+            let blocked: Vec<String> = match set {
+                elements::Set::Blocked4 => blocked.iter().map(|number| format!("192.0.2.{number}")).collect(),
+                _ => Vec::new(),
+            };
+            json!({ "set": { "name": set.name(), "elem": blocked } })
+        });
+        let rule = json!({ "rule": { "chain": "forward" } });
+        let rules = std::iter::repeat_n(rule, script::rule_count(Family::Inet));
+        json!({ "nftables": sets.chain(rules).collect::<Vec<_>>() })
+    }
+
+    /// An `nft` that never ends after a change; the kernel then holds what `after` says, or what it held before.
+    fn hanging(dir: &Path, before: Option<Value>, after: Option<Value>) -> Nftables {
+        let (held, next) = (dir.join("held"), dir.join("next"));
+        for (path, table) in [(&held, before), (&next, after)] {
+            if let Some(table) = table {
+                fs::write(path, table.to_string()).unwrap();
+            }
+        }
+        let (held, next) = (held.display(), next.display());
+        let program = dir.join("nft");
+        let text = format!(
+            "#!/bin/sh\nif [ \"$1\" = -f ]; then\n  cat >/dev/null; rm -f {held}; cp {next} {held} 2>/dev/null\n  \
+             exec sleep 60\nfi\n[ -e {held} ] || {{ echo 'No such file or directory' >&2; exit 1; }}\nexec cat {held}\n"
+        );
+        fs::write(&program, text).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        Nftables {
+            nft: Nft::in_place(&program, Duration::from_millis(500)),
+            config: ResponseConfig::default(),
+            name: "nftables@test".into(),
+            families: vec![Family::Inet],
+            in_force: BTreeMap::new(),
+            ready: true,
+            counters: HashMap::new(),
+            limits: HashMap::new(),
+        }
+    }
+
+    fn applied(nftables: &mut Nftables, command: &Command) -> Effect {
+        let config = ResponseConfig::default();
+        let permit = Licence::new().approve(command, "ada", &config, NOW).unwrap();
+        nftables.apply(command, permit, NOW).effect
+    }
+
+    #[test]
+    fn a_change_that_the_kernel_made_before_nft_was_killed_was_made() {
+        let check = |before: Option<&[u8]>, after: Option<&[u8]>, expected: bool| {
+            let dir = tempfile::tempdir().unwrap();
+            let mut nftables = hanging(dir.path(), before.map(listing), after.map(listing));
+            let effect = applied(&mut nftables, &block(1));
+            assert_eq!(effect == Effect::Applied, expected, "{before:?} {after:?}: {effect:?}");
+            assert_eq!(nftables.in_force.len(), usize::from(expected));
+        };
+        check(Some(&[]), Some(&[1]), true);
+        check(Some(&[]), Some(&[]), false);
+        check(Some(&[]), None, false);
+        check(Some(&[2]), Some(&[1, 2]), false);
+    }
+
+    #[test]
+    fn what_was_taken_back_before_nft_was_killed_is_gone() {
+        let check = |after: Option<&[u8]>, expected: bool| {
+            let dir = tempfile::tempdir().unwrap();
+            let mut nftables = hanging(dir.path(), Some(listing(&[1])), after.map(listing));
+            nftables.adopt(&[block(1)]).unwrap();
+            let effect = nftables.undo(&block(1), NOW).effect;
+            assert_eq!(effect == Effect::Undone, expected, "{after:?}: {effect:?}");
+        };
+        check(None, true);
+        check(Some(&[1]), false);
     }
 }

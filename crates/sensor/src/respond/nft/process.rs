@@ -37,8 +37,8 @@ pub enum NftError {
         source: std::io::Error,
     },
     /// Ran too long.
-    #[error("nft did not end within {} s and was killed", DEADLINE.as_secs())]
-    Late,
+    #[error("nft did not end within {} s and was killed", .0.as_secs())]
+    Late(Duration),
     /// Said no.
     #[error("nft refused: {0}")]
     Refused(String),
@@ -48,12 +48,19 @@ pub enum NftError {
 #[derive(Clone, Debug)]
 pub(crate) struct Nft {
     path: PathBuf,
+    deadline: Duration,
 }
 
 impl Nft {
     pub(crate) fn find() -> Result<Self, NftError> {
         let found = PLACES.iter().map(Path::new).find(|path| path.is_file());
-        found.map(|path| Self { path: path.to_owned() }).ok_or(NftError::Missing)
+        found.map(|path| Self { path: path.to_owned(), deadline: DEADLINE }).ok_or(NftError::Missing)
+    }
+
+    /// Another program in its place.
+    #[cfg(test)]
+    pub(crate) fn in_place(path: &Path, deadline: Duration) -> Self {
+        Self { path: path.to_owned(), deadline }
     }
 
     /// Carries a script out as one transaction: all of it, or nothing.
@@ -90,7 +97,7 @@ impl Nft {
                 tracing::debug!(%error, "nft closed its input early");
             }
         }
-        let succeeded = wait(&mut child).map_err(wrap)?;
+        let succeeded = wait(&mut child, self.deadline).map_err(wrap)?;
         let collect = |reader: Option<thread::JoinHandle<Vec<u8>>>| {
             reader.and_then(|reader| reader.join().ok()).unwrap_or_default()
         };
@@ -98,7 +105,7 @@ impl Nft {
         match succeeded {
             Some(true) => Ok(output),
             Some(false) => Err(NftError::Refused(brief(&complaint))),
-            None => Err(NftError::Late),
+            None => Err(NftError::Late(self.deadline)),
         }
     }
 }
@@ -113,14 +120,14 @@ fn read_apart(source: impl Read + Send + 'static) -> thread::JoinHandle<Vec<u8>>
 }
 
 /// Whether it succeeded; `None` where it had to be killed.
-fn wait(child: &mut Child) -> std::io::Result<Option<bool>> {
+fn wait(child: &mut Child, deadline: Duration) -> std::io::Result<Option<bool>> {
     let begun = Instant::now();
     let mut pause = Duration::from_micros(100);
     loop {
         if let Some(status) = child.try_wait()? {
             return Ok(Some(status.success()));
         }
-        if begun.elapsed() >= DEADLINE {
+        if begun.elapsed() >= deadline {
             child.kill()?;
             child.wait()?;
             return Ok(None);
