@@ -1,8 +1,8 @@
 //! Signing in.
 //!
 //! Guarantees: a sign-in link is good once and for [`LINK_SECS`]; link, session and token are random, 256 bits, and kept
-//! as hashes; a session ends after [`IDLE_SECS`] without a request and after [`SESSION_SECS`] in any case; a database that
-//! does not answer lets nobody in.
+//! as hashes; a session ends after [`IDLE_SECS`] without a request of a person (what a page asks by itself is none) and
+//! after [`SESSION_SECS`] in any case; a database that does not answer lets nobody in.
 
 use crate::{AppState, api::Problem, secret};
 use axum::{
@@ -29,6 +29,8 @@ pub const SESSION_SECS: i64 = 7 * 24 * 3600;
 pub const ADMINISTRATOR: &str = "administrator";
 /// A session is noted as seen at most this often, in seconds.
 const TOUCH_SECS: i64 = 60;
+/// What a page's script puts on requests that nobody asked for.
+const BACKGROUND: &str = "bastide-background";
 /// The `__Host-` prefix makes browsers refuse it without `Secure`, with a `Domain`, or for another path.
 const COOKIE: &str = "__Host-bastide";
 
@@ -135,13 +137,20 @@ pub(crate) async fn identify(state: &AppState, headers: &HeaderMap) -> Result<Op
     let Some(session) = state.repository().session(&hash, now, now.plus_secs(-IDLE_SECS)).await? else {
         return Ok(None);
     };
-    if now.seconds_since(session.seen) > TOUCH_SECS as f64 {
+    if !is_background(headers) && now.seconds_since(session.seen) > TOUCH_SECS as f64 {
         // Where it cannot be noted the session ends the earlier, nothing worse.
         if let Err(error) = state.repository().touch_session(&hash, now).await {
             tracing::warn!(%error, "a session was not noted as seen");
         }
     }
     Ok(Some(User { name: session.who, session: Some(hash), may_act: true }))
+}
+
+/// Whether a page asks by itself: the stream of changes, which browsers open again and again, and what its script fetches.
+/// A screen that nobody looks at must not keep a session alive.
+fn is_background(headers: &HeaderMap) -> bool {
+    let streams = |accept: &HeaderValue| accept.as_bytes() == b"text/event-stream";
+    headers.contains_key(BACKGROUND) || headers.get(header::ACCEPT).is_some_and(streams)
 }
 
 /// What the sign-in page is asked.
@@ -273,8 +282,8 @@ pub(crate) fn sign_in_path(uri: &Uri) -> String {
 }
 
 /// A path of this server: one slash, then nothing that a browser takes for another host.
-fn is_local_path(path: &str) -> bool {
-    path.len() <= 1024
+pub(crate) fn is_local_path(path: &str) -> bool {
+    path.len() <= 2_048
         && path.starts_with('/')
         && !path.starts_with("//")
         && !path.starts_with("/sign-")
@@ -368,6 +377,28 @@ mod tests {
             attempts.allow(IpAddr::V4(n.into()), now);
         }
         assert!(attempts.recent.lock().unwrap().len() <= Attempts::ADDRESSES);
+    }
+
+    #[tokio::test]
+    async fn what_a_page_asks_by_itself_keeps_no_session_alive() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = AppState::bare(dir.path()).await;
+        let (link, session) = (secret::fresh().unwrap(), secret::fresh().unwrap());
+        let (now, repository) = (state.now(), state.repository());
+        let then = now.plus_secs(-IDLE_SECS + 3600);
+        repository.add_link(&secret::hash(&link), "ada", then, now).await.unwrap();
+        let hash = secret::hash(&session);
+        repository.redeem_link(&secret::hash(&link), &hash, then, now.plus_secs(3600)).await.unwrap();
+        let ask = async |name: &'static str, value: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.append(header::COOKIE, HeaderValue::from_str(&format!("{COOKIE}={session}")).unwrap());
+            headers.append(name, HeaderValue::from_static(value));
+            assert!(identify(&state, &headers).await.unwrap().is_some());
+            repository.session(&hash, now, then).await.unwrap().unwrap().seen
+        };
+        assert_eq!(ask("accept", "text/event-stream").await, then);
+        assert_eq!(ask(BACKGROUND, "1").await, then);
+        assert!(ask("accept", "text/html").await >= now, "somebody looks");
     }
 
     #[test]

@@ -89,6 +89,31 @@ impl AppState {
         }))
     }
 
+    /// With an empty database and nothing set: for tests of a part.
+    #[cfg(test)]
+    pub(crate) async fn bare(dir: &std::path::Path) -> Self {
+        let database = dir.join("bastide.sqlite");
+        let repository = Repository::open(&database, model::AuthorityId::local()).await.unwrap();
+        let node = Node {
+            version: String::new(),
+            url: String::new(),
+            data_dir: dir.to_owned(),
+            watched: Vec::new(),
+            response_mode: String::new(),
+            retention: store::Retention {
+                incident_days: 1,
+                asset_days: 1,
+                journal_days: 1,
+                counter_days: 1,
+                most_bytes: 1 << 20,
+            },
+            channels: Vec::new(),
+            least_told: model::Severity::Info,
+            settings: Vec::new(),
+        };
+        Self::new(repository, node, Doors::new(&[], &[], 8443), None)
+    }
+
     /// What is kept.
     #[must_use]
     pub fn repository(&self) -> &Repository {

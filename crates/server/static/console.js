@@ -35,15 +35,21 @@
       if (time.textContent !== text) time.textContent = text;
     }
   };
-  for (const time of all("time[datetime]")) {
-    const at = new Date(time.dateTime);
-    if (!Number.isNaN(at.getTime())) time.title = `${at.toLocaleString()} here · ${utc(at)}`;
-  }
-  tell();
   setInterval(tell, 1000);
 
+  // What the script adds to what the server wrote, here and in rows that come later.
+  const dress = (within) => {
+    for (const time of all("time[datetime]", within)) {
+      const at = new Date(time.dateTime);
+      if (!Number.isNaN(at.getTime())) time.title = `${at.toLocaleString()} here · ${utc(at)}`;
+    }
+    all("[data-copy]", within).forEach(copying);
+    all('form[method="post"]', within).forEach(once);
+    tell();
+  };
+
   // Copying.
-  for (const source of all("[data-copy]")) {
+  const copying = (source) => {
     const button = document.createElement("button");
     button.type = "button";
     button.className = "copy";
@@ -60,16 +66,17 @@
       setTimeout(() => { button.textContent = "copy"; }, 2000);
     });
     source.after(button);
-  }
+  };
 
   // A form is sent once.
-  for (const form of all('form[method="post"]')) {
+  const once = (form) => {
     form.addEventListener("submit", (event) => {
       if (form.dataset.sent) event.preventDefault();
       form.dataset.sent = "yes";
       form.setAttribute("aria-busy", "true");
     });
-  }
+  };
+  dress(document);
   addEventListener("pageshow", () => {
     for (const form of all("form[data-sent]")) { delete form.dataset.sent; form.removeAttribute("aria-busy"); }
   });
@@ -115,39 +122,78 @@
     }
   });
 
-  // Life. News waits behind a bar; figures change in their place; nothing moves under the cursor.
+  // Life. What is new waits behind a bar; rows and figures that are there change in their place; nothing moves under the
+  // cursor. What the page asks by itself says so: it must not keep a session alive that nobody looks at.
+  const ask = (path, accept) => fetch(path, { headers: { accept, "bastide-background": "1" } });
   const news = (bar, text) => {
     bar.querySelector("a").textContent = text;
     bar.hidden = false;
   };
+  const counted = (number, one, many) => `${number} ${number === 1 ? one : many}`;
+
+  // Rows: the page is read again, and each row that has a key is compared with what it says now.
+  const essence = (row) => {
+    const copy = row.cloneNode(true);
+    for (const extra of all("button.copy", copy)) extra.remove();
+    // How long ago passes by itself.
+    for (const time of all("time", copy)) { time.textContent = ""; time.removeAttribute("title"); }
+    return copy.innerHTML;
+  };
+  const refreshRow = (row, now) => {
+    if (essence(row) === essence(now)) return;
+    const held = row.contains(document.activeElement) ? document.activeElement : null;
+    // Somebody is about to press a button in it: that row waits.
+    if (held && held.tagName !== "A") return;
+    row.replaceChildren(...Array.from(now.childNodes, (node) => document.adoptNode(node)));
+    dress(row);
+    if (held) all("a[href]", row).find((link) => link.href === held.href)?.focus({ preventScroll: true });
+  };
+  const refreshRows = async () => {
+    try {
+      const answer = await ask(location.href, "text/html");
+      if (!answer.ok || answer.redirected) return;
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      const keyed = (from) => new Map(all("[data-key]", from).map((row) => [row.dataset.key, row]));
+      const [shown, now] = [keyed(document), keyed(page)];
+      for (const [key, row] of shown) {
+        if (now.has(key)) refreshRow(row, now.get(key));
+        row.classList.toggle("past", !now.has(key));
+      }
+      const bar = one('[data-news="rows"]');
+      if (!bar) return;
+      const came = [...now.keys()].filter((key) => !shown.has(key)).length;
+      const went = [...shown.keys()].filter((key) => !now.has(key)).length;
+      const parts = [came ? `${came} new` : "", went ? `${went} no longer here` : ""].filter(Boolean);
+      if (parts.length) news(bar, `${parts.join(", ")}: show`); else bar.hidden = true;
+    } catch { /* the stream says that the server is gone */ }
+  };
+  let refreshing = 0;
+  const rowsSoon = () => {
+    if (refreshing || document.hidden || !one("[data-key], [data-news=rows]")) return;
+    refreshing = setTimeout(async () => { await refreshRows(); refreshing = 0; }, 1000);
+  };
+
   const fresh = new Set();
   const onIncident = (change) => {
     const bar = one('[data-news="incident"]');
     if (bar && change.new) {
       fresh.add(change.id);
-      news(bar, fresh.size === 1 ? "1 new incident: show" : `${fresh.size} new incidents: show`);
+      news(bar, `${counted(fresh.size, "new incident", "new incidents")}: show`);
     }
-    if (change.new) overview(`incident ${change.id}`);
     onThis(change.id, "This incident has changed: show");
+    rowsSoon();
     soon();
   };
   const onThis = (incident, text) => {
     const bar = one('[data-news="this"]');
     if (bar && incident && body.dataset.incident === incident) news(bar, text);
   };
-  const since = new Set();
-  const overview = (what) => {
-    const bar = one('[data-news="overview"]');
-    if (!bar) return;
-    since.add(what);
-    news(bar, since.size === 1 ? "1 new thing since: show" : `${since.size} new things since: show`);
-  };
   const assets = new Set();
   const onAsset = (change) => {
     const bar = one('[data-news="asset"]');
     if (!bar || !change.new) return;
     assets.add(change.id);
-    news(bar, assets.size === 1 ? "1 new asset: show" : `${assets.size} new assets: show`);
+    news(bar, `${counted(assets.size, "new asset", "new assets")}: show`);
   };
   let asked = 0;
   const soon = () => {
@@ -155,7 +201,7 @@
     asked = setTimeout(async () => {
       asked = 0;
       try {
-        const answer = await fetch("/live", { headers: { accept: "application/json" } });
+        const answer = await ask("/live", "application/json");
         if (!answer.ok) return;
         const figures = await answer.json();
         for (const place of all("[data-live]")) {
@@ -175,7 +221,10 @@
     connection.hidden = false;
   };
   const back = () => {
-    if (lost) { connection.hidden = true; lost = null; soon(); }
+    if (lost) { connection.hidden = true; lost = null; soon(); rowsSoon(); }
+  };
+  const signedOut = async () => {
+    try { return (await ask("/live", "application/json")).status === 401; } catch { return false; }
   };
   let stream = null;
   let wait = 1000;
@@ -187,13 +236,19 @@
       try { act(JSON.parse(event.data)); } catch { /* a newer server's words */ }
     });
     on("incident", onIncident);
-    on("plan", (change) => { onThis(change.incident, "The plan has changed: show"); overview(`plan ${change.id}`); soon(); });
-    on("receipt", (change) => { onThis(change.incident, "There is a new receipt: show"); overview(`receipt ${change.command}`); soon(); });
+    on("plan", (change) => { onThis(change.incident, "The plan has changed: show"); rowsSoon(); soon(); });
+    on("receipt", (change) => { onThis(change.incident, "There is a new receipt: show"); rowsSoon(); soon(); });
     on("asset", onAsset);
     on("stats", soon);
-    on("resync", () => { soon(); onThis(body.dataset.incident, "Something has changed: show"); });
-    stream.addEventListener("error", () => {
+    on("resync", () => { soon(); rowsSoon(); onThis(body.dataset.incident, "Something has changed: show"); });
+    stream.addEventListener("error", async () => {
       stream.close();
+      if (await signedOut()) {
+        connection.textContent = "Your session has ended. What you see is from before; watching and responding go on. "
+          + "To go on here, sign in with a new link: bastide up --sign-in-link on the machine prints one.";
+        connection.hidden = false;
+        return;
+      }
       setTimeout(() => { if (wait > 2000) gone(); }, 0);
       wait = Math.min(wait * 2, 30000);
       setTimeout(open, wait / 2);
@@ -201,5 +256,5 @@
   };
   if (one(".top nav")) open();
   addEventListener("pagehide", () => stream?.close());
-  document.addEventListener("visibilitychange", () => { if (!document.hidden) soon(); });
+  document.addEventListener("visibilitychange", () => { if (!document.hidden) { soon(); rowsSoon(); } });
 })();

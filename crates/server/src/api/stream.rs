@@ -98,31 +98,11 @@ async fn next(reader: &mut Reader) -> Option<Event> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Doors, Node};
 
     #[tokio::test]
     async fn ends_with_its_session_however_much_there_is_to_tell() {
         let dir = tempfile::tempdir().unwrap();
-        let database = dir.path().join("bastide.sqlite");
-        let repository = store::Repository::open(&database, model::AuthorityId::local()).await.unwrap();
-        let node = Node {
-            version: String::new(),
-            url: String::new(),
-            data_dir: dir.path().to_owned(),
-            watched: Vec::new(),
-            response_mode: String::new(),
-            retention: store::Retention {
-                incident_days: 1,
-                asset_days: 1,
-                journal_days: 1,
-                counter_days: 1,
-                most_bytes: 1 << 20,
-            },
-            channels: Vec::new(),
-            least_told: model::Severity::Info,
-            settings: Vec::new(),
-        };
-        let state = AppState::new(repository, node, Doors::new(&[], &[], 8443), None);
+        let state = AppState::bare(dir.path()).await;
         let place = Arc::clone(&ROOM).try_acquire_owned().unwrap();
         let mut recheck = tokio::time::interval(Duration::from_millis(100));
         recheck.reset();

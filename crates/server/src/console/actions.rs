@@ -8,7 +8,7 @@ use crate::{
     AppState,
     act::{self, Closing, Narrow},
     api::Problem,
-    auth::User,
+    auth::{User, is_local_path},
     live::Change,
 };
 use axum::{
@@ -19,7 +19,6 @@ use axum::{
 use model::{CommandId, IncidentId, PlanId};
 use std::{net::IpAddr, str::FromStr, time::Duration};
 use store::IncidentState;
-use tokio::sync::broadcast;
 
 /// How long an answer waits for the sensor.
 const PATIENCE: Duration = Duration::from_millis(1_500);
@@ -32,15 +31,13 @@ pub(super) async fn approve(
     Path(id): Path<String>,
 ) -> Result<Redirect, Trouble> {
     let id: PlanId = known(&visit, "plan", &id)?;
-    let changes = state.changes();
-    let plan = act::approve(&state, &user, &id).await.map_err(|problem| visit.trouble(problem))?.plan;
-    let commands: Vec<CommandId> = plan.commands.iter().map(|command| command.id.clone()).collect();
-    wait(changes, |change| match change {
-        Change::Receipt { command, .. } => commands.contains(command),
-        Change::Plan { incident, .. } => *incident == plan.incident && commands.is_empty(),
+    let order = act::approve(&state, &user, &id);
+    let record = ordered(&state, &visit, order, |record, change| match change {
+        Change::Receipt { command, .. } => record.plan.commands.iter().any(|given| given.id == *command),
+        Change::Plan { incident, .. } => *incident == record.plan.incident && record.plan.commands.is_empty(),
         _ => false,
-    })
-    .await;
+    });
+    let plan = record.await?.plan;
     Ok(Redirect::to(&format!("/incidents/{}#response", plan.incident)))
 }
 
@@ -52,10 +49,15 @@ pub(super) async fn refuse(
     Path(id): Path<String>,
 ) -> Result<Redirect, Trouble> {
     let id: PlanId = known(&visit, "plan", &id)?;
-    let changes = state.changes();
-    let plan = act::refuse(&state, &user, &id).await.map_err(|problem| visit.trouble(problem))?.plan;
-    wait(changes, |change| matches!(change, Change::Plan { id: of, .. } if *of == id)).await;
-    Ok(Redirect::to(&format!("/incidents/{}#response", plan.incident)))
+    let order = act::refuse(&state, &user, &id);
+    let plan = ordered(
+        &state,
+        &visit,
+        order,
+        |_, change| matches!(change, Change::Plan { id: of, .. } if *of == id),
+    );
+    let incident = plan.await?.plan.incident;
+    Ok(Redirect::to(&format!("/incidents/{incident}#response")))
 }
 
 /// `POST /commands/{id}/undo`.
@@ -67,9 +69,14 @@ pub(super) async fn undo(
     RawForm(form): RawForm,
 ) -> Result<Redirect, Trouble> {
     let id: CommandId = known(&visit, "command", &id)?;
-    let changes = state.changes();
-    let incident = act::undo(&state, &user, &id).await.map_err(|problem| visit.trouble(problem))?;
-    wait(changes, |change| matches!(change, Change::Receipt { command, .. } if *command == id)).await;
+    let order = act::undo(&state, &user, &id);
+    let incident = ordered(
+        &state,
+        &visit,
+        order,
+        |_, change| matches!(change, Change::Receipt { command, .. } if *command == id),
+    )
+    .await?;
     let back = Fields::read(&form).one("back").filter(|back| back == "/");
     Ok(Redirect::to(&back.unwrap_or_else(|| format!("/incidents/{incident}#response"))))
 }
@@ -80,9 +87,8 @@ pub(super) async fn undo_all(
     visit: Visit,
     user: User,
 ) -> Result<Redirect, Trouble> {
-    let changes = state.changes();
-    act::undo_all(&state, &user).await.map_err(|problem| visit.trouble(problem))?;
-    wait(changes, |change| matches!(change, Change::Receipt { .. })).await;
+    let order = act::undo_all(&state, &user);
+    ordered(&state, &visit, order, |_, change| matches!(change, Change::Receipt { .. })).await?;
     Ok(Redirect::to("/"))
 }
 
@@ -110,13 +116,9 @@ async fn set_responding(
     user: &User,
     responding: bool,
 ) -> Result<Redirect, Trouble> {
-    let changes = state.changes();
-    act::set_responding(state, user, responding).await.map_err(|problem| visit.trouble(problem))?;
-    wait(
-        changes,
-        |change| matches!(change, Change::Stats(status) if status.responding_stopped != responding),
-    )
-    .await;
+    let order = act::set_responding(state, user, responding);
+    let told = |_: &_, change: &Change| matches!(change, Change::Stats(status) if status.responding_stopped != responding);
+    ordered(state, visit, order, told).await?;
     Ok(Redirect::to("/settings#responding"))
 }
 
@@ -198,7 +200,7 @@ pub(super) async fn theme(RawForm(form): RawForm) -> Response {
         Some("dark") => "dark",
         _ => "system",
     };
-    let back = fields.one("back").filter(|back| is_own_path(back)).unwrap_or_else(|| "/".into());
+    let back = fields.one("back").filter(|back| is_local_path(back)).unwrap_or_else(|| "/".into());
     let mut response = Redirect::to(&back).into_response();
     let cookie =
         format!("{THEME_COOKIE}={theme}; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age=31536000");
@@ -208,24 +210,24 @@ pub(super) async fn theme(RawForm(form): RawForm) -> Response {
     response
 }
 
-/// A path of this console: one slash, then nothing that a browser takes for another host.
-fn is_own_path(path: &str) -> bool {
-    path.len() <= 2_048
-        && path.starts_with('/')
-        && !path.starts_with("//")
-        && path.bytes().all(|byte| (0x21..0x7f).contains(&byte) && byte != b'\\')
-}
-
 fn known<T: FromStr>(visit: &Visit, what: &str, id: &str) -> Result<T, Trouble> {
     id.parse().map_err(|_| visit.trouble(Problem::not_found(what, id)))
 }
 
-/// Waits until a change is the one hoped for, or for [`PATIENCE`]; the page says how things stand in either case.
-async fn wait(mut changes: broadcast::Receiver<Change>, hoped_for: impl Fn(&Change) -> bool) {
+/// Gives an order, and waits for the change that tells what came of it, or for [`PATIENCE`]: the page says how things stand
+/// in either case.
+async fn ordered<T>(
+    state: &AppState,
+    visit: &Visit,
+    order: impl Future<Output = Result<T, Problem>>,
+    hoped_for: impl Fn(&T, &Change) -> bool,
+) -> Result<T, Trouble> {
+    let mut changes = state.changes();
+    let given = order.await.map_err(|problem| visit.trouble(problem))?;
     let arrival = async {
         loop {
             match changes.recv().await {
-                Ok(change) if hoped_for(&change) => return,
+                Ok(change) if hoped_for(&given, &change) => return,
                 Ok(_) => {}
                 Err(_) => return,
             }
@@ -233,6 +235,7 @@ async fn wait(mut changes: broadcast::Receiver<Change>, hoped_for: impl Fn(&Chan
     };
     // Too late is no error: the page then shows that the order is on its way.
     let _ = tokio::time::timeout(PATIENCE, arrival).await;
+    Ok(given)
 }
 
 /// The fields of a form, in their order; names may come more than once.
@@ -315,18 +318,5 @@ mod tests {
         assert!(check("state=false-alarm&reason=x&address=nowhere&detector=a").is_err());
         assert!(check("state=open").is_err());
         assert!(check("state=resolved&reason=done").unwrap().exceptions.is_empty());
-    }
-
-    #[test]
-    fn goes_back_to_its_own_pages_only() {
-        for (path, expected) in [
-            ("/incidents?text=a", true),
-            ("//evil.example", false),
-            ("https://evil.example", false),
-            ("/\\evil", false),
-            ("/a b", false),
-        ] {
-            assert_eq!(is_own_path(path), expected, "{path}");
-        }
     }
 }

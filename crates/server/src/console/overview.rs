@@ -44,6 +44,7 @@ struct Overview {
 
 /// A plan that waits for a person.
 struct Waiting {
+    id: String,
     incident: String,
     title: String,
     label: String,
@@ -68,6 +69,8 @@ struct TallyView {
 }
 
 struct Recent {
+    /// Of which command: the last word on it.
+    id: String,
     incident: String,
     label: String,
     receipt: ReceiptView,
@@ -112,6 +115,7 @@ async fn read(state: &AppState, frame: Frame) -> Result<Overview, Problem> {
         let title = of.first().map(|record| report::titled(&record.incident.title, &named));
         let hits: u64 = plan.plan.commands.iter().map(|command| command.hits.len() as u64).sum();
         waiting.push(Waiting {
+            id: plan.plan.id.to_string(),
             incident: plan.plan.incident.to_string(),
             title: title.unwrap_or_else(|| plan.plan.incident.to_string()),
             label: report::plan_label(&plan.plan.commands, &names),
@@ -242,6 +246,7 @@ async fn recent(state: &AppState, now: Timestamp) -> Result<Vec<Recent>, Problem
         for command in state.repository().commands_of(&plan.plan).await? {
             if let Some(receipt) = command.receipt() {
                 rows.push(Recent {
+                    id: command.command.id.to_string(),
                     incident: command.incident.to_string(),
                     label: report::command_label(&command.command, &names),
                     receipt: ReceiptView::new(receipt, now),

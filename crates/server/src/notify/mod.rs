@@ -8,7 +8,7 @@ mod syslog;
 mod webhook;
 
 pub use syslog::Syslog;
-pub use webhook::Webhook;
+pub use webhook::{Webhook, shown};
 
 use crate::{AppState, live::Change};
 use model::Timestamp;

@@ -131,8 +131,9 @@ impl Webhook {
     }
 }
 
-/// As much of an address as may stand in a log: path and user are often the secret.
-fn shown(address: &str) -> String {
+/// As much of an address as may be shown: path and user are often the secret.
+#[must_use]
+pub fn shown(address: &str) -> String {
     let (scheme, rest) = address.split_once("://").unwrap_or(("", address));
     let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let host = host.rsplit('@').next().unwrap_or_default();
