@@ -14,6 +14,9 @@ use std::{
 
 /// Arguments of `bastide analyze`.
 #[derive(clap::Args)]
+#[command(
+    after_help = "Exit codes: 0 fine, 1 usage or nothing readable, 2 read in part, 3 --fail-on met (3 beats 2)."
+)]
 pub(crate) struct Args {
     /// Captures (pcap, pcapng) and logs (Zeek conn.log, Suricata EVE, Cowrie), gzip or not; `-` reads standard input
     #[arg(value_name = "FILE", required = true)]
@@ -33,7 +36,8 @@ pub(crate) struct Args {
     /// Write every flow with its verdict, a JSON object a line
     #[arg(long, value_name = "FILE.ndjson")]
     flows: Option<PathBuf>,
-    /// Exit with 3 where an incident is this severe or more: info, low, medium, high, critical
+    /// Exit with 3, which beats 2, where an incident is this severe or more: info (worth knowing), low (when there is
+    /// time), medium (needs a person today), high (needs one now), critical (succeeds or does harm)
     #[arg(long, value_name = "SEVERITY")]
     fail_on: Option<Severity>,
     /// Print nothing but errors; exit code, report and flows tell

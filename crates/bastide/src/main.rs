@@ -13,7 +13,7 @@ mod up;
 
 /// A city's security backend: identifies, stops and reports attacks on things, clouds, markets and apps.
 #[derive(Parser)]
-#[command(name = "bastide", version, propagate_version = true)]
+#[command(name = "bastide", bin_name = "bastide", version, propagate_version = true)]
 struct Cli {
     #[command(subcommand)]
     verb: Verb,

@@ -12,11 +12,12 @@ use std::{io::Write as _, path::PathBuf, process::ExitCode};
 /// Where the state is, and how to say it.
 #[derive(clap::Args)]
 struct Place {
-    /// The data directory of `bastide up`; its folder `sensor` holds the state of responding
-    #[arg(long, value_name = "DIR", env = "BASTIDE_DATA_DIR", default_value = "/var/lib/bastide")]
-    data_dir: PathBuf,
-    /// The state directory of a sensor that runs alone, in place of DIR/sensor
-    #[arg(long, value_name = "DIR", env = "BASTIDE_SENSOR_STATE_DIR", conflicts_with = "data_dir")]
+    /// The data directory of `bastide up`; its folder `sensor` holds the state of responding [default: that of `bastide up`
+    /// for the same user; environment: BASTIDE_DATA_DIR]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// The state directory of a sensor that runs alone, in place of a data directory
+    #[arg(long, value_name = "DIR", conflicts_with = "data_dir")]
     state_dir: Option<PathBuf>,
     /// Lines for people, or one JSON document
     #[arg(long, value_enum, default_value_t = Format::Text)]
@@ -81,6 +82,7 @@ enum CommandVerb {
 /// `bastide stop-responding`: the one lever.
 pub(crate) fn stop(args: &StopArgs) -> anyhow::Result<ExitCode> {
     let place = &args.place;
+    place.existing_or_cleared()?;
     let undone = hand::stop(&place.state_dir(), &place.who(), now())
         .context("responding is to be stopped, but something may still be in force")?;
     let text = format!(
@@ -97,7 +99,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
             place.existing()?;
             let status = hand::status(&place.state_dir())?;
             let whole = status.journal.fault.is_none();
-            place.say(&status_text(&status), &serde_json::to_value(&status)?)?;
+            place.say(&status_text(&status, now()), &serde_json::to_value(&status)?)?;
             Ok(if whole { ExitCode::SUCCESS } else { ExitCode::from(2) })
         }
         RespondVerb::Resume(place) => {
@@ -117,7 +119,8 @@ pub(crate) fn command(args: CommandArgs) -> anyhow::Result<ExitCode> {
             let text = if status.in_force.is_empty() {
                 "nothing is in force".to_owned()
             } else {
-                status.in_force.iter().map(held_text).collect::<Vec<_>>().join("\n")
+                let now = now();
+                status.in_force.iter().map(|held| held_text(held, now)).collect::<Vec<_>>().join("\n")
             };
             place.say(&text, &serde_json::to_value(&status.in_force)?)
         }
@@ -127,6 +130,7 @@ pub(crate) fn command(args: CommandArgs) -> anyhow::Result<ExitCode> {
             place.say(&format!("{id} was taken back"), &serde_json::json!({ "undone": [id] }))
         }
         CommandVerb::Undo { id: None, place, .. } => {
+            place.existing_or_cleared()?;
             let undone = hand::undo_all(&place.state_dir(), &place.who(), now())
                 .context("something may still be in force")?;
             place.say(&format!("{} taken back", commands(undone)), &serde_json::json!({ "undone": undone }))
@@ -136,18 +140,44 @@ pub(crate) fn command(args: CommandArgs) -> anyhow::Result<ExitCode> {
 
 impl Place {
     fn state_dir(&self) -> PathBuf {
-        self.state_dir.clone().unwrap_or_else(|| self.data_dir.join("sensor"))
+        self.state_dir.clone().unwrap_or_else(|| self.data_dir().join("sensor"))
     }
 
-    /// A mistyped folder must not be taken for one where nothing is in force.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the binary is the front door that the environment comes in by"
+    )]
+    fn data_dir(&self) -> PathBuf {
+        let set = || std::env::var_os("BASTIDE_DATA_DIR").map(PathBuf::from);
+        self.data_dir.clone().or_else(set).unwrap_or_else(crate::settings::default_data_dir)
+    }
+
+    /// A mistyped folder must not be taken for one where nothing is in force, nor a lever be pulled where nobody looks.
+    /// A node whose sensor never ran is one where nothing is in force.
     fn existing(&self) -> anyhow::Result<()> {
-        let folder = self.state_dir();
-        anyhow::ensure!(
-            folder.is_dir(),
-            "{}: expected the state directory of a sensor, found none",
-            folder.display()
-        );
+        match &self.state_dir {
+            Some(folder) => anyhow::ensure!(
+                folder.is_dir(),
+                "{} is not there: expected the state directory of a sensor (--state-dir DIR)",
+                folder.display()
+            ),
+            None => anyhow::ensure!(
+                self.state_dir().is_dir() || self.data_dir().join("lock").is_file(),
+                "{} holds no Bastide data: expected the data directory of `bastide up` (--data-dir DIR), or the state \
+                 directory of a sensor that runs alone (--state-dir DIR)",
+                self.data_dir().display()
+            ),
+        }
         Ok(())
+    }
+
+    /// The same for taking back: what the kernel holds goes in any case.
+    fn existing_or_cleared(&self) -> anyhow::Result<()> {
+        self.existing().or_else(|error| {
+            hand::clear().context("something may still be in force")?;
+            Err(error
+                .context("the packet filter holds nothing of ours any more, but nothing was written down"))
+        })
     }
 
     /// The name that was given, else that of the user.
@@ -186,7 +216,7 @@ fn commands(count: usize) -> String {
     }
 }
 
-fn status_text(status: &Status) -> String {
+fn status_text(status: &Status, now: Timestamp) -> String {
     let mut lines = vec![if status.stopped {
         "responding is stopped (release it with `bastide respond resume`)".to_owned()
     } else {
@@ -197,9 +227,15 @@ fn status_text(status: &Status) -> String {
         1 => "1 command is in force:".into(),
         more => format!("{more} commands are in force:"),
     });
-    lines.extend(status.in_force.iter().map(|held| format!("  {}", held_text(held))));
+    lines.extend(status.in_force.iter().map(|held| format!("  {}", held_text(held, now))));
     let waiting = status.plans.iter().filter(|plan| plan.status == PlanStatus::Proposed);
     lines.extend(waiting.map(plan_text));
+    if status.plans_given_up > 0 {
+        lines.push(format!(
+            "{} older plans were given up unanswered: too many were open",
+            status.plans_given_up
+        ));
+    }
     let journal = &status.journal;
     lines.push(match &journal.fault {
         None => format!(
@@ -223,7 +259,8 @@ fn commands_of(plan: &Plan) -> String {
         .join(", ")
 }
 
-fn held_text(held: &Held) -> String {
+/// With when the effect was known: nobody looks on while the sensor is dead.
+fn held_text(held: &Held, now: Timestamp) -> String {
     let command = &held.command;
     let receipt = &held.receipt;
     let effect = match &receipt.effect {
@@ -234,13 +271,15 @@ fn held_text(held: &Held) -> String {
         Effect::Undone => "undone".to_owned(),
         Effect::Expired => "expired".to_owned(),
     };
+    let ago = report::words::span(now.micros_since(receipt.at).max(0));
     format!(
-        "{} {} {} by {} until {}: {effect}; {}",
+        "{} {} {} by {} until {}: {effect} (as of {}, {ago} ago); {}",
         command.id,
         command.action.verb(),
         target(&command.on),
         held.grant.by(),
         command.expires,
+        receipt.at,
         command.why
     )
 }

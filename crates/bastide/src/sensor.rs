@@ -31,7 +31,7 @@ pub(crate) struct Args {
     /// What is never looked into
     #[arg(long, value_name = "CIDR", value_delimiter = ',')]
     exclude: Vec<String>,
-    /// off, ask (a person approves each plan) or auto
+    /// off, ask (a person approves each plan) or auto [default: ask]
     #[arg(long, value_name = "MODE")]
     respond: Option<String>,
     /// Where journal, commands in force and places in logs are kept; `sensor` in the data directory where not given

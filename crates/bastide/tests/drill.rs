@@ -124,7 +124,16 @@ fn what_was_taken_over_is_cut_off_and_nothing_else() {
         serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {said}"));
     let run = &drill["runs"][0];
     assert_eq!(drill["seed"], 11);
-    assert!(!run["acts"].as_array().unwrap().is_empty(), "something is done: {said}");
+    let acts = run["acts"].as_array().unwrap();
+    let camera = run["undone"]["device"].as_str().unwrap_or_default();
+    let isolated = |act: &&Value| {
+        act["action"] == "isolate"
+            && act["device"] == true
+            && act["why"].as_str().unwrap_or_default().starts_with(camera)
+    };
+    assert!(acts.iter().any(|act| isolated(&act)), "the camera is isolated: {acts:?} {said}");
+    assert!(run["contained"].is_string(), "and its packets stop: {said}");
+    assert_eq!(run["undone"]["back"], true, "and it is back when that is undone: {said}");
     assert_eq!(run["wrongly"], serde_json::json!([]), "{said}");
     assert_eq!(run["decoys_hurt"], serde_json::json!([]), "{said}");
     let folder = out.path().join("responding");

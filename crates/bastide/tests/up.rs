@@ -173,6 +173,11 @@ fn the_first_start_lets_one_person_in_once() {
 
     // Another link while the server runs.
     let output = run(&data, &["--sign-in-link"]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        said.contains("within 15 minutes. Links made before that were not used no longer work."),
+        "{said}"
+    );
     let another = String::from_utf8(output.stdout).unwrap();
     assert!(another.starts_with(&format!("{}/sign-in?link=", node.url)), "{another}");
     assert_eq!(node.curl(another.trim(), &[]).status, 303);

@@ -88,7 +88,12 @@ pub(super) const KNOWN: &[Known] = &[
         Text,
         "off: never act. ask: a person approves each plan. auto: act at once, within the caps.",
     ),
-    known("response.kinds", None, Table, "The mode of single kinds of asset, such as { camera = \"auto\" }."),
+    known(
+        "response.kinds",
+        None,
+        Table,
+        "The mode of single kinds of asset, such as { camera = \"auto\", plug = \"off\" }.",
+    ),
     known("response.never", None, Texts, "Networks that are never acted on."),
     known(
         "response.administrators",
@@ -114,7 +119,7 @@ pub(super) const KNOWN: &[Known] = &[
         "response.declared_peers",
         None,
         Table,
-        "Whom a protected asset has to reach even when it is infected, by its address.",
+        "Whom a protected asset has to reach even when it is infected, by its address, such as { \"10.0.0.7\" = [\"10.0.0.2\"] }.",
     ),
     known(
         "response.cap_assets_per_hour",

@@ -82,6 +82,11 @@ fn check(loaded: &Loaded) -> Result<(), Wrong> {
         let key = format!("response.{}", error.key);
         wrong(&key, format!("expected {}, found {}", error.expected, error.found))
     })?;
+    let kinds = sensor::kinds();
+    if let Some(unknown) = settings.response.kinds.keys().find(|&kind| !kinds.contains(kind)) {
+        let kinds = kinds.join(", ");
+        return Err(wrong("response.kinds", format!("expected kinds among {kinds}, found {unknown:?}")));
+    }
     if settings.data_dir.as_os_str().is_empty() {
         return Err(wrong("data_dir", "expected a directory, found nothing".into()));
     }
@@ -216,6 +221,10 @@ mod tests {
         check(
             given("[response]\nauto_confidence = 101\n", &[], &[]),
             "response.auto_confidence: expected 0 to 100, found 101",
+        );
+        check(
+            given("[response]\nkinds = { camra = \"auto\" }\n", &[], &[]),
+            "response.kinds: expected kinds among access-point, bulb, camera, ",
         );
         check(
             given("[notify]\nwebhook_ca = \"x\"\n", &[], &[]),

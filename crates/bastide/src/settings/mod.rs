@@ -8,7 +8,7 @@ mod known;
 mod layers;
 mod print;
 
-pub(crate) use layers::{Given, load};
+pub(crate) use layers::{Given, default_data_dir, load};
 pub(crate) use print::print;
 
 use known::KNOWN;
@@ -203,11 +203,9 @@ impl Loaded {
     }
 }
 
-/// A webhook's address without its path, which often is the secret.
+/// A webhook's address without user and path, which often are the secret.
 fn masked(address: &toml::Value) -> String {
-    let address = address.as_str().unwrap_or_default();
-    let host = address.split('/').take(3).collect::<Vec<_>>().join("/");
-    format!("{host}/… (secret)")
+    format!("{} (not shown: it may be a secret)", server::notify::shown(address.as_str().unwrap_or_default()))
 }
 
 /// A setting that stops the start.

@@ -1,6 +1,6 @@
-//! The settings in force, as a file that could be used again.
+//! The settings in force, as a file that could be used again, but for secrets: those are not shown.
 
-use super::{Loaded, known::KNOWN};
+use super::{Loaded, known::KNOWN, masked};
 use std::fmt::Write as _;
 
 /// All settings as TOML: above each its meaning, its source, its flag and its variable.
@@ -23,7 +23,12 @@ pub(crate) fn print(loaded: &Loaded) -> String {
         if known.form != super::known::Form::Table {
             let _ = write!(text, " Variable: {}.", known.variable());
         }
+        if known.key == "response.kinds" {
+            let _ = write!(text, "\n# Kinds: {}.", sensor::kinds().join(", "));
+        }
         let _ = match value_at(&values, known.key) {
+            // Who sends this page to somebody must not send the secret with it.
+            Some(value) if known.key == "notify.webhook" => writeln!(text, "\n# {key} = {}", masked(value)),
             Some(value) => writeln!(text, "\n{key} = {value}"),
             None => writeln!(text, "\n# {key} ="),
         };
@@ -65,10 +70,16 @@ mod tests {
 
     #[test]
     fn what_is_printed_can_be_read_back() {
-        let given = Given { file: None, flags: vec![("notify.syslog", vec!["udp://log.example".into()])] };
-        let loaded = load(&given, std::iter::empty()).unwrap();
+        let webhook = "https://siem.example/hook/s3cret?key=s3cret";
+        let flags = [("notify.syslog", "udp://log.example"), ("notify.webhook", webhook)];
+        let flags = flags.map(|(key, value)| (key, vec![value.to_owned()])).to_vec();
+        let loaded = load(&Given { file: None, flags }, std::iter::empty()).unwrap();
         let text = print(&loaded);
-        let again = toml::from_str::<Settings>(&text).unwrap();
+        let mut again = toml::from_str::<Settings>(&text).unwrap();
+        assert_eq!(again.notify.webhook, None, "what may be a secret is not shown");
+        assert!(!text.contains("s3cret") && text.contains("# webhook = https://siem.example/…"), "{text}");
+        assert!(text.contains("# Kinds: access-point, bulb, camera, "), "{text}");
+        again.notify.webhook = Some(webhook.to_owned());
         assert_eq!(again, loaded.settings);
         assert!(
             text.contains("# From: flag --syslog. Flag: --syslog. Variable: BASTIDE_NOTIFY_SYSLOG."),

@@ -28,7 +28,7 @@ impl Greeting<'_> {
                 line(
                     "",
                     &format!(
-                        "(once, within {} minutes; another: bastide up --sign-in-link {})",
+                        "(once, within {} minutes; another, which ends this one: bastide up --sign-in-link {})",
                         server::auth::LINK_SECS / 60,
                         self.same_data()
                     ),

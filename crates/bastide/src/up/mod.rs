@@ -16,14 +16,18 @@ use std::{io::Write as _, net::TcpListener, path::PathBuf, process::ExitCode};
 
 /// Arguments of `bastide up`. Each can also be set by a variable or in the settings file: see --print-config.
 #[derive(clap::Args)]
+#[command(
+    after_help = "Open to anybody who reaches the port: /healthz (200 where all is well, 503 where not) and signing in. \
+                        /metrics (Prometheus) and the API (/api/v1/openapi.json) need a token (--token) or a session."
+)]
 pub(crate) struct Args {
-    /// Where everything is kept: database, keys, journal
+    /// Where everything is kept: database, keys, journal [default: /var/lib/bastide as root, else ~/.local/share/bastide]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<String>,
-    /// Where the database is: sqlite:PATH or postgres://USER@HOST/DATABASE
+    /// Where the database is: sqlite:PATH or postgres://USER@HOST/DATABASE [default: bastide.sqlite in the data directory]
     #[arg(long, value_name = "URL")]
     database: Option<String>,
-    /// Address and port of console and API
+    /// Address and port of console and API [default: 127.0.0.1:8443]
     #[arg(long, value_name = "ADDR:PORT")]
     listen: Option<String>,
     /// A name under which console and API are reached; may be given several times
@@ -44,7 +48,7 @@ pub(crate) struct Args {
     /// What is never looked into
     #[arg(long, value_name = "CIDR", value_delimiter = ',')]
     exclude: Vec<String>,
-    /// off, ask (a person approves each plan) or auto
+    /// off, ask (a person approves each plan) or auto [default: ask]
     #[arg(long, value_name = "MODE")]
     respond: Option<String>,
     /// An administrator's address, never acted on; may be given several times
@@ -56,7 +60,7 @@ pub(crate) struct Args {
     /// Where each new or worse incident is sent by syslog: udp://HOST:PORT or tcp://HOST:PORT
     #[arg(long, value_name = "URL")]
     syslog: Option<String>,
-    /// What is logged to standard error: error, warn, info, debug
+    /// What is logged to standard error: error, warn, info, debug [default: warn]
     #[arg(long, value_name = "LEVEL")]
     log: Option<String>,
     /// Settings in TOML [environment: BASTIDE_CONFIG]
@@ -65,7 +69,8 @@ pub(crate) struct Args {
     /// Print all settings with their meaning and where each came from, then stop
     #[arg(long)]
     print_config: bool,
-    /// Print a new sign-in link, then stop; works while a server runs on the same data
+    /// Print a new sign-in link, then stop; works while a server runs on the same data. The link before it, where it was
+    /// not used, no longer works
     #[arg(long)]
     sign_in_link: bool,
     /// Make a token for a program (such as Prometheus) and print it, then stop; it may read everything and change nothing
@@ -138,7 +143,14 @@ fn hand_out(args: &Args, loaded: &Loaded) -> anyhow::Result<ExitCode> {
             Some(name) => {
                 server::auth::make_token(&repository, name, args.token_may_act, now, args.token_days).await?
             }
-            None => server::auth::make_link(&repository, &url, server::auth::ADMINISTRATOR, now).await?,
+            None => {
+                // For the person, not for the program that takes the link.
+                eprintln!(
+                    "Good once, within {} minutes. Links made before that were not used no longer work.",
+                    server::auth::LINK_SECS / 60
+                );
+                server::auth::make_link(&repository, &url, server::auth::ADMINISTRATOR, now).await?
+            }
         };
         repository.close().await;
         writeln!(std::io::stdout(), "{line}")?;

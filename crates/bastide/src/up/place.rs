@@ -2,10 +2,10 @@
 
 use crate::settings::Settings;
 use anyhow::{Context as _, bail};
+use sensor::{Instance, InstanceError};
 use std::{
-    fs::{DirBuilder, File, OpenOptions, TryLockError},
-    io::{Read as _, Seek as _, Write as _},
-    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
+    fs::DirBuilder,
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _},
     path::{Path, PathBuf},
 };
 use store::DatabaseUrl;
@@ -13,8 +13,7 @@ use store::DatabaseUrl;
 /// The data directory; held as long as this lives.
 pub(super) struct Place {
     path: PathBuf,
-    /// The lock goes with the file, also when the process is killed.
-    _lock: File,
+    _instance: Instance,
 }
 
 impl Place {
@@ -25,61 +24,30 @@ impl Place {
             format!("cannot make the data directory {}: choose another with --data-dir DIR", path.display())
         })?;
         let path = path.canonicalize().with_context(|| format!("cannot use {}", path.display()))?;
-        let metadata = std::fs::metadata(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        let (mode, owner) = (metadata.mode(), metadata.uid());
-        if owner != rustix::process::geteuid().as_raw() {
-            bail!(
-                "{} belongs to user {owner}, and Bastide gives up the right to write what is another's: start it as \
-                 that user, hand the directory over with chown -R, or choose another with --data-dir DIR",
-                path.display()
-            );
-        }
+        let mode = belongs_to_caller(&path)?;
         if !made && mode & 0o077 != 0 {
             tracing::warn!(path = %path.display(), mode = format!("{:04o}", mode & 0o7777), "others can look into the data directory: expected 0700");
         }
-        let name = path.join("lock");
-        let mut lock = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&name)
-            .with_context(|| format!("cannot write {}", name.display()))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let mut holder = String::new();
-                let _ = lock.take(64).read_to_string(&mut holder);
-                let holder = holder.trim();
-                let holder = if holder.is_empty() { "another process" } else { holder };
+        let instance = Instance::take(&path, "lock").map_err(|error| match error {
+            InstanceError::InUse { .. } => anyhow::anyhow!("{error} with --data-dir DIR"),
+            error => error.into(),
+        })?;
+        Ok(Self { path, _instance: instance })
+    }
+
+    /// The database that a server of the caller's has used before.
+    pub(super) fn look(settings: &Settings) -> anyhow::Result<DatabaseUrl> {
+        let database = database(settings, &settings.data_dir);
+        if let DatabaseUrl::Sqlite(path) = &database {
+            if !path.exists() {
                 bail!(
-                    "{} is in use by {holder}: stop that one, or choose another directory with --data-dir DIR",
+                    "{} is not there: expected the --data-dir (and --database) of a server that was started before",
                     path.display()
                 );
             }
-            Err(TryLockError::Error(error)) => {
-                return Err(error).with_context(|| format!("cannot lock {}", name.display()));
-            }
+            belongs_to_caller(path)?;
         }
-        lock.set_len(0)
-            .and_then(|()| lock.rewind())
-            .with_context(|| format!("cannot write {}", name.display()))?;
-        writeln!(lock, "process {}", std::process::id())
-            .with_context(|| format!("cannot write {}", name.display()))?;
-        Ok(Self { path, _lock: lock })
-    }
-
-    /// The database that a server has used before.
-    pub(super) fn look(settings: &Settings) -> anyhow::Result<DatabaseUrl> {
-        let database = database(settings, &settings.data_dir);
-        match &database {
-            DatabaseUrl::Sqlite(path) if !path.exists() => bail!(
-                "{} is not there: expected the --data-dir (and --database) of a server that was started before",
-                path.display()
-            ),
-            _ => Ok(database),
-        }
+        Ok(database)
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -103,4 +71,19 @@ impl Place {
 
 fn database(settings: &Settings, data_dir: &Path) -> DatabaseUrl {
     settings.database.clone().unwrap_or_else(|| data_dir.join("bastide.sqlite").into())
+}
+
+/// The mode of a directory or file that belongs to whoever runs this. In another's, files would be made that its owner
+/// cannot use, and Bastide gives up the right to write what is another's.
+fn belongs_to_caller(path: &Path) -> anyhow::Result<u32> {
+    let metadata = std::fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let (owner, caller) = (metadata.uid(), rustix::process::geteuid().as_raw());
+    if owner != caller {
+        bail!(
+            "{} belongs to user {owner} and this is user {caller}: start it as that user (sudo -u '#{owner}'), hand the \
+             data directory over with chown -R, or choose another with --data-dir DIR",
+            path.display()
+        );
+    }
+    Ok(metadata.mode())
 }
