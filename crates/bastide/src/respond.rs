@@ -143,10 +143,6 @@ impl Place {
         self.state_dir.clone().unwrap_or_else(|| self.data_dir().join("sensor"))
     }
 
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the binary is the front door that the environment comes in by"
-    )]
     fn data_dir(&self) -> PathBuf {
         let set = || std::env::var_os("BASTIDE_DATA_DIR").map(PathBuf::from);
         self.data_dir.clone().or_else(set).unwrap_or_else(crate::settings::default_data_dir)
