@@ -2,15 +2,16 @@
 //! nothing is held that nobody wants.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+#![allow(unreachable_pub, missing_docs, reason = "tests; the fixture is shared")]
 
-use model::{
-    Asset, AssetStatus, AuthorityId, Command, CommandId, Criticality, Effect, Incident, IncidentAsset, Kind,
-    Layer, NetSet, Proof, Receipt, Role, Severity, Tactic, Timestamp,
-};
+mod fixture;
+
+use fixture::{NOW, botnet, state};
+use model::{Asset, Command, CommandId, Effect, Incident, Mac, NetSet, Receipt, Severity, Timestamp};
 use protect::{Mode, Permit, ResponseConfig};
 use sensor::{
     Notice, Order,
-    respond::{Responder, State, hand, verify_file},
+    respond::{Responder, hand, verify_file},
 };
 use std::{
     collections::BTreeMap,
@@ -20,8 +21,6 @@ use std::{
     sync::{Arc, Mutex},
 };
 use stop::{Actuator, Adopted, Count};
-
-const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 
 /// A packet filter that can be told to fail, and that outlives the program.
 #[derive(Clone, Default)]
@@ -107,53 +106,15 @@ fn config() -> ResponseConfig {
     ResponseConfig { kinds: [("camera".to_owned(), Mode::Auto)].into(), ..ResponseConfig::default() }
 }
 
+const MAC: Mac = Mac([2, 0, 0x5e, 0x10, 0, 7]);
+
 fn camera(addresses: &[&str]) -> Asset {
-    Asset {
-        id: "camera".into(),
-        authority_id: AuthorityId::local(),
-        layer: Layer::Device,
-        kind: Kind("camera".into()),
-        confidence: 90,
-        reasons: Vec::new(),
-        criticality: Criticality::Ordinary,
-        status: AssetStatus::Discovered,
-        name: None,
-        vendor: None,
-        mac: Some("02:00:5e:10:00:07".parse().unwrap()),
-        addresses: addresses.iter().map(|address| address.parse::<IpAddr>().unwrap()).collect(),
-        functions: Vec::new(),
-        first_seen: NOW,
-        last_seen: NOW,
-    }
+    let addresses: Vec<IpAddr> = addresses.iter().map(|address| address.parse().unwrap()).collect();
+    fixture::camera(MAC, &addresses)
 }
 
 fn incident() -> Incident {
-    let infected = IncidentAsset {
-        address: "10.0.0.7".parse().unwrap(),
-        mac: Some("02:00:5e:10:00:07".parse().unwrap()),
-        role: Role::Infected,
-        proof: Proof::Hardware,
-        home: true,
-    };
-    Incident {
-        id: "inc-0123456789abcdef".parse().unwrap(),
-        title: "a botnet".into(),
-        severity: Severity::Critical,
-        confidence: 95,
-        stages: vec![Tactic::CommandAndControl],
-        techniques: Vec::new(),
-        first: NOW.plus_secs(-5),
-        last: NOW,
-        assets: vec![infected],
-        assets_omitted: 0,
-        findings: 3,
-        flows: 30,
-        summary: String::new(),
-        joined: Vec::new(),
-        evidence: Vec::new(),
-        advice: Vec::new(),
-        supersedes: Vec::new(),
-    }
+    botnet(&[("10.0.0.7".parse().unwrap(), MAC)])
 }
 
 fn open_with(config: ResponseConfig, folder: &Path, filter: &Filter, now: Timestamp) -> Responder {
@@ -170,10 +131,6 @@ fn cutting(folder: &Path, filter: &Filter) -> Responder {
     assert_eq!(filter.holds().len(), 1);
     responder.tick(NOW);
     responder
-}
-
-fn state(folder: &Path) -> State {
-    serde_json::from_slice(&fs::read(folder.join("commands.json")).unwrap()).unwrap()
 }
 
 fn effects(notices: &[Notice]) -> Vec<Effect> {

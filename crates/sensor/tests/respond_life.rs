@@ -3,22 +3,22 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 #![allow(unreachable_pub, missing_docs, dead_code, reason = "tests; the street is shared")]
 
+mod fixture;
 mod street;
 
+use fixture::{NOW, botnet, camera, state};
 use model::{
-    Asset, AssetStatus, AuthorityId, Criticality, Effect, Incident, IncidentAsset, IncidentId, Kind, Layer,
-    NetSet, Plan, PlanStatus, Proof, Protocol, Role, Severity, Tactic, Timestamp,
+    Asset, AssetStatus, AuthorityId, Criticality, Effect, Incident, IncidentAsset, Kind, Layer, NetSet, Plan,
+    PlanStatus, Proof, Protocol, Role, Timestamp,
 };
 use protect::{Mode, ResponseConfig};
 use sensor::{
     Notice, Order,
-    respond::{Mirror, Responder, Sighting, State, hand, nft::Nftables, verify_file},
+    respond::{Mirror, Responder, Sighting, hand, nft::Nftables, verify_file},
 };
 use std::{fs, path::Path, thread, time::Duration};
 use stop::{Actuator, journal::Act};
 use street::{Host, Street, in_namespaces, passes, rules, run};
-
-const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 
 fn config(mode: Mode) -> ResponseConfig {
     ResponseConfig {
@@ -29,52 +29,12 @@ fn config(mode: Mode) -> ResponseConfig {
 }
 
 fn asset(host: &Host) -> Asset {
-    Asset {
-        id: host.mac.to_string(),
-        authority_id: AuthorityId::local(),
-        layer: Layer::Device,
-        kind: Kind("camera".into()),
-        confidence: 90,
-        reasons: Vec::new(),
-        criticality: Criticality::Ordinary,
-        status: AssetStatus::Discovered,
-        name: None,
-        vendor: None,
-        mac: Some(host.mac),
-        addresses: vec![host.v4, host.v6],
-        functions: Vec::new(),
-        first_seen: NOW,
-        last_seen: NOW,
-    }
+    camera(host.mac, &[host.v4, host.v6])
 }
 
 fn incident(infected: &[&Host]) -> Incident {
-    let named = infected.iter().map(|host| IncidentAsset {
-        address: host.v4,
-        mac: Some(host.mac),
-        role: Role::Infected,
-        proof: Proof::Hardware,
-        home: true,
-    });
-    Incident {
-        id: "inc-0123456789abcdef".parse::<IncidentId>().unwrap(),
-        title: "a botnet".into(),
-        severity: Severity::Critical,
-        confidence: 95,
-        stages: vec![Tactic::CommandAndControl],
-        techniques: Vec::new(),
-        first: NOW.plus_secs(-5),
-        last: NOW,
-        assets: named.collect(),
-        assets_omitted: 0,
-        findings: 3,
-        flows: 30,
-        summary: String::new(),
-        joined: Vec::new(),
-        evidence: Vec::new(),
-        advice: Vec::new(),
-        supersedes: Vec::new(),
-    }
+    let infected: Vec<_> = infected.iter().map(|host| (host.v4, host.mac)).collect();
+    botnet(&infected)
 }
 
 fn open_with(config: ResponseConfig, folder: &Path, street: &Street, now: Timestamp) -> Responder {
@@ -124,10 +84,6 @@ fn acts(notices: &[Notice]) -> Vec<Act> {
             _ => None,
         })
         .collect()
-}
-
-fn state(folder: &Path) -> State {
-    serde_json::from_slice(&fs::read(folder.join("commands.json")).unwrap()).unwrap()
 }
 
 fn assert_journal_is_whole(folder: &Path) {

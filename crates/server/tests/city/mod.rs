@@ -2,15 +2,19 @@
 
 #![allow(dead_code, reason = "each test uses a part")]
 
+#[path = "../../../report/tests/sample/incidents.rs"]
+mod incidents;
+
+pub(crate) use incidents::id as incident_id;
+
 use axum::{
     body::Body,
     extract::ConnectInfo,
     http::{HeaderMap, Method, Request, StatusCode, header},
 };
 use model::{
-    Action, Asset, AssetStatus, AuthorityId, Command, CommandId, ContentHasher, Criticality, Effect,
-    Evidence, Hit, Incident, IncidentAsset, IncidentId, Kind, Layer, Mac, Plan, PlanId, PlanStatus, Proof,
-    Receipt, Role, Severity, Tactic, Target, Technique, Timestamp, Withheld,
+    Action, Asset, AssetStatus, AuthorityId, Command, CommandId, ContentHasher, Criticality, Effect, Hit,
+    Incident, Kind, Layer, Mac, Plan, PlanId, PlanStatus, Receipt, Severity, Target, Timestamp, Withheld,
 };
 use server::{
     AppState, Doors, InputStatus, Node, Order, SensorStatus, Setting,
@@ -169,132 +173,18 @@ impl Browser {
     }
 }
 
-pub(crate) fn incident_id(text: &str) -> IncidentId {
-    IncidentId::from_content(ContentHasher::new().part(text))
-}
-
 fn address(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 
-fn party(text: &str, role: Role, home: bool) -> IncidentAsset {
-    let mac = home.then_some(Mac([2, 0, 0x5e, 0x10, 0, 7]));
-    let proof = if home { Proof::Hardware } else { Proof::Handshake };
-    IncidentAsset { address: address(text), mac, role, proof, home }
-}
-
-/// A camera was taken over and floods a name server, `ago` seconds before `now`.
+/// A camera was taken over and floods a name server: logged into `ago` seconds before `now`.
 pub(crate) fn takeover(now: Timestamp, ago: i64) -> Incident {
-    let at = |after: i64| now.plus_secs(after - ago);
-    let evidence =
-        |after: i64, detector: &str, stage: Tactic, why: &str, value: f64, threshold: f64| Evidence {
-            at: at(after),
-            detector: detector.into(),
-            stage,
-            why: why.into(),
-            value,
-            threshold,
-            file: "street0".into(),
-            record: 1_000 + after.unsigned_abs() * 37,
-        };
-    Incident {
-        id: incident_id("takeover"),
-        title: "192.168.20.17 was taken over through telnet and floods 198.51.100.53".into(),
-        severity: Severity::Critical,
-        confidence: 98,
-        stages: vec![
-            Tactic::Reconnaissance,
-            Tactic::Execution,
-            Tactic::CredentialAccess,
-            Tactic::CommandAndControl,
-            Tactic::Impact,
-        ],
-        techniques: ["T1595.001", "T1110.001", "T1059.004", "T1071", "T1498.001"].map(Technique::new).to_vec(),
-        first: at(0),
-        last: at(95),
-        assets: vec![
-            party("192.168.20.17", Role::Infected, true),
-            party("203.0.113.66", Role::Attacker, false),
-            party("203.0.113.80", Role::Controller, false),
-            party("198.51.100.53", Role::Victim, false),
-            party("192.168.20.21", Role::Target, true),
-        ],
-        assets_omitted: 11,
-        findings: 9,
-        flows: 41_230,
-        summary: "192.168.20.17 was logged into from 203.0.113.66 by telnet with the factory password of a camera, \
-                  fetched a program, keeps contact with 203.0.113.80 and floods 198.51.100.53 on 53/udp."
-            .into(),
-        joined: vec!["same asset 192.168.20.17".into(), "the login precedes the keep-alive by 12 s".into()],
-        evidence: vec![
-            evidence(
-                2,
-                "scan-horizontal",
-                Tactic::Reconnaissance,
-                "203.0.113.66 tried 23/tcp on 14 new addresses in 20 s, 12 of them without an answer",
-                14.0,
-                10.0,
-            ),
-            evidence(
-                22,
-                "factory-password",
-                Tactic::CredentialAccess,
-                "telnet login with the factory entry xc3511 was accepted",
-                1.0,
-                1.0,
-            ),
-            evidence(30, "loader", Tactic::Execution, "busybox wget in a telnet session, then an ELF program", 1.0, 1.0),
-            evidence(34, "keep-alive", Tactic::CommandAndControl, "2 bytes every 10 s to 203.0.113.80:23", 4.0, 3.0),
-            evidence(
-                60,
-                "flood-udp",
-                Tactic::Impact,
-                "10 412 packets/s to 198.51.100.53:53, 2 100 times the device's own past",
-                10_412.0,
-                200.0,
-            ),
-        ],
-        advice: vec![
-            "Restart 192.168.20.17 once it is cut off: the program lives in memory only.".into(),
-            "Change its password before it is connected again and close telnet.".into(),
-        ],
-        supersedes: Vec::new(),
-    }
+    incidents::takeover(now.plus_secs(-ago), "street0")
 }
 
-/// Somebody guesses passwords; of severity and number as given.
+/// Somebody guesses passwords; of severity and number as given, the higher the longer ago.
 pub(crate) fn guessing(now: Timestamp, number: usize, severity: Severity) -> Incident {
-    let source = format!("203.0.113.{}", number % 250 + 1);
-    let target = format!("192.168.{}.{}", 20 + number / 250 % 200, number % 250 + 1);
-    let last = now.plus_secs(-(number as i64) * 317 - 40);
-    Incident {
-        id: incident_id(&format!("guessing {number}")),
-        title: format!("{source} guesses SSH passwords on {target}"),
-        severity,
-        confidence: 85,
-        stages: vec![Tactic::CredentialAccess],
-        techniques: vec![Technique::new("T1110.001")],
-        first: last.plus_secs(-13),
-        last,
-        assets: vec![party(&source, Role::Attacker, false), party(&target, Role::Target, true)],
-        assets_omitted: 0,
-        findings: 1,
-        flows: 60,
-        summary: format!("{source} tried 60 SSH logins on {target}:902 in 13 s; none was accepted."),
-        joined: Vec::new(),
-        evidence: vec![Evidence {
-            at: last,
-            detector: "guessing-ssh".into(),
-            stage: Tactic::CredentialAccess,
-            why: "60 sessions of the same shape in 13 s".into(),
-            value: 60.0,
-            threshold: 10.0,
-            file: "uplink0".into(),
-            record: 91_211,
-        }],
-        advice: vec!["Let SSH in from known networks only.".into()],
-        supersedes: Vec::new(),
-    }
+    incidents::guessing(number, now.plus_secs(-(number as i64) * 317 - 40), severity)
 }
 
 pub(crate) fn asset(
