@@ -5,12 +5,7 @@ use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
 use model::{NetSet, Severity, Timestamp};
 use report::Document;
-use std::{
-    io::{IsTerminal, Write},
-    path::PathBuf,
-    process::ExitCode,
-    time::Instant,
-};
+use std::{io::IsTerminal, path::PathBuf, process::ExitCode, time::Instant};
 
 /// Arguments of `bastide analyze`.
 #[derive(clap::Args)]
@@ -97,23 +92,14 @@ fn exit_code(document: &Document, fail_on: Option<Severity>) -> u8 {
 }
 
 fn print(document: &Document, format: Format) -> anyhow::Result<()> {
-    let stdout = std::io::stdout();
-    let terminal = stdout.is_terminal();
+    let terminal = std::io::stdout().is_terminal();
     let text = match format {
         Format::Json => serde_json::to_string_pretty(document)?,
         Format::Text => {
             report::text(document, terminal && crate::terminal::colour(), crate::terminal::width())
         }
     };
-    let mut out = stdout.lock();
-    match out
-        .write_all(text.as_bytes())
-        .and_then(|()| if text.ends_with('\n') { Ok(()) } else { out.write_all(b"\n") })
-    {
-        // Whoever reads us has seen enough.
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        other => other.context("cannot write to standard output"),
-    }
+    crate::terminal::say(&text)
 }
 
 fn progress_bar(quiet: bool) -> Option<ProgressBar> {

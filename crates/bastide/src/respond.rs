@@ -7,7 +7,7 @@ use sensor::respond::{
     Held,
     hand::{self, Status},
 };
-use std::{io::Write as _, path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode};
 
 /// Where the state is, and how to say it.
 #[derive(clap::Args)]
@@ -189,10 +189,9 @@ impl Place {
     }
 
     fn say(&self, text: &str, value: &serde_json::Value) -> anyhow::Result<ExitCode> {
-        let mut out = std::io::stdout().lock();
         match self.format {
-            Format::Text => writeln!(out, "{text}")?,
-            Format::Json => writeln!(out, "{}", serde_json::to_string_pretty(value)?)?,
+            Format::Text => crate::terminal::say(text)?,
+            Format::Json => crate::terminal::say(&serde_json::to_string_pretty(value)?)?,
         }
         Ok(ExitCode::SUCCESS)
     }

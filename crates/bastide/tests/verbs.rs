@@ -202,3 +202,18 @@ fn links_and_tokens_are_handed_out_to_the_owner_only() {
         assert!(said(&output).contains(&expected), "{}", said(&output));
     }
 }
+
+#[test]
+fn whoever_stops_reading_has_seen_enough() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("bastide.sqlite"), "").unwrap();
+    for verb in [&["respond", "status"][..], &["up", "--print-config"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let arguments = [verb, &["--data-dir", dir.path().to_str().unwrap()]].concat();
+        let output =
+            Command::new(PROGRAM).args(arguments).stdout(writer).stderr(Stdio::piped()).spawn().unwrap();
+        let output = output.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{verb:?}: {}", said(&output));
+    }
+}

@@ -180,7 +180,7 @@ impl Timeline {
 
     fn axis(&self, pen: &mut Pen, bottom: f64) {
         pen.line("axis", (self.gutter, bottom), (WIDTH, bottom));
-        let step = step_of(self.last.micros_since(self.first));
+        let step = step_of(self.last.micros_since(self.first), WIDTH - self.gutter);
         let mut at = self.first.micros().div_euclid(step).saturating_add(1).saturating_mul(step);
         let mut day = String::new();
         // The steps are chosen so that there are at most ten; the bound holds for any clock.
@@ -217,7 +217,7 @@ impl Timeline {
         if !below.is_empty() {
             pen.text("lane-label", (0.0, middle + drop + 15.0), Anchor::Start, &below, Some(&lane.tip));
         }
-        if let Some((from, to)) = lane.bar {
+        if let Some((from, to)) = lane.bar.filter(|bar| !self.is_moment(lane, *bar)) {
             let (left, right) = (self.x(from), self.x(to));
             let tip = format!("{}: {}", lane.label, words::between(from, to));
             let class = format!("bar {}", lane.class);
@@ -237,7 +237,18 @@ impl Timeline {
         }
     }
 
+    /// Whether a bar is too short to be seen as one: it is drawn as a mark, which no gap covers.
+    fn is_moment(&self, lane: &Lane, (from, to): (Timestamp, Timestamp)) -> bool {
+        lane.marks.is_empty() && self.x(to) - self.x(from) < TOUCHING / 2.0
+    }
+
     fn marks(&self, pen: &mut Pen, top: f64, lane: &Lane) {
+        if let Some((from, to)) = lane.bar.filter(|bar| self.is_moment(lane, *bar)) {
+            let (x, middle) = (self.x(from), top + LANE / 2.0);
+            let tip = format!("{}: {}", lane.label, words::between(from, to));
+            pen.path(&format!("mark {}", lane.class), &shape(lane.class, x, middle), Some(&tip));
+            self.beside_bar(pen, middle, x, x + 4.0, &words::span(to.micros_since(from)));
+        }
         let mut free = self.gutter;
         for cluster in self.clusters(&lane.marks) {
             free = self.mark(pen, top + LANE / 2.0, lane.class, &cluster, free);
@@ -334,8 +345,8 @@ fn two_lines(label: &str, letters: usize) -> (String, String) {
 
 const SECOND: i64 = 1_000_000;
 
-/// A round step that gives at most ten ticks.
-fn step_of(length: i64) -> i64 {
+/// A round step that gives at most ten ticks, and fewer where days would not fit beside each other.
+fn step_of(length: i64, room: f64) -> i64 {
     let round = [
         1_000,
         10_000,
@@ -360,8 +371,9 @@ fn step_of(length: i64) -> i64 {
     if let Some(step) = round.into_iter().find(|step| fits(*step)) {
         return step;
     }
+    let most = (room / (width_of("2016-10-21") + 8.0)).floor().clamp(1.0, 10.0) as i64;
     let mut days = 1_i64;
-    while !fits(day.saturating_mul(days)) && days < 10_000_000 {
+    while length / day.saturating_mul(days) >= most && days < 10_000_000 {
         days = days.saturating_mul(2);
     }
     day.saturating_mul(days)
@@ -407,9 +419,11 @@ mod tests {
             (7 * 86_400 * SECOND, 86_400 * SECOND),
             (365 * 86_400 * SECOND, 64 * 86_400 * SECOND),
         ] {
-            assert_eq!(step_of(length), expected, "{length}");
+            assert_eq!(step_of(length, 960.0), expected, "{length}");
         }
-        assert!(i64::MAX / step_of(i64::MAX) < 10);
+        assert!(i64::MAX / step_of(i64::MAX, 960.0) < 10);
+        // Eight days fit beside each other in that room, and no ninth.
+        assert_eq!(step_of(27 * 365 * 86_400 * SECOND, 610.0), 2048 * 86_400 * SECOND);
     }
 
     #[test]

@@ -144,7 +144,7 @@
     const held = row.contains(document.activeElement) ? document.activeElement : null;
     // Somebody is about to press a button in it: that row waits.
     if (held && held.tagName !== "A") return;
-    row.replaceChildren(...Array.from(now.childNodes, (node) => document.adoptNode(node)));
+    row.replaceChildren(...now.childNodes);
     dress(row);
     if (held) all("a[href]", row).find((link) => link.href === held.href)?.focus({ preventScroll: true });
   };

@@ -12,7 +12,7 @@ mod serve;
 use crate::settings::{self, Given, Loaded};
 use anyhow::Context as _;
 use place::Place;
-use std::{io::Write as _, net::TcpListener, path::PathBuf, process::ExitCode};
+use std::{net::TcpListener, path::PathBuf, process::ExitCode};
 
 /// Arguments of `bastide up`. Each can also be set by a variable or in the settings file: see --print-config.
 #[derive(clap::Args)]
@@ -89,7 +89,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     let loaded = settings::load(&args.given(), variables)?;
     if args.print_config {
-        std::io::stdout().write_all(settings::print(&loaded).as_bytes())?;
+        crate::terminal::say(&settings::print(&loaded))?;
         return Ok(ExitCode::SUCCESS);
     }
     log_to_stderr(&loaded.settings.log)?;
@@ -153,7 +153,7 @@ fn hand_out(args: &Args, loaded: &Loaded) -> anyhow::Result<ExitCode> {
             }
         };
         repository.close().await;
-        writeln!(std::io::stdout(), "{line}")?;
+        crate::terminal::say(&line)?;
         Ok(ExitCode::SUCCESS)
     })
 }

@@ -11,6 +11,7 @@ use axum::{Json, extract::State, response::Response};
 use model::{PlanStatus, Severity, Timestamp};
 use report::{Names, words};
 use serde_json::{Map, Value, json};
+use std::collections::HashSet;
 use store::{IncidentFilter, IncidentRecord, IncidentSort, IncidentState, Paging, SeverityCounts};
 
 /// Rows of each list; more are one link away.
@@ -255,6 +256,9 @@ async fn recent(state: &AppState, now: Timestamp) -> Result<Vec<Recent>, Problem
         }
     }
     rows.sort_by_key(|row| std::cmp::Reverse(row.receipt.micros));
+    // A command can stand in the plan that was approved and in the one that took its place.
+    let mut told = HashSet::new();
+    rows.retain(|row| told.insert(row.id.clone()));
     rows.truncate(MOST_RECEIPTS);
     Ok(rows)
 }
