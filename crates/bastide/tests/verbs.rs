@@ -206,7 +206,7 @@ fn links_and_tokens_are_handed_out_to_the_owner_only() {
 #[test]
 fn whoever_stops_reading_has_seen_enough() {
     let dir = tempfile::tempdir().unwrap();
-    fs::write(dir.path().join("bastide.sqlite"), "").unwrap();
+    fs::write(dir.path().join("lock"), "").unwrap();
     for verb in [&["respond", "status"][..], &["up", "--print-config"]] {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
