@@ -1,8 +1,10 @@
 //! Credential access: somebody guesses passwords, or gets in with one that everybody knows.
 //!
-//! A person mistypes three times; a program tries on. What counts is refused attempts of one client at one service of
-//! one server, over one server or many, and whether what was tried stands on the list of factory passwords. Over an
-//! encrypted connection only the shape is seen: success there is "possible".
+//! A person mistypes three times; a program tries on, and never the same twice. What counts is how many different
+//! names and passwords of one client were refused by one service, of one server or of many, and whether what was tried
+//! stands on the list of factory passwords. A machine whose password was changed, or whose server is out of order, says
+//! the same again and again and guesses nothing. Where what is tried cannot be seen (Digest), only a pace that no
+//! machine out of luck keeps up makes guessing; over SSH the shape alone is seen, and success is "possible".
 
 use crate::{
     bounded::Bounded,
@@ -16,13 +18,21 @@ use model::{
 };
 use std::net::IpAddr;
 
-/// Refused attempts that make guessing: within ten minutes, within a day.
-const REFUSED_SOON: u32 = 6;
-const REFUSED_DAY: u32 = 20;
+/// Different logins refused that make guessing: within ten minutes, within a day.
+const REFUSED_SOON: u64 = 6;
+const REFUSED_DAY: u64 = 20;
+/// One login tried at many servers is a machine with an old password.
+const SPRAYED: u64 = 3;
+/// Refused attempts within ten minutes of which it cannot be seen whether they differ.
+const UNSEEN_SOON: u64 = 60;
+/// More different things than this need not be told apart.
+const TOLD_APART: u64 = 64;
 /// Different factory entries tried suffice earlier.
 const FACTORY_TRIED: u64 = 3;
+/// Of a crowd that shares the work: different factory entries, and who tried them.
+const CROWD: u64 = 8;
 /// Encrypted attempts carry up to three tries each but prove less.
-const SEALED_SOON: u32 = 6;
+const SEALED_SOON: u64 = 6;
 const SOON_MICROS: i64 = 600_000_000;
 const DAY_MICROS: i64 = 86_400_000_000;
 /// Short encrypted sessions in a log, by their payload from the client in bytes.
@@ -31,14 +41,29 @@ const SHORT_SESSION: std::ops::RangeInclusive<u64> = 200..=8_000;
 #[derive(Default)]
 struct Window {
     start: Option<Timestamp>,
-    refused: u32,
-    sealed: u32,
+    /// Different logins that were refused; of many servers, each server's.
+    refused: Distinct,
+    unseen: u64,
+    sealed: u64,
 }
 
 impl Window {
     fn roll(&mut self, at: Timestamp, span: i64) {
         if self.start.is_none_or(|start| at.micros_since(start) > span) {
             *self = Self { start: Some(at), ..Self::default() };
+        }
+    }
+
+    fn count(&mut self, client: Client, attempt: &Attempt<'_>) {
+        match attempt.secret {
+            _ if attempt.sealed => self.sealed += 1,
+            Some(secret) if self.refused.count() < TOLD_APART => {
+                let server = client.server.is_none().then_some(attempt.key.dst);
+                self.refused.insert(digest((server, secret)));
+            }
+            Some(_) => {}
+            // What goes on at many servers unseen is a machine's own business with each of them.
+            None => self.unseen += u64::from(client.server.is_some()),
         }
     }
 }
@@ -48,7 +73,10 @@ struct Guessing {
     soon: Window,
     day: Window,
     factory: Distinct,
+    tried: Distinct,
     servers: Distinct,
+    /// Who tried, where nobody in particular is counted.
+    guessers: Distinct,
     finding: Option<Handle>,
     first: Option<Timestamp>,
     attempts: u64,
@@ -59,7 +87,8 @@ struct Guessing {
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct Client {
-    address: IpAddr,
+    /// One client, or unset for all.
+    address: Option<IpAddr>,
     /// One server, or unset for all.
     server: Option<IpAddr>,
     service: Service,
@@ -77,6 +106,7 @@ struct Attempt<'a> {
     service: Service,
     outcome: LoginOutcome,
     factory: Option<&'a str>,
+    secret: Option<u64>,
     sealed: bool,
 }
 
@@ -92,6 +122,7 @@ impl Credential {
             service: login.service,
             outcome: login.outcome,
             factory: login.factory.as_deref(),
+            secret: login.secret,
             sealed: login.service == Service::Ssh,
         };
         self.attempt(&attempt, context);
@@ -116,21 +147,30 @@ impl Credential {
     }
 
     fn sealed_session(&mut self, flow: u64, key: FlowKey, service: Service, context: &mut Context<'_>) {
-        let attempt =
-            Attempt { flow, key, service, outcome: LoginOutcome::Tried, factory: None, sealed: true };
+        let outcome = LoginOutcome::Tried;
+        let attempt = Attempt { flow, key, service, outcome, factory: None, secret: None, sealed: true };
         self.attempt(&attempt, context);
     }
 
     fn attempt(&mut self, attempt: &Attempt<'_>, context: &mut Context<'_>) {
-        let one =
-            Client { address: attempt.key.src, server: Some(attempt.key.dst), service: attempt.service };
+        let one = Client {
+            address: Some(attempt.key.src),
+            server: Some(attempt.key.dst),
+            service: attempt.service,
+        };
         let all = Client { server: None, ..one };
+        let crowd = Client { address: None, ..one };
         match attempt.outcome {
             LoginOutcome::Accepted | LoginOutcome::Possible => self.got_in(one, attempt, context),
+            // No answer is no refusal: servers fail as well.
+            LoginOutcome::Tried if !attempt.sealed && attempt.factory.is_none() => {}
             LoginOutcome::Refused | LoginOutcome::Tried => {
                 let told = self.count(one, attempt, context);
                 if !told {
                     self.count(all, attempt, context);
+                }
+                if attempt.factory.is_some() {
+                    self.count(crowd, attempt, context);
                 }
             }
         }
@@ -154,34 +194,43 @@ impl Credential {
         state.first.get_or_insert(at);
         state.attempts += 1;
         state.servers.insert(digest(attempt.key.dst));
+        if client.address.is_none() {
+            state.guessers.insert(digest(attempt.key.src));
+        }
         if let Some(entry) = attempt.factory {
             state.factory.insert(digest(entry));
         }
-        for (window, span) in [(&mut state.soon, SOON_MICROS), (&mut state.day, DAY_MICROS)] {
-            window.roll(at, span);
-            if attempt.sealed {
-                window.sealed += 1;
-            } else {
-                window.refused += 1;
-            }
+        if let Some(secret) = attempt.secret.filter(|_| state.tried.count() < TOLD_APART) {
+            state.tried.insert(secret);
         }
         if let Some(handle) = state.finding.filter(|&handle| context.findings.is_open(handle)) {
-            let (attempts, servers) = (state.attempts, state.servers.count());
-            extend(handle, client, attempt, attempts, servers, context);
+            extend(handle, client, attempt, state, context);
             return true;
+        }
+        for (window, span) in [(&mut state.soon, SOON_MICROS), (&mut state.day, DAY_MICROS)] {
+            window.roll(at, span);
+            window.count(client, attempt);
         }
         if state.attempts >= 2 {
             self.clients.promote(&client);
         }
         let Some(state) = self.clients.get_mut(&client) else { return false };
         let spread = if client.server.is_none() { 2 } else { 1 };
-        let enough = state.soon.refused >= REFUSED_SOON * spread
-            || state.day.refused >= REFUSED_DAY * spread
+        let shared = state.factory.count() >= CROWD && state.guessers.count() >= CROWD;
+        let enough = state.soon.refused.count() >= REFUSED_SOON * spread
+            || state.day.refused.count() >= REFUSED_DAY * spread
+            || state.soon.unseen >= UNSEEN_SOON
             || state.soon.sealed >= SEALED_SOON * spread
             || state.day.sealed >= REFUSED_DAY * spread
-            || (state.factory.count() >= FACTORY_TRIED && state.day.refused >= FACTORY_TRIED as u32);
-        // Many servers are only a pattern where it is several.
-        if !enough || (client.server.is_none() && state.servers.count() < 3) {
+            || state.factory.count() >= FACTORY_TRIED;
+        // Many servers are only a pattern where it is several, and more than one login.
+        let pattern = state.servers.count() >= 3 && (attempt.sealed || state.tried.count() >= SPRAYED);
+        let told = match client {
+            Client { address: None, .. } => shared,
+            Client { server: None, .. } => enough && pattern,
+            _ => enough,
+        };
+        if !told {
             return false;
         }
         state.finding = context.findings.state(guessing(client, state, attempt, context));
@@ -252,16 +301,15 @@ fn extend(
     handle: Handle,
     client: Client,
     attempt: &Attempt<'_>,
-    attempts: u64,
-    servers: u64,
+    state: &Guessing,
     context: &mut Context<'_>,
 ) {
     let (at, dst) = (context.at, attempt.key.dst);
     let target = context.hosts.party(dst, None, Role::Target);
     context.findings.extend(handle, at, |finding| {
-        finding.value = attempts as f64;
+        finding.value = state.value(attempt);
         finding.flows += 1;
-        finding.why = sentence(client, attempts, servers, attempt);
+        finding.why = state.sentence(client, attempt);
         if !finding.parties.iter().any(|party| party.address == dst) {
             if finding.parties.len() < MAX_PARTIES {
                 finding.parties.push(target);
@@ -272,19 +320,38 @@ fn extend(
     });
 }
 
-fn sentence(client: Client, attempts: u64, servers: u64, attempt: &Attempt<'_>) -> String {
-    let service = client.service.as_str();
-    match client.server {
-        Some(server) if attempt.sealed => {
-            format!(
-                "{} opened {attempts} short {service} sessions to {server}, as a password guesser does",
-                client.address
-            )
+impl Guessing {
+    /// What is measured: different logins where they can be told apart, attempts elsewhere.
+    fn value(&self, attempt: &Attempt<'_>) -> f64 {
+        if attempt.secret.is_some() { self.tried.count() as f64 } else { self.attempts as f64 }
+    }
+
+    fn sentence(&self, client: Client, attempt: &Attempt<'_>) -> String {
+        let (attempts, service) = (self.attempts, client.service.as_str());
+        let address = client.address.map_or_else(
+            || format!("a crowd of about {} addresses", self.guessers.count()),
+            |client| client.to_string(),
+        );
+        let mut why = match client.server {
+            Some(server) if attempt.sealed => format!(
+                "{address} opened {attempts} short {service} sessions to {server}, as a password guesser does"
+            ),
+            Some(server) => format!("{address} was refused {attempts} times by {server} over {service}"),
+            None => {
+                let servers = self.servers.count();
+                format!("{address} was refused {attempts} times over {service} by {servers} servers")
+            }
+        };
+        match self.tried.count() {
+            0 => {}
+            TOLD_APART.. => why.push_str(&format!(" with {TOLD_APART} different logins or more")),
+            tried => why.push_str(&format!(" with {tried} different logins")),
         }
-        Some(server) => format!("{} was refused {attempts} times by {server} over {service}", client.address),
-        None => {
-            format!("{} was refused {attempts} times over {service} by {servers} servers", client.address)
+        if self.factory.count() > 0 {
+            let factory = self.factory.count();
+            why.push_str(&format!("; {factory} different entries of the factory password list were tried"));
         }
+        why
     }
 }
 
@@ -294,15 +361,13 @@ fn guessing(client: Client, state: &Guessing, attempt: &Attempt<'_>, context: &C
     let first = state.first.unwrap_or(context.at);
     let inside = hosts.is_home(key.src);
     let role = if inside && !hosts.is_home(key.dst) { Role::Infected } else { Role::Attacker };
-    let guesser = hosts.party_to_talk(key.protocol, key.src, role);
-    let factory = state.factory.count();
-    let mut why = sentence(client, state.attempts, state.servers.count(), attempt);
-    if factory > 0 {
-        why.push_str(&format!("; {factory} different entries of the factory password list were tried"));
+    let mut parties = vec![hosts.party(key.dst, None, Role::Target)];
+    if client.address.is_some() {
+        parties.insert(0, hosts.party_to_talk(key.protocol, key.src, role));
     }
     Draft {
         detector: if client.server.is_some() { "password-guessing" } else { "password-spraying" },
-        anchor: format!("{} {:?} {}", client.address, client.server, client.service.as_str()),
+        anchor: format!("{:?} {:?} {}", client.address, client.server, client.service.as_str()),
         severity: if inside { Severity::High } else { Severity::Medium },
         confidence: if attempt.sealed { 75 } else { 90 },
         stage: Tactic::CredentialAccess,
@@ -310,13 +375,17 @@ fn guessing(client: Client, state: &Guessing, attempt: &Attempt<'_>, context: &C
         method: client.service.as_str().to_owned(),
         first,
         last: context.at,
-        parties: vec![guesser, hosts.party(key.dst, None, Role::Target)],
-        why,
-        value: state.attempts as f64,
-        threshold: f64::from(if attempt.sealed { SEALED_SOON } else { REFUSED_SOON }),
+        parties,
+        why: state.sentence(client, attempt),
+        value: state.value(attempt),
+        threshold: match attempt.secret {
+            _ if attempt.sealed => SEALED_SOON,
+            None => UNSEEN_SOON,
+            Some(_) => REFUSED_SOON,
+        } as f64,
         record: context.record,
         scopes: vec![scope(
-            Some(key.src),
+            client.address,
             client.server,
             Some(key.dst_port),
             Some(key.protocol),

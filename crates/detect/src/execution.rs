@@ -70,7 +70,9 @@ impl Execution {
         let is_code =
             matches!(transfer.kind, TransferKind::Elf | TransferKind::Script | TransferKind::Executable);
         let (severity, confidence, supporting) = match transfer.kind {
-            TransferKind::LoaderCommand => (Severity::High, 90, false),
+            // Who fetches a file by hand from inside looks after the machine.
+            TransferKind::TypedFetch if hosts.is_home(transfer.from) => (Severity::Low, 40, true),
+            TransferKind::LoaderCommand | TransferKind::TypedFetch => (Severity::High, 90, false),
             TransferKind::InjectedCommand => (Severity::Medium, 85, false),
             TransferKind::Elf | TransferKind::Script | TransferKind::Executable if obeyed => {
                 (Severity::High, 92, false)
@@ -81,7 +83,7 @@ impl Execution {
         };
         // A loader's shell session is a device that obeys; a fetched program or an injected command may come to nothing.
         let receiver = match transfer.kind {
-            TransferKind::LoaderCommand => Role::Infected,
+            TransferKind::LoaderCommand | TransferKind::TypedFetch if !supporting => Role::Infected,
             _ if obeyed => Role::Infected,
             _ => Role::Target,
         };
@@ -174,6 +176,7 @@ const fn describe(kind: TransferKind) -> (&'static str, &'static str) {
         TransferKind::Elf => ("an ELF program", "T1105"),
         TransferKind::Script => ("a script that fetches and runs more", "T1059.004"),
         TransferKind::LoaderCommand => ("a loader's shell command", "T1059.004"),
+        TransferKind::TypedFetch => ("a shell command that fetches", "T1059.004"),
         TransferKind::InjectedCommand => ("a shell command hidden in a request", "T1190"),
         TransferKind::Executable => ("an executable", "T1105"),
     }

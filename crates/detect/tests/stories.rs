@@ -100,11 +100,12 @@ impl World {
         self.event(seconds + 0.2, EventKind::Flow(update));
     }
 
+    /// A login with a password that was never tried before.
     fn login(&mut self, seconds: f64, src: &str, dst: &str, outcome: LoginOutcome, factory: Option<&str>) {
         self.next += 1;
         let key = Self::key(src, dst, 23);
-        let factory = factory.map(str::to_owned);
-        let login = Login { flow: self.next, key, service: Service::Telnet, outcome, factory };
+        let (factory, secret) = (factory.map(str::to_owned), Some(self.next));
+        let login = Login { flow: self.next, key, service: Service::Telnet, outcome, factory, secret };
         self.event(seconds, EventKind::Login(login));
     }
 

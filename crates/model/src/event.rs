@@ -106,6 +106,9 @@ pub struct Login {
     pub outcome: LoginOutcome,
     /// The entry of the factory-password list that matched; never what was typed.
     pub factory: Option<String>,
+    /// Tells what was tried from what was tried before: a digest under a key that this run made up and forgets. Unset
+    /// where name and password were not seen.
+    pub secret: Option<u64>,
 }
 
 /// What kind of code was on its way.
@@ -117,6 +120,8 @@ pub enum TransferKind {
     Script,
     /// A loader's command in a shell session (busybox wget, tftp, echo of program bytes).
     LoaderCommand,
+    /// A command in a shell session that only fetches a file, or only makes one executable: people type those, too.
+    TypedFetch,
     /// A shell command injected into a request.
     InjectedCommand,
     /// Another executable (Windows, macOS, Android).

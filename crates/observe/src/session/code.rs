@@ -186,6 +186,19 @@ pub fn loader_command(line: &[u8]) -> Option<&'static str> {
     None
 }
 
+/// The same, and whether people who look after machines type such lines, too: what is only fetched, or only made
+/// executable.
+pub(super) fn typed_command(line: &[u8]) -> Option<(TransferKind, &'static str)> {
+    let rule = loader_command(line)?;
+    let has = |part: &[u8]| contains(line, part);
+    let runs = [&b"chmod "[..], b"; sh ", b";sh ", b"&& sh ", b"&&sh ", b"./"].iter().any(|run| has(run));
+    let by_hand = match rule {
+        "fetch by wget" | "fetch by curl" | "fetch by tftp" | "fetch by ftpget" => !runs,
+        rule => rule == "fetched file made executable",
+    };
+    Some((if by_hand { TransferKind::TypedFetch } else { TransferKind::LoaderCommand }, rule))
+}
+
 /// `busybox ECCHI`: an applet that cannot exist, to see a shell's answer.
 fn applet_probe(line: &[u8]) -> bool {
     memmem::find_iter(line, b"busybox ").any(|at| {

@@ -1,7 +1,6 @@
 //! FTP control connections: greeting, USER and PASS, and the server's word on them.
 
 use super::Conversation;
-use super::factory;
 use super::lines::Lines;
 use super::teller::{Attempt, Side, Teller, wipe};
 use model::{HintKind, LoginOutcome};
@@ -45,7 +44,7 @@ impl Ftp {
             if let Some(earlier) = self.attempt.take() {
                 tell.login(earlier, LoginOutcome::Tried);
             }
-            self.attempt = Some(Attempt { factory: factory::matching_bytes(&self.user, argument) });
+            self.attempt = Some(Attempt::of(&self.user, argument));
         }
     }
 
@@ -58,7 +57,7 @@ impl Ftp {
                 tell.hint(Side::Server, HintKind::Serves, b"ftp");
             }
             230 | 232 if !reply.more => {
-                let by_name = Attempt { factory: factory::matching_bytes(&self.user, b"") };
+                let by_name = Attempt::of(&self.user, b"");
                 tell.login(self.attempt.take().unwrap_or(by_name), LoginOutcome::Accepted);
                 self.done = true;
             }

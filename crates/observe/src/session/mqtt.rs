@@ -3,7 +3,6 @@
 //! A CONNECT without user and password is no attempt unless the broker refuses it for that.
 
 use super::Conversation;
-use super::factory;
 use super::teller::{Attempt, Side, Teller, wipe};
 use model::{HintKind, LoginOutcome};
 use parse::app::{Unread, mqtt};
@@ -28,14 +27,14 @@ impl Mqtt {
                 self.attempt = (connect.user.is_some() || connect.password.is_some()).then(|| {
                     let (user, password) =
                         (connect.user.unwrap_or_default(), connect.password.unwrap_or_default());
-                    Attempt { factory: factory::matching_bytes(user, password) }
+                    Attempt::of(user, password)
                 });
                 self.connected = true;
             }
             Err(Unread::Incomplete) if self.client.len() < LIMIT => {}
             // Too long to be kept (a large will): who it is stays unknown.
             Err(_) => {
-                self.attempt = Some(Attempt { factory: None });
+                self.attempt = Some(Attempt::UNSEEN);
                 self.connected = true;
             }
         }
@@ -63,7 +62,7 @@ impl Mqtt {
         };
         match self.attempt.take() {
             Some(attempt) => tell.login(attempt, outcome),
-            None if outcome == LoginOutcome::Refused => tell.login(Attempt { factory: None }, outcome),
+            None if outcome == LoginOutcome::Refused => tell.login(Attempt::UNSEEN, outcome),
             None => {}
         }
     }

@@ -1,9 +1,13 @@
 //! What nobody recognised: programs and loaders' commands sent over bare TCP, and protocols of the field by name.
+//!
+//! A line that looks like a command is one where somebody takes commands: a shell that shows its prompt, or Android's
+//! debug bridge. Logs of machines are full of such lines.
 
 use super::Conversation;
-use super::code::{self, loader_command};
+use super::code::{self, typed_command};
 use super::lines::Lines;
 use super::teller::{Side, Teller, wipe};
+use super::telnet::{Prompt, prompt};
 use model::{HintKind, TransferKind};
 use parse::app::field;
 use std::borrow::Cow;
@@ -17,11 +21,22 @@ struct Inflow {
     judged: bool,
     lines: Lines,
     seen: u64,
+    /// The last command said on this side that nobody was seen to take yet.
+    order: Option<(TransferKind, &'static str)>,
+    /// This side showed a shell's prompt.
+    is_shell: bool,
 }
 
 impl Inflow {
     const fn new() -> Self {
-        Self { head: Vec::new(), judged: false, lines: Lines::new(400), seen: 0 }
+        Self {
+            head: Vec::new(),
+            judged: false,
+            lines: Lines::new(400),
+            seen: 0,
+            order: None,
+            is_shell: false,
+        }
     }
 
     fn judge(&mut self, from: Side, whole: bool, tell: &mut Teller<'_>) {
@@ -36,6 +51,16 @@ impl Inflow {
             self.head = Vec::new();
         }
     }
+
+    fn order(&mut self, line: &[u8], from: Side, tell: &mut Teller<'_>) {
+        let Some((kind, rule)) = typed_command(line) else { return };
+        // Android's debug bridge names the service that it opens.
+        if code::contains(line, b"shell:") {
+            tell.transfer(from.other(), kind, rule);
+        } else if self.order.is_none_or(|(earlier, _)| earlier != TransferKind::LoaderCommand) {
+            self.order = Some((kind, rule));
+        }
+    }
 }
 
 /// See the module.
@@ -48,6 +73,19 @@ pub(super) struct Raw {
 impl Raw {
     pub(super) const fn new() -> Self {
         Self { client: Inflow::new(), server: Inflow::new() }
+    }
+
+    /// Tells what was said to a side that showed itself to be a shell.
+    fn obey(&mut self, tell: &mut Teller<'_>) {
+        let Self { client, server } = self;
+        for (from, order, is_shell) in [
+            (Side::Client, &mut client.order, server.is_shell),
+            (Side::Server, &mut server.order, client.is_shell),
+        ] {
+            if let Some((kind, rule)) = order.take_if(|_| is_shell) {
+                tell.transfer(from.other(), kind, rule);
+            }
+        }
     }
 }
 
@@ -73,16 +111,16 @@ impl Conversation for Raw {
         let mut rest = bytes;
         while !rest.is_empty() {
             let Some(line) = inflow.lines.next(&mut rest) else { break };
-            if let Some(rule) = loader_command(&line) {
-                tell.transfer(from.other(), TransferKind::LoaderCommand, rule);
-            }
+            inflow.order(&line, from, tell);
             if let Cow::Owned(mut line) = line {
                 wipe(&mut line);
             }
         }
+        inflow.is_shell |= prompt(inflow.lines.begun()) == Some(Prompt::Shell);
         if lost > 0 {
             inflow.lines.clear();
         }
+        self.obey(tell);
     }
 
     fn close(&mut self, tell: &mut Teller<'_>) {
@@ -90,11 +128,11 @@ impl Conversation for Raw {
             if !inflow.head.is_empty() {
                 inflow.judge(from, true, tell);
             }
-            if let Some(rule) = loader_command(inflow.lines.begun()) {
-                tell.transfer(from.other(), TransferKind::LoaderCommand, rule);
-            }
+            let begun = inflow.lines.begun().to_vec();
+            inflow.order(&begun, from, tell);
             inflow.lines.clear();
         }
+        self.obey(tell);
     }
 
     fn is_finished(&self) -> bool {

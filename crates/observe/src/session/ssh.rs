@@ -23,7 +23,7 @@ use parse::app::{Unread, ssh};
 /// Turns of so many bytes are one short message, in however many segments it came.
 const ONE_MESSAGE: u64 = 128;
 
-const ATTEMPT: Attempt = Attempt { factory: None };
+const ATTEMPT: Attempt = Attempt::UNSEEN;
 
 #[derive(Debug, Default)]
 struct Talker {

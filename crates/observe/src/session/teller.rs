@@ -3,11 +3,15 @@
 //! Guarantees: a hint is printable and at most 128 characters; a session tells at most eight hints and each
 //! transfer rule once; no event holds payload or a password.
 
-use super::{FlowContext, digest};
+use super::{FlowContext, digest, factory};
 use model::{
     AppRequest, EventKind, Hint, HintKind, Login, LoginOutcome, Mac, Service, Transfer, TransferKind,
 };
-use std::net::IpAddr;
+use std::{
+    hash::{BuildHasher as _, RandomState},
+    net::IpAddr,
+    sync::OnceLock,
+};
 
 const HINTS: usize = 8;
 const TRANSFERS: usize = 12;
@@ -48,10 +52,23 @@ impl Side {
     }
 }
 
-/// One attempt to log in: of what was typed only the list entry is left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// One attempt to log in: of what was typed only the list entry is left, and what tells it from another attempt.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Attempt {
     pub(super) factory: Option<&'static str>,
+    secret: Option<u64>,
+}
+
+impl Attempt {
+    /// Name and password are sealed, or were lost.
+    pub(super) const UNSEEN: Self = Self { factory: None, secret: None };
+
+    pub(super) fn of(user: &[u8], password: &[u8]) -> Self {
+        /// Nobody who reads a digest can try passwords against it: its key is never told and dies with the process.
+        static KEY: OnceLock<RandomState> = OnceLock::new();
+        let secret = KEY.get_or_init(RandomState::new).hash_one((user, password));
+        Self { factory: factory::matching_bytes(user, password), secret: Some(secret) }
+    }
 }
 
 impl Teller<'_> {
@@ -70,7 +87,8 @@ impl Teller<'_> {
     pub(super) fn login(&mut self, attempt: Attempt, outcome: LoginOutcome) {
         let (flow, key, service) = (self.flow.id, self.flow.key, self.service);
         let factory = attempt.factory.map(str::to_owned);
-        (self.emit)(EventKind::Login(Login { flow, key, service, outcome, factory }));
+        let secret = attempt.secret;
+        (self.emit)(EventKind::Login(Login { flow, key, service, outcome, factory, secret }));
     }
 
     /// Code on its way to `to`; each rule is told once in a flow.

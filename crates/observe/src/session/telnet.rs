@@ -3,11 +3,10 @@
 //! How it is judged: what stands at the end of the server's text when the client begins to type is the prompt that
 //! the client answers. After a password, a word of refusal in a complete line or another login prompt means
 //! Refused; a shell's prompt, a shell's greeting, or output to a command means Accepted; if the flow ends first,
-//! the attempt is told as Tried. A password leaves the session's memory, overwritten, as soon as its line ends.
+//! the attempt is told as Tried. A loader's command is told once a shell is seen to have taken it. A password leaves the session's memory, overwritten, as soon as its line ends.
 
 use super::Conversation;
-use super::code::loader_command;
-use super::factory;
+use super::code::typed_command;
 use super::teller::{Attempt, Side, Teller, wipe};
 use model::{HintKind, LoginOutcome, TransferKind};
 use parse::app::telnet::Stripper;
@@ -15,6 +14,7 @@ use parse::app::telnet::Stripper;
 const TAIL: usize = 160;
 const TYPED: usize = 768;
 const ECHOES: usize = 256;
+const ORDERS: usize = 8;
 /// More than anybody types or reads: what follows is bulk.
 const BULK: u64 = 4 << 20;
 
@@ -48,6 +48,8 @@ pub(super) struct Telnet {
     after_return: bool,
     stage: Stage,
     attempt: Attempt,
+    /// Loaders' commands of which it is not known yet whether a shell took them.
+    orders: Vec<(TransferKind, &'static str)>,
     /// The password was typed before its prompt was seen.
     ahead: bool,
     /// Negotiation or a password's prompt was seen: this is a login, not some other talk in lines.
@@ -75,7 +77,8 @@ impl Telnet {
             fresh_line: true,
             after_return: false,
             stage: Stage::Idle,
-            attempt: Attempt { factory: None },
+            attempt: Attempt::UNSEEN,
+            orders: Vec::new(),
             ahead: false,
             certain: false,
             banner: true,
@@ -129,6 +132,9 @@ impl Telnet {
     fn server_pause(&mut self, tell: &mut Teller<'_>) {
         let at_prompt = prompt(&self.tail);
         self.certain |= at_prompt == Some(Prompt::Password);
+        if at_prompt == Some(Prompt::Shell) && matches!(self.stage, Stage::Idle) {
+            self.obey(tell);
+        }
         match (self.stage, at_prompt) {
             (Stage::Judging { .. }, Some(Prompt::Password)) if std::mem::take(&mut self.ahead) => {
                 self.tail.clear()
@@ -141,7 +147,7 @@ impl Telnet {
             }
             (Stage::UserGiven, Some(Prompt::Shell)) => {
                 // Let in by name alone.
-                self.attempt = Attempt { factory: factory::matching_bytes(&self.user, b"") };
+                self.attempt = Attempt::of(&self.user, b"");
                 self.decide(LoginOutcome::Accepted, tell);
             }
             (Stage::Refused, Some(Prompt::Login | Prompt::Password)) => self.stage = Stage::Idle,
@@ -154,6 +160,25 @@ impl Telnet {
             tell.login(self.attempt, outcome);
         }
         self.stage = if outcome == LoginOutcome::Accepted { Stage::Shell } else { Stage::Refused };
+        if outcome == LoginOutcome::Accepted {
+            self.obey(tell);
+        }
+    }
+
+    /// There is a shell, and it takes what was typed.
+    fn obey(&mut self, tell: &mut Teller<'_>) {
+        for (kind, rule) in self.orders.drain(..) {
+            tell.transfer(Side::Server, kind, rule);
+        }
+    }
+
+    fn order(&mut self, tell: &mut Teller<'_>) {
+        if self.orders.len() < ORDERS {
+            self.orders.extend(typed_command(&self.typed));
+        }
+        if matches!(self.stage, Stage::Shell) {
+            self.obey(tell);
+        }
     }
 
     /// The server's line repeats what the client typed lately.
@@ -218,14 +243,12 @@ impl Telnet {
             }
             Stage::Password => {
                 let user = self.user.trim_ascii();
-                self.attempt = Attempt { factory: factory::matching_bytes(user, &self.typed) };
+                self.attempt = Attempt::of(user, &self.typed);
                 wipe(&mut self.typed);
                 self.stage = Stage::Judging { typed_on: false };
             }
             Stage::Idle | Stage::UserGiven | Stage::Judging { .. } | Stage::Refused | Stage::Shell => {
-                if let Some(rule) = loader_command(&self.typed) {
-                    tell.transfer(Side::Server, TransferKind::LoaderCommand, rule);
-                }
+                self.order(tell);
                 if matches!(self.stage, Stage::Judging { .. }) && !self.typed.trim_ascii().is_empty() {
                     self.stage = Stage::Judging { typed_on: true };
                     // Kept to know its echo, beside the user's name.
@@ -285,10 +308,8 @@ impl Conversation for Telnet {
     fn close(&mut self, tell: &mut Teller<'_>) {
         if matches!(self.stage, Stage::Judging { .. }) {
             self.decide(LoginOutcome::Tried, tell);
-        } else if let Some(rule) =
-            loader_command(&self.typed).filter(|_| !matches!(self.stage, Stage::User | Stage::Password))
-        {
-            tell.transfer(Side::Server, TransferKind::LoaderCommand, rule);
+        } else if matches!(self.stage, Stage::Shell) {
+            self.order(tell);
         }
         wipe(&mut self.typed);
         self.stage = Stage::Idle;

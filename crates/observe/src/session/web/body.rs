@@ -1,7 +1,6 @@
 //! The beginning of a body: forms, answers to forms, programs, descriptions.
 
 use super::super::code::{self, HEAD, contains};
-use super::super::factory;
 use super::super::teller::{Attempt, Side, Teller};
 use model::{HintKind, LoginOutcome, TransferKind};
 use parse::app::http;
@@ -99,13 +98,13 @@ pub(super) fn pairs_attempt(form: &[u8]) -> Option<Attempt> {
     let (mut plain_user, mut plain_password) = ([0; 64], [0; 64]);
     let user_length = http::percent_decode(user, true, &mut plain_user);
     let password_length = http::percent_decode(password, true, &mut plain_password);
-    let found = plain_user
+    let attempt = plain_user
         .get(..user_length)
         .zip(plain_password.get(..password_length))
-        .and_then(|(user, password)| factory::matching_bytes(user, password));
+        .map(|(user, password)| Attempt::of(user, password));
     plain_password.fill(0);
     std::hint::black_box(&mut plain_password);
-    Some(Attempt { factory: found })
+    attempt
 }
 
 fn json_attempt(body: &[u8]) -> Option<Attempt> {
@@ -123,7 +122,7 @@ fn json_attempt(body: &[u8]) -> Option<Attempt> {
             _ => {}
         }
     }
-    Some(Attempt { factory: factory::matching_bytes(user?, password?) })
+    Some(Attempt::of(user?, password?))
 }
 
 enum Field {
@@ -155,7 +154,8 @@ pub(super) struct FormAnswer {
 impl FormAnswer {
     /// How the login went, given the beginning of the answer's body.
     pub(super) fn outcome(self, body: &[u8]) -> LoginOutcome {
-        const FAILURES: [&[u8]; 9] = [
+        // Words of failure, or the login form again.
+        const FAILURES: [&[u8]; 12] = [
             b"incorrect",
             b"invalid",
             b"failed",
@@ -165,6 +165,9 @@ impl FormAnswer {
             b"unauthorized",
             b"\"success\":false",
             b"bad password",
+            b"type=\"password\"",
+            b"type='password'",
+            b"type=password",
         ];
         const TOKENS: [&[u8]; 6] = [
             b"\"token\":",
@@ -230,6 +233,7 @@ mod tests {
         check(None, false, b"<p>Invalid user name or password</p>", LoginOutcome::Refused);
         check(None, false, b"{\"success\": true}", LoginOutcome::Accepted);
         check(None, true, b"<html>menu</html>", LoginOutcome::Tried);
+        check(None, true, b"<form><input name=p type=\"password\"></form>", LoginOutcome::Refused);
         check(Some(false), true, b"", LoginOutcome::Accepted);
         check(Some(true), true, b"", LoginOutcome::Refused);
     }

@@ -2,7 +2,6 @@
 
 use super::super::code::scanner;
 use super::super::digest;
-use super::super::factory;
 use super::super::teller::{Attempt, Side, Teller};
 use super::body;
 use model::HintKind;
@@ -25,6 +24,8 @@ pub(super) struct Head {
     pub(super) cookie: bool,
     /// Where an answer leads: `Some(true)` back to a login page.
     pub(super) redirect: Option<bool>,
+    /// The server wants the same credentials again, under a new nonce (RFC 7616 section 3.3).
+    pub(super) stale: bool,
     pub(super) credentials: Option<(Attempt, u64)>,
     pub(super) credentials_digest: Option<u64>,
     pub(super) query_attempt: Option<Attempt>,
@@ -89,6 +90,11 @@ impl Head {
             let lower = value.to_ascii_lowercase();
             let back = [&b"login"[..], b"error", b"fail", b"logon", b"signin", b"auth"];
             self.redirect = Some(back.iter().any(|part| super::code::contains(&lower, part)));
+        } else if is("www-authenticate") || is("proxy-authenticate") {
+            let lower = value.to_ascii_lowercase();
+            self.stale |= [&b"stale=true"[..], b"stale=\"true\""]
+                .iter()
+                .any(|word| super::super::code::contains(&lower, word));
         } else if is("authorization") || is("proxy-authorization") {
             self.credentials = credentials(value).map(|attempt| (attempt, digest(value)));
         }
@@ -108,7 +114,7 @@ fn credentials(value: &[u8]) -> Option<Attempt> {
     let space = value.iter().position(|&byte| byte == b' ')?;
     let (scheme, rest) = value.split_at_checked(space)?;
     if scheme.eq_ignore_ascii_case(b"digest") {
-        return Some(Attempt { factory: None });
+        return Some(Attempt::UNSEEN);
     }
     if !scheme.eq_ignore_ascii_case(b"basic") {
         return None;
@@ -116,13 +122,13 @@ fn credentials(value: &[u8]) -> Option<Attempt> {
     let mut decoded = [0; 256];
     let length = http::base64_decode(rest.trim_ascii(), &mut decoded).unwrap_or(0);
     let pair = decoded.get(..length).unwrap_or_default();
-    let found = pair.iter().position(|&byte| byte == b':').and_then(|colon| {
+    let attempt = pair.iter().position(|&byte| byte == b':').and_then(|colon| {
         let (user, password) = pair.split_at_checked(colon)?;
-        factory::matching_bytes(user, password.get(1..)?)
+        Some(Attempt::of(user, password.get(1..)?))
     });
     decoded.fill(0);
     std::hint::black_box(&mut decoded);
-    Some(Attempt { factory: found })
+    Some(attempt.unwrap_or(Attempt::UNSEEN))
 }
 
 /// What a server's headers say of it.

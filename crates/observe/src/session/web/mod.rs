@@ -2,9 +2,9 @@
 //!
 //! How logins are judged. Credentials in a header (Basic, Digest): 401, 403, 407 and a redirect back to a login page refuse, other 2xx and 3xx accept,
 //! anything else says nothing about them (Tried). Credentials in a form, a JSON body or a query: 401, 403 and 429
-//! refuse, as does a body with words of failure or a redirect back to a login page; a token in the body or a
+//! refuse, as does a body with words of failure or the form again, or a redirect back to a login page; a token in the body or a
 //! redirect with a cookie to elsewhere accepts; else Tried. The same header again after it was accepted is no new
-//! attempt. An answer that never comes leaves Tried.
+//! attempt, nor is one that the server wants again under a new nonce. An answer that never comes leaves Tried.
 //!
 //! Bodies are skipped by their length or chunks without being looked at beyond their first KiB.
 
@@ -25,8 +25,6 @@ use std::collections::VecDeque;
 
 const LINE: usize = 1024;
 const PENDING: usize = 8;
-/// Answers told in one flow; requests are all told.
-const ANSWERS: u32 = 256;
 
 /// The service whose lines they are.
 pub(super) const fn service(family: Family) -> Service {
@@ -92,7 +90,6 @@ pub(super) struct Web {
     /// A form's attempt whose answer's body is being read.
     judged_by_body: Option<(Attempt, body::FormAnswer)>,
     accepted_header: Option<u64>,
-    answers: u32,
     done: bool,
 }
 
@@ -105,7 +102,6 @@ impl Web {
             pending: VecDeque::new(),
             judged_by_body: None,
             accepted_header: None,
-            answers: 0,
             done: false,
         }
     }
@@ -276,10 +272,7 @@ impl Web {
         }
         let exchange = self.pending.pop_front();
         let (method, path) = exchange.as_ref().map_or(("", 0), |exchange| (exchange.method, exchange.path));
-        if self.answers < ANSWERS {
-            self.answers += 1;
-            tell.request(Asked { method, path_digest: path, status: Some(status), ..Asked::default() });
-        }
+        tell.request(Asked { method, path_digest: path, status: Some(status), ..Asked::default() });
         tell.hint(Side::Server, HintKind::Serves, tell.service.as_str().as_bytes());
         if let Some((attempt, how)) = exchange.and_then(|exchange| exchange.attempt) {
             self.judge(attempt, how, status, tell);
@@ -303,6 +296,10 @@ impl Web {
     }
 
     fn judge(&mut self, attempt: Attempt, how: How, status: u16, tell: &mut Teller<'_>) {
+        // Nobody was refused: the credentials were never looked at.
+        if matches!(status, 401 | 407) && self.server.head.stale {
+            return;
+        }
         let outcome = match (how, status) {
             (_, 401 | 403 | 407 | 429) => LoginOutcome::Refused,
             (How::Header, 300..=399) if self.server.head.redirect == Some(true) => LoginOutcome::Refused,
