@@ -2,7 +2,8 @@
 //!
 //! Horizontal: one source, one service, many new destinations, mostly fruitless. Vertical: one pair, many ports, mostly
 //! closed or silent. A contact is fruitful once it was answered and payload went from the source; a connection that is
-//! opened and dropped is not. Where answers would not be seen, nothing is said.
+//! opened and dropped is not, to one who looks across hosts; along the ports of one host it found an open one. Where
+//! answers would not be seen, nothing is said.
 //!
 //! None: multicast, name and time services (pools and recursion touch many servers by design), peers that answered
 //! before, a forwarder's ARP.
@@ -29,6 +30,10 @@ const VERTICAL: (u64, u64) = (15, 40);
 const ARP_SWEEP: u64 = 24;
 /// Mean payload of a datagram that probes; what is larger says something.
 const PROBE_SIZE: u64 = 128;
+/// Contacts within a day of somebody who traces the way to a host, at most, and how many there are for each that is told to
+/// have been lost on it.
+const TRACED: u64 = 128;
+const LOST: u64 = 10;
 /// How many more servers of a directory service a client may touch.
 const DIRECTORY: u64 = 10;
 /// A burst that nobody answered for this long need not wait for each answer's time to run out.
@@ -45,6 +50,8 @@ struct Window {
     touched: Distinct,
     fruitful: Distinct,
     failed: Distinct,
+    /// Never got there.
+    expired: Distinct,
     flows: u64,
     /// The first of those touched.
     sample: Vec<IpAddr>,
@@ -97,6 +104,14 @@ struct Scan {
     met: bool,
 }
 
+impl Scan {
+    /// Somebody looks where the way to a host ends, and meets those on it.
+    fn traces(&self) -> bool {
+        let touched = self.day.touched.count();
+        touched <= TRACED && self.day.expired.count() * LOST >= touched
+    }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Subject {
     /// Source, protocol, port.
@@ -118,6 +133,8 @@ pub(crate) struct Recon {
     ours: Bounded<Subject, Scan>,
     others: Bounded<Subject, Scan>,
     sweeps: Bounded<Mac, Sweep>,
+    /// To whom answers by ARP were seen to go: two of them show that answers to others pass here.
+    answered: Distinct,
 }
 
 /// What a flow's update says about its contact.
@@ -126,11 +143,17 @@ enum Contact {
     Made,
     Fruitful,
     Failed,
+    Expired,
 }
 
 impl Recon {
     pub(crate) fn new() -> Self {
-        Self { ours: Bounded::new(1 << 15), others: Bounded::new(1 << 15), sweeps: Bounded::new(1 << 12) }
+        Self {
+            ours: Bounded::new(1 << 15),
+            others: Bounded::new(1 << 15),
+            sweeps: Bounded::new(1 << 12),
+            answered: Distinct::default(),
+        }
     }
 
     pub(crate) fn forgotten(&self) -> u64 {
@@ -146,13 +169,17 @@ impl Recon {
             return;
         }
         let neighbours = context.hosts.is_home(key.src) && context.hosts.is_home(key.dst);
-        let contacts = contacts(flow, neighbours);
-        for contact in contacts.into_iter().flatten() {
-            if !is_chatter(flow, context.hosts) {
-                self.contact(Subject::Across(key.src, key.protocol, key.dst_port), contact, flow, context);
+        if !is_chatter(flow, context.hosts) {
+            let subject = Subject::Across(key.src, key.protocol, key.dst_port);
+            // Among neighbours a completed connection is a check that found what it looked for.
+            for contact in contacts(flow, neighbours).into_iter().flatten() {
+                self.contact(subject, contact, flow, context);
             }
-            if !key.protocol.is_icmp() {
-                self.contact(Subject::Along(key.src, key.dst, key.protocol), contact, flow, context);
+        }
+        if !key.protocol.is_icmp() {
+            let subject = Subject::Along(key.src, key.dst, key.protocol);
+            for contact in contacts(flow, true).into_iter().flatten() {
+                self.contact(subject, contact, flow, context);
             }
         }
     }
@@ -177,8 +204,10 @@ impl Recon {
             }
             _ => enough,
         };
-        // Who answered usefully before is no new destination.
-        let known = matches!(subject, Subject::Across(..)) && context.hosts.pair(key.src, key.dst).fruitful;
+        // Who answered usefully before is no new destination, and who was looked up by name is none that was looked for.
+        let named = inside && !context.hosts.is_home(key.dst) && context.hosts.was_resolved(key.dst);
+        let known = matches!(subject, Subject::Across(..))
+            && (named || context.hosts.pair(key.src, key.dst).fruitful);
         let table = if inside { &mut self.ours } else { &mut self.others };
         if contact == Contact::Fruitful && table.get(&subject).is_none() {
             return;
@@ -203,7 +232,8 @@ impl Recon {
             if contact != Contact::Made && window.touched.contains(thing) {
                 match contact {
                     Contact::Fruitful => window.fruitful.insert(thing),
-                    _ => window.failed.insert(thing),
+                    Contact::Expired => window.expired.insert(thing),
+                    Contact::Made | Contact::Failed => window.failed.insert(thing),
                 };
             }
             second |= window.touched.count() >= 2;
@@ -222,7 +252,8 @@ impl Recon {
                 neighbours && (!window.is_ripe(at, POLL_PATIENCE) || window.is_poll(key.src, context.hosts))
             };
             let fast = scan.fast.is_scan(at, enough.0) && !polls(&scan.fast);
-            if !fast && (!scan.day.is_scan(at, enough.1) || polls(&scan.day)) {
+            let slow = scan.day.is_scan(at, enough.1) && !polls(&scan.day);
+            if scan.traces() || !(fast || slow) {
                 if second {
                     table.promote(&subject);
                 }
@@ -242,6 +273,9 @@ impl Recon {
     pub(crate) fn arp(&mut self, arp: &Arp, context: &mut Context<'_>) {
         match arp.operation {
             ArpOperation::Reply => {
+                if self.answered.count() < 2 && !arp.broadcast {
+                    self.answered.insert(digest(arp.target_mac));
+                }
                 if let Some(sweep) = self.sweeps.get_mut(&arp.target_mac) {
                     sweep.answered += 1;
                 }
@@ -259,14 +293,17 @@ impl Recon {
                     finding: None,
                 };
                 let sweep = self.sweeps.entry(arp.sender_mac, fresh);
-                if at.micros_since(sweep.start) > FAST_MICROS && sweep.finding.is_none() {
+                let told = sweep.finding.filter(|&handle| context.findings.is_open(handle));
+                if at.micros_since(sweep.start) > FAST_MICROS && told.is_none() {
                     *sweep = fresh();
                 }
                 sweep.asked.insert(digest(arp.target));
                 let asked = sweep.asked.count();
-                if let Some(handle) = sweep.finding.filter(|&handle| context.findings.is_open(handle)) {
+                // On a switch's port questions are heard by all, and answers by who asked.
+                let visible = sweep.answered > 0 || self.answered.count() >= 2;
+                if let Some(handle) = told {
                     context.findings.extend(handle, at, |finding| finding.value = asked as f64);
-                } else if asked >= ARP_SWEEP && sweep.answered * 2 <= asked {
+                } else if visible && asked >= ARP_SWEEP && sweep.answered * 2 <= asked {
                     let party = context.hosts.party(sweep.sender, Some(arp.sender_mac), Role::Attacker);
                     sweep.finding = context.findings.state(Draft {
                         detector: "arp-sweep",
@@ -328,19 +365,22 @@ fn is_broadcast(address: IpAddr) -> bool {
     matches!(address, IpAddr::V4(v4) if v4.is_broadcast() || v4.is_unspecified())
 }
 
-/// What this update adds: the contact itself, and what came of it.
-fn contacts(flow: &FlowUpdate, neighbours: bool) -> [Option<Contact>; 2] {
+/// What this update adds: the contact itself, and what came of it. A connection that was completed can be enough.
+fn contacts(flow: &FlowUpdate, completed_will_do: bool) -> [Option<Contact>; 2] {
     let made = flow.phase.opens().then_some(Contact::Made);
     let spoke = flow.outcome == Outcome::Established && flow.total.packets_in > 0;
     let fruitful = match flow.key.protocol {
-        // Passive FTP and the like never answer with payload; a scanner sends none.
-        // Among neighbours a completed connection is a check that found what it looked for.
-        Protocol::TCP => spoke && (flow.total.payload_out > 0 || neighbours),
+        // A scanner sends no payload.
+        Protocol::TCP => spoke && (flow.total.payload_out > 0 || completed_will_do),
         _ => spoke,
     };
     let came_to_nothing =
         flow.outcome.failed() || flow.outcome == Outcome::HalfOpen || (flow.phase.closes() && !fruitful);
-    let result = if fruitful { Some(Contact::Fruitful) } else { came_to_nothing.then_some(Contact::Failed) };
+    let result = match flow.outcome {
+        Outcome::Expired => Some(Contact::Expired),
+        _ if fruitful => Some(Contact::Fruitful),
+        _ => came_to_nothing.then_some(Contact::Failed),
+    };
     [made, result]
 }
 

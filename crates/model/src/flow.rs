@@ -137,6 +137,8 @@ pub enum Outcome {
     Silent,
     /// Refused by the responder: a reset, or ICMP unreachable.
     Refused,
+    /// Lost on its way, as its way was too long (ICMP time exceeded): whoever it was meant for never saw it.
+    Expired,
     /// TCP: answered with SYN-ACK, never completed by the originator.
     HalfOpen,
     /// TCP handshake completed, or data seen in both directions; UDP and others: answered.

@@ -58,6 +58,8 @@ pub(crate) struct Seen<'a> {
     pub(crate) payload_length: u32,
     /// The sender answers to something: an echo reply.
     pub(crate) is_reply: bool,
+    /// Nobody may answer to it: an ICMP error (RFC 1122 section 3.2.2).
+    pub(crate) is_error: bool,
 }
 
 struct Flow {
@@ -77,6 +79,8 @@ struct Flow {
     handshake: Handshake,
     outcome: Outcome,
     answer_visible: bool,
+    /// No answer is to be expected.
+    is_error: bool,
     cut: bool,
     /// Ended; waits for stragglers.
     closing: bool,
@@ -173,10 +177,12 @@ impl FlowTable {
         }
     }
 
-    /// An ICMP error tells that the flow's packet did not arrive. Whether the flow was known.
-    pub(crate) fn refuse(
+    /// An ICMP error about a packet of the flow, and what it means for the attempt to talk, if anything. Whether the flow
+    /// was known.
+    pub(crate) fn error(
         &mut self,
         key: &FlowKey,
+        outcome: Option<Outcome>,
         at: Timestamp,
         record: RecordRef,
         emit: &mut impl FnMut(Event),
@@ -187,8 +193,11 @@ impl FlowTable {
             self.sight.packet(key.dst, key.src);
         }
         let Some(flow) = self.flow_mut(slot) else { return false };
-        if outward && matches!(flow.outcome, Outcome::Pending | Outcome::Silent | Outcome::Unknown) {
-            flow.outcome = Outcome::Refused;
+        if outward
+            && let Some(outcome) = outcome
+            && matches!(flow.outcome, Outcome::Pending | Outcome::Silent | Outcome::Unknown)
+        {
+            flow.outcome = outcome;
             Self::report(flow, Phase::Changed, at, record, emit);
         }
         true
@@ -293,7 +302,8 @@ impl FlowTable {
             flags_in: 0,
             handshake: Handshake::default(),
             outcome: Outcome::Pending,
-            answer_visible: self.sight.answer_visible(seen.key.src, seen.key.dst),
+            answer_visible: !seen.is_error && self.sight.answer_visible(seen.key.src, seen.key.dst),
+            is_error: seen.is_error,
             cut: false,
             closing: false,
             session: None,
@@ -383,7 +393,7 @@ impl FlowTable {
         // What was not known to pass here when the flow began can be known by now.
         let visible = self.sight.answer_visible(ends.src, ends.dst);
         let Some(flow) = self.flow_mut(due.slot) else { return };
-        flow.answer_visible |= visible;
+        flow.answer_visible |= visible && !flow.is_error;
         if flow.closing {
             // The wait for an answer was queued before the end; only the wait for stragglers ends the flow.
             if due.at.micros_since(flow.last) >= ANSWER_MICROS {
@@ -523,7 +533,8 @@ impl Flow {
             return;
         }
         self.handshake.packet(outward, seen.flags, seen.seq, seen.ack, seen.payload_length);
-        let unanswered = matches!(self.outcome, Outcome::Pending | Outcome::Silent | Outcome::Unknown);
+        let unanswered =
+            matches!(self.outcome, Outcome::Pending | Outcome::Silent | Outcome::Unknown | Outcome::Expired);
         if (unanswered || self.outcome == Outcome::HalfOpen) && self.handshake.is_made() {
             self.outcome = Outcome::Established;
         } else if unanswered && !outward && self.total.packets_out > 0 {
@@ -596,9 +607,9 @@ impl Flow {
     }
 
     const fn visibility(&self) -> Visibility {
-        // A refusal by ICMP is an answer, too.
+        // An error by ICMP is an answer, too.
         let both = (self.total.packets_in > 0 && self.total.packets_out > 0)
-            || matches!(self.outcome, Outcome::Refused);
+            || matches!(self.outcome, Outcome::Refused | Outcome::Expired);
         if !both && !self.answer_visible {
             Visibility::OneWay
         } else if self.cut {

@@ -7,7 +7,9 @@ use crate::{
     flow_table::{FlowTable, Seen, Shed},
     fragment::Fragments,
 };
-use model::{Arp, ArpOperation, Event, EventKind, FlowKey, Mac, NetSet, Protocol, RecordRef, Timestamp};
+use model::{
+    Arp, ArpOperation, Event, EventKind, FlowKey, Mac, NetSet, Outcome, Protocol, RecordRef, Timestamp,
+};
 use parse::{
     LinkType,
     packet::{ArpPacket, Body, Icmp, IpPacket, Packet, Transport, TunnelKind, dissect},
@@ -196,19 +198,25 @@ impl Observer {
         emit: &mut impl FnMut(Event),
     ) {
         if let Some(original) = icmp.original {
-            let refused = FlowKey {
+            let about = FlowKey {
                 src: original.src,
                 dst: original.dst,
                 src_port: original.src_port,
                 dst_port: original.dst_port,
                 protocol: Protocol(original.protocol),
             };
-            if icmp.is_unreachable() && self.flows.refuse(&refused, frame.at, frame.record, emit) {
+            let outcome = match (icmp.v6, icmp.kind, icmp.code) {
+                (false, 11, 0) | (true, 3, 0) => Some(Outcome::Expired),
+                // It arrived, and was too big to go on.
+                (false, 3, 4) => None,
+                _ => icmp.is_unreachable().then_some(Outcome::Refused),
+            };
+            if self.flows.error(&about, outcome, frame.at, frame.record, emit) {
                 return;
             }
         }
         let is_reply = matches!((icmp.v6, icmp.kind), (false, 0 | 14) | (true, 129));
-        self.flow(frame, key, Above { is_reply, ..above }, emit);
+        self.flow(frame, key, Above { is_reply, is_error: icmp.original.is_some(), ..above }, emit);
     }
 
     fn flow(&mut self, frame: Frame, key: FlowKey, above: Above<'_>, emit: &mut impl FnMut(Event)) {
@@ -226,6 +234,7 @@ impl Observer {
             payload: above.payload,
             payload_length: above.payload_length,
             is_reply: above.is_reply,
+            is_error: above.is_error,
         };
         self.flows.packet(&seen, emit);
     }
@@ -267,4 +276,5 @@ struct Above<'a> {
     payload: &'a [u8],
     payload_length: u32,
     is_reply: bool,
+    is_error: bool,
 }
