@@ -39,6 +39,8 @@ pub(crate) struct Pair {
     pub(crate) fruitful: bool,
     /// Anything came back from the second to the first.
     pub(crate) answered: bool,
+    /// It came back in a flow that the first had opened.
+    pub(crate) asked: bool,
     /// The second refused: reset, or unreachable.
     pub(crate) refused: bool,
     /// When the first was first answered.
@@ -164,6 +166,7 @@ impl Hosts {
         let pair = self.pairs.entry((src, dst), Pair::default);
         let news = !pair.answered;
         pair.answered = true;
+        pair.asked |= flow.total.packets_out > 0;
         if flow.outcome == Outcome::Established {
             pair.since.get_or_insert(flow.last);
         }

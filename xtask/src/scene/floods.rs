@@ -2,7 +2,7 @@
 
 use super::Scene;
 use crate::{
-    traffic::{self, ACK, FIN, Host, PSH, SYN, dns_answer, dns_question},
+    traffic::{self, ACK, FIN, Host, PSH, RST, SYN, dns_answer, dns_question},
     world::{self, MINUTE, SECOND, World},
 };
 
@@ -66,6 +66,21 @@ pub(super) const SCENES: &[Scene] = &[
         name: "flood-icmp-in",
         about: "a host of ours is flooded with pings from forged sources",
         play: |world| inward(world, Kind::Icmp, true),
+    },
+    Scene {
+        name: "flood-syn-open-in",
+        about: "an open port of ours is flooded with SYNs by bots that show their addresses, so that each is answered",
+        play: |world| answered(world, Kind::Syn),
+    },
+    Scene {
+        name: "flood-ack-answered-in",
+        about: "a host of ours is flooded with ACKs, and refuses each of them",
+        play: |world| answered(world, Kind::Ack),
+    },
+    Scene {
+        name: "flood-ping-in",
+        about: "a host of ours is flooded with pings, and answers them",
+        play: |world| answered(world, Kind::Icmp),
     },
     Scene {
         name: "flood-http-in",
@@ -192,6 +207,57 @@ fn inward(world: &mut World, kind: Kind, forged: bool) {
     world.truth.attack_at(at);
     world.truth.victims.insert(victim.ip);
     world.truth.innocent.insert(victim.ip);
+    world.truth.stages = vec!["impact".into()];
+    world.truth.severity = "high".into();
+}
+
+/// A flood whose packets are all answered, from one bot or many; some were visitors before.
+fn answered(world: &mut World, kind: Kind) {
+    let victim = world.device();
+    background(world, 4, 10 * MINUTE);
+    let count = *world.rng.pick(&[1, 40, 200]);
+    let bots = world.outsiders(count);
+    let port = *world.doors.pick(&[80, 443, 22, 8_883]);
+    for bot in bots.iter().step_by(3) {
+        let at = world.start + world.secs(0.0, 60.0);
+        let (mut talk, mut own) = world.talk(at, *bot, victim, port);
+        talk.tls(&mut own, "service.city.example")
+            .sealed_up(&mut own, 300)
+            .sealed_down(&mut own, 900)
+            .close();
+    }
+    let rate = world.rng.between(1_500, 4_000) as f64;
+    let seconds = world.rng.between(10, 20) as f64;
+    let mut at = world.start + world.secs(120.0, 300.0);
+    world.truth.attack_at(at);
+    for number in 0..(rate * seconds) as u64 {
+        let bot = *world.rng.pick(&bots);
+        let ports = (world.doors.port(1_024, 65_000), port);
+        let back = (ports.1, ports.0);
+        let (seq, rtt) = (world.rng.bits() as u32, 300);
+        match kind {
+            Kind::Syn => {
+                world.tape.tcp(at, &bot, &victim, ports, (seq, 0), SYN);
+                world.tape.tcp(at + rtt, &victim, &bot, back, (1, seq.wrapping_add(1)), SYN | ACK);
+                world.tape.tcp(at + 2 * rtt, &bot, &victim, ports, (seq.wrapping_add(1), 0), RST);
+            }
+            Kind::Icmp => {
+                let rest = (number as u32).to_be_bytes();
+                world.tape.put(at, &traffic::icmp(&bot, &victim, 8, 0, rest, &[0x55; 56]));
+                world.tape.put(at + rtt, &traffic::icmp(&victim, &bot, 0, 0, rest, &[0x55; 56]));
+            }
+            _ => {
+                world.tape.tcp(at, &bot, &victim, ports, (seq, 7), ACK);
+                world.tape.tcp(at + rtt, &victim, &bot, back, (7, 0), RST);
+            }
+        }
+        at += (world.rng.wait(1.0 / rate) * SECOND as f64) as i64;
+    }
+    world.truth.attack_at(at);
+    world.truth.victims.insert(victim.ip);
+    world.truth.innocent.insert(victim.ip);
+    // One alone that answers to its address may be named.
+    world.truth.accomplices.extend(bots.iter().map(|bot| bot.ip));
     world.truth.stages = vec!["impact".into()];
     world.truth.severity = "high".into();
 }

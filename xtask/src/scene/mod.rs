@@ -3,12 +3,14 @@
 mod amplification;
 mod botnet;
 mod city;
+mod crowds;
 mod device;
 mod floods;
 mod guessing;
 mod local;
 mod routine;
 mod scans;
+mod trouble;
 mod worms;
 
 use crate::{traffic::Form, truth::Truth, world::World};
@@ -41,6 +43,8 @@ pub fn all() -> impl Iterator<Item = &'static Scene> {
         device::SCENES,
         city::SCENES,
         routine::SCENES,
+        crowds::SCENES,
+        trouble::SCENES,
     ]
     .into_iter()
     .flatten()
@@ -123,7 +127,15 @@ pub fn in_logs(scene: &Scene) -> bool {
         "mirai-unseen",
         "beacon-scan",
     ];
-    let needs_more = ["scan-sideways", "flood-dns-random", "ok-dead-cloud", "ok-outage", "ok-one-way"];
+    let needs_more = [
+        "scan-sideways",
+        "flood-dns-random",
+        "ok-dead-cloud",
+        "ok-outage",
+        "ok-one-way",
+        "ok-traceroute",
+        "ok-too-big",
+    ];
     told.iter().any(|start| scene.name.starts_with(start)) && !needs_more.contains(&scene.name)
 }
 

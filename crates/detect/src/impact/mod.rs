@@ -142,3 +142,9 @@ fn method(flow: &FlowUpdate) -> Option<(Method, u64)> {
         _ => return None,
     })
 }
+
+/// The network that a carpet covers: 256 addresses of IPv4, a /64 of IPv6.
+fn network(address: IpAddr) -> IpAddr {
+    let prefix = if address.is_ipv4() { 24 } else { 64 };
+    model::Net::new(address, prefix).map_or(address, |net| net.address())
+}

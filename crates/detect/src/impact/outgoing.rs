@@ -4,7 +4,7 @@
 //! who never talked to the device before. A stream to somebody who did talk to it must exceed the device's own past by
 //! far. Where only one direction is seen, the bar is higher and the finding says so.
 
-use super::{Method, Sent, sent};
+use super::{Method, Sent, network, sent};
 use crate::{
     bounded::Bounded,
     engine::Context,
@@ -256,12 +256,6 @@ impl Outgoing {
 /// Hosts of a carpet that are kept, and listed as victims.
 const MAX_CARPET: usize = 256;
 const MAX_LISTED: usize = 32;
-
-/// The network that a carpet covers: 256 addresses of IPv4, a /64 of IPv6.
-fn network(address: IpAddr) -> IpAddr {
-    let prefix = if address.is_ipv4() { 24 } else { 64 };
-    model::Net::new(address, prefix).map_or(address, |net| net.address())
-}
 
 /// What the packets of this end of the flow bore.
 fn mac_of(address: IpAddr, flow: &FlowUpdate) -> Option<Mac> {

@@ -1,7 +1,9 @@
 //! Amplification and reflection: answers to somebody who never asked, over any UDP service.
 //!
 //! At the victim: datagrams from one service port of many servers, large, unasked for. The servers are reflectors, not
-//! attackers. At the reflector: one of ours answers somebody outside with many times what it was asked.
+//! attackers. At the reflector: one of ours answers somebody outside with many times what it was asked. A flow amplifies
+//! where its first answer is already much larger than the question; tunnels and streams begin with a dialogue. What is
+//! much is counted by whom it goes to: many clients with a question each are what a server is for.
 
 use crate::{
     bounded::Bounded,
@@ -24,6 +26,10 @@ const ANSWERED: u64 = 100_000;
 const FACTOR: u64 = 5;
 /// Mean size of a request: what asks for much with little.
 const REQUEST_SIZE: u64 = 200;
+/// The first answer of a flow that amplifies: how much larger than its question, in halves, and how large. Further answers
+/// to the same question may follow.
+const FIRST_FACTOR: u64 = 3;
+const FIRST_SIZE: u64 = 200;
 
 struct Answers {
     start: Timestamp,
@@ -49,12 +55,19 @@ struct Questions {
 
 pub(super) struct Reflection {
     victims: Bounded<(IpAddr, u16), Answers>,
-    reflectors: Bounded<(IpAddr, u16), Questions>,
+    /// By service, and by the network that it answers.
+    reflectors: Bounded<(IpAddr, u16, IpAddr), Questions>,
+    /// Flows that amplify.
+    amplifying: Bounded<u64, ()>,
 }
 
 impl Reflection {
     pub(super) fn new() -> Self {
-        Self { victims: Bounded::new(1 << 13), reflectors: Bounded::new(1 << 12) }
+        Self {
+            victims: Bounded::new(1 << 13),
+            reflectors: Bounded::new(1 << 12),
+            amplifying: Bounded::new(1 << 14),
+        }
     }
 
     pub(super) fn forgotten(&self) -> u64 {
@@ -134,6 +147,18 @@ impl Reflection {
 
     fn question(&mut self, flow: &FlowUpdate, context: &mut Context<'_>) {
         let key = &flow.key;
+        // The question came before the answer that makes it one: with the first answer, all so far counts.
+        let first = flow.delta.packets_in == flow.total.packets_in;
+        let counts = if first { flow.total } else { flow.delta };
+        if first
+            && counts.bytes_in * 2 >= counts.bytes_out * FIRST_FACTOR
+            && counts.bytes_in >= counts.packets_in * FIRST_SIZE
+        {
+            self.amplifying.entry(flow.id, || ());
+        }
+        if self.amplifying.get_mut(&flow.id).is_none() {
+            return;
+        }
         let fresh = || Questions {
             start: flow.first,
             requests: 0,
@@ -144,13 +169,11 @@ impl Reflection {
             flows: 0,
             finding: None,
         };
-        let service = (key.dst, key.dst_port);
+        let service = (key.dst, key.dst_port, super::network(key.src));
         let questions = self.reflectors.entry(service, fresh);
         if questions.finding.is_none() && flow.last.micros_since(questions.start) > WINDOW_MICROS {
             *questions = fresh();
         }
-        // The question came before the answer that makes it one: with the first answer, all so far counts.
-        let counts = if flow.delta.packets_in == flow.total.packets_in { flow.total } else { flow.delta };
         questions.requests += counts.packets_out;
         questions.asked += counts.bytes_out;
         questions.answered += counts.bytes_in;
@@ -230,12 +253,12 @@ impl Answers {
 }
 
 impl Questions {
-    fn draft(&self, service: (IpAddr, u16), last: Timestamp, context: &Context<'_>) -> Draft {
+    fn draft(&self, service: (IpAddr, u16, IpAddr), last: Timestamp, context: &Context<'_>) -> Draft {
         let mut parties = vec![context.hosts.party(service.0, None, Role::Reflector)];
         parties.extend(self.listed.iter().map(|&client| context.hosts.party(client, None, Role::Victim)));
         Draft {
             detector: "reflector",
-            anchor: format!("{} {}", service.0, service.1),
+            anchor: format!("{} {} {}", service.0, service.1, service.2),
             severity: Severity::High,
             confidence: 75,
             stage: Tactic::Impact,
