@@ -1,8 +1,10 @@
 //! The local network: somebody claims another's address, or plays or exhausts the DHCP server.
 //!
-//! A device not seen before is inventory, not an incident. An address that moves with a DHCP grant, or between the
-//! virtual addresses of a redundancy protocol, is no spoofing. A crowd of devices that comes back after a power cut talks
-//! afterwards; a starvation's clients never do.
+//! A device not seen before is inventory, not an incident. An address that moves, with a DHCP grant or from one machine of
+//! a pair to the other, is no spoofing as long as the one who had it uses it no more. A second DHCP server is a rogue
+//! where it hands out what the first never did, and the first is alive. A crowd of devices that comes back after a power
+//! cut talks afterwards, or finds no server; a starvation's clients are offered addresses and never talk. What is counted
+//! about clients is counted for each input: there is no network that two of them share.
 
 use crate::{
     bounded::Bounded,
@@ -11,10 +13,13 @@ use crate::{
     measure::{Distinct, digest},
 };
 use model::{
-    Arp, ArpOperation, Counts, Dhcp, DhcpOperation, FlowUpdate, Mac, Net, Party, Proof, Role, Severity,
-    Tactic, Technique, Timestamp,
+    Arp, ArpOperation, Counts, Dhcp, DhcpOperation, FlowUpdate, Mac, Net, Party, Proof, RecordRef, Role,
+    Severity, Tactic, Technique, Timestamp,
 };
-use std::{collections::VecDeque, net::IpAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    net::IpAddr,
+};
 
 /// Claims of an address that its holder still uses.
 const CLAIMS: u32 = 3;
@@ -29,11 +34,19 @@ const MAX_DECEIVED: usize = 64;
 /// New clients within a minute, and how many of them may be heard of otherwise.
 const CLIENTS: usize = 40;
 const CLIENTS_MICROS: i64 = 60_000_000;
+/// Inputs told apart, servers known, and what is kept of what each hands out.
+const INPUTS: usize = 64;
+const SERVERS: usize = 64;
+const OFFERS: usize = 16;
 
 struct Holder {
     mac: Mac,
+    /// When it last said by ARP that the address is its own, and when it last used it.
     heard: Timestamp,
+    used: Timestamp,
     rival: Option<Mac>,
+    /// The rival passes on what others say, and did so before it claimed anything; the holder does not.
+    speaks_for: bool,
     claims: u32,
     first_claim: Timestamp,
     /// To whom the claims were told, where not to everybody.
@@ -42,11 +55,60 @@ struct Holder {
     finding: Option<Handle>,
 }
 
+impl Holder {
+    const fn new(mac: Mac, at: Timestamp) -> Self {
+        Self {
+            mac,
+            heard: at,
+            used: at,
+            rival: None,
+            speaks_for: false,
+            claims: 0,
+            first_claim: at,
+            deceived: Vec::new(),
+            granted: None,
+            finding: None,
+        }
+    }
+
+    /// Since the first claim of its rival it went on with the address. Of an address that is a redundancy protocol's, the
+    /// machine behind it may go on to send from it.
+    fn holds_on(&self) -> bool {
+        let shared = is_virtual(self.mac) || self.rival.is_some_and(is_virtual);
+        let last = if shared { self.heard } else { self.heard.max(self.used) };
+        last.micros_since(self.first_claim) > 2 * SHORT_MICROS
+    }
+}
+
 struct Server {
     address: IpAddr,
     mac: Option<Mac>,
     clients: Distinct,
     network: Option<Net>,
+    heard: Timestamp,
+    /// The routers and resolvers that it handed out.
+    offers: BTreeSet<IpAddr>,
+    /// Who served the same clients or network before it.
+    rival_of: Option<IpAddr>,
+    /// What it handed out that the other never did.
+    strange: Option<Strange>,
+}
+
+struct Strange {
+    at: Timestamp,
+    record: RecordRef,
+    sender: IpAddr,
+    mac: Option<Mac>,
+    offers: Vec<IpAddr>,
+}
+
+/// The clients of one input that nobody knew.
+#[derive(Default)]
+struct Crowd {
+    clients: VecDeque<(Timestamp, Mac, Mac)>,
+    /// Who offered an address last, and when.
+    offer: Option<(IpAddr, Timestamp)>,
+    told: Option<(Handle, Timestamp)>,
 }
 
 /// Detects attacks on the local network.
@@ -54,13 +116,11 @@ pub(crate) struct Local {
     holders: Bounded<IpAddr, Holder>,
     /// Which addresses a hardware address holds, the last of them.
     owns: Bounded<Mac, IpAddr>,
-    /// When holders of addresses were last heard of in any traffic.
-    heard: Bounded<Mac, Timestamp>,
     servers: Vec<Server>,
-    clients: VecDeque<(Timestamp, Mac, Mac)>,
+    /// By input.
+    crowds: BTreeMap<u32, Crowd>,
     talked: Bounded<Mac, ()>,
     known: Bounded<Mac, ()>,
-    starvation: Option<(Handle, Timestamp)>,
 }
 
 impl Local {
@@ -68,27 +128,25 @@ impl Local {
         Self {
             holders: Bounded::new(1 << 14),
             owns: Bounded::new(1 << 14),
-            heard: Bounded::new(1 << 14),
             servers: Vec::new(),
-            clients: VecDeque::new(),
+            crowds: BTreeMap::new(),
             talked: Bounded::new(1 << 14),
             known: Bounded::new(1 << 14),
-            starvation: None,
         }
     }
 
-    /// A hardware address was heard of in traffic.
+    /// A hardware address used a network address.
     pub(crate) fn flow(&mut self, flow: &FlowUpdate) {
         // When each side spoke last is known where it alone did since the last update, and of short flows.
         let short = flow.last.micros_since(flow.first) <= SHORT_MICROS;
         let Counts { packets_out, packets_in, .. } = flow.delta;
         let spoke = [
-            (flow.src_mac, packets_out > 0 && (short || packets_in == 0)),
-            (flow.dst_mac, packets_in > 0 && (short || packets_out == 0)),
+            (flow.key.src, flow.src_mac, packets_out > 0 && (short || packets_in == 0)),
+            (flow.key.dst, flow.dst_mac, packets_in > 0 && (short || packets_out == 0)),
         ];
-        for mac in spoke.into_iter().filter_map(|(mac, alone)| mac.filter(|_| alone)) {
-            if let Some(heard) = self.heard.get_mut(&mac) {
-                *heard = (*heard).max(flow.last);
+        for (address, mac, _) in spoke.into_iter().filter(|(_, _, alone)| *alone) {
+            if let Some(holder) = self.holders.get_mut(&address).filter(|holder| Some(holder.mac) == mac) {
+                holder.used = holder.used.max(flow.last);
             }
         }
     }
@@ -99,39 +157,29 @@ impl Local {
             return;
         }
         self.talked.entry(mac, || ());
-        let fresh = || Holder {
-            mac,
-            heard: at,
-            rival: None,
-            claims: 0,
-            first_claim: at,
-            deceived: Vec::new(),
-            granted: None,
-            finding: None,
-        };
-        let holder = self.holders.entry(address, fresh);
+        let holder = self.holders.entry(address, || Holder::new(mac, at));
         if holder.mac == mac {
             holder.heard = at;
-            *self.heard.entry(mac, || at) = at;
             self.owns.entry(mac, || address);
             return;
         }
         let moved = holder.granted == Some(mac)
-            || at.micros_since(holder.heard) > HOLDS_MICROS
-            || is_virtual(mac)
-            || is_virtual(holder.mac);
+            || at.micros_since(holder.heard.max(holder.used)) > HOLDS_MICROS
+            || (is_balanced(mac) && is_balanced(holder.mac));
         if moved {
-            *holder = fresh();
+            *holder = Holder::new(mac, at);
             self.owns.entry(mac, || address);
             return;
         }
         if holder.rival != Some(mac) {
             (holder.rival, holder.claims, holder.first_claim) = (Some(mac), 0, at);
             holder.deceived.clear();
+            // A router that answers for hosts beyond it speaks for others, but never for another router.
+            holder.speaks_for = context.hosts.forwards(mac) && !context.hosts.forwards(holder.mac);
         }
         // A claim is an answer, or an announcement of one's own address.
         let claims = arp.operation == ArpOperation::Reply || arp.sender == arp.target;
-        holder.claims += u32::from(claims);
+        holder.claims += u32::from(claims && !holder.speaks_for);
         let count = holder.claims;
         let told =
             (claims && !arp.broadcast && arp.target != address && !holder.deceived.contains(&arp.target))
@@ -151,16 +199,13 @@ impl Local {
         }
         // Who is robbed of its address goes on talking; who handed it over is silent from then on.
         let first_claim = holder.first_claim;
-        let robbed = self
-            .heard
-            .get(&holder.mac)
-            .is_some_and(|&heard| heard.micros_since(first_claim) > 2 * SHORT_MICROS);
+        let robbed = holder.holds_on();
         if at.micros_since(first_claim) > HANDED_OVER_MICROS {
             // Claims of long ago are not held against anybody: it was handed over, or it begins anew.
             if robbed {
                 (holder.claims, holder.first_claim) = (u32::from(claims), at);
             } else {
-                *holder = fresh();
+                *holder = Holder::new(mac, at);
                 self.owns.entry(mac, || address);
             }
             return;
@@ -215,19 +260,8 @@ impl Local {
         match dhcp.operation {
             DhcpOperation::Offer | DhcpOperation::Ack => {
                 if let (DhcpOperation::Ack, Some(address)) = (dhcp.operation, dhcp.address) {
-                    let at = context.at;
-                    let mac = dhcp.client;
-                    let fresh = || Holder {
-                        mac,
-                        heard: at,
-                        rival: None,
-                        claims: 0,
-                        first_claim: at,
-                        deceived: Vec::new(),
-                        granted: None,
-                        finding: None,
-                    };
-                    self.holders.entry(address, fresh).granted = Some(mac);
+                    let (at, mac) = (context.at, dhcp.client);
+                    self.holders.entry(address, || Holder::new(mac, at)).granted = Some(mac);
                 }
                 self.server(dhcp, context);
             }
@@ -236,16 +270,44 @@ impl Local {
         }
     }
 
-    /// A second server that hands out other routers or resolvers than the first.
+    /// A server spoke.
     fn server(&mut self, dhcp: &Dhcp, context: &mut Context<'_>) {
-        let at = context.at;
-        let address = dhcp.server.unwrap_or(dhcp.sender);
-        if let Some(known) = self.servers.iter_mut().find(|server| server.address == address) {
-            known.clients.insert(digest(dhcp.client));
-            return;
+        let (at, address) = (context.at, dhcp.server.unwrap_or(dhcp.sender));
+        self.crowd(context).offer = Some((address, at));
+        let Some(place) = self.place_of(dhcp, address, at) else { return };
+        let handed_out: Vec<IpAddr> = dhcp.routers.iter().chain(&dhcp.resolvers).copied().collect();
+        let other = self.servers.get(place).and_then(|server| server.rival_of);
+        let established = self.servers.iter().find(|server| Some(server.address) == other);
+        let strange = established.filter(|_| !dhcp.relayed).is_some_and(|established| {
+            // The other half of a redundant pair may wear the same hardware address.
+            let pair = established.mac.is_some() && established.mac == dhcp.frame_src;
+            !pair && handed_out.iter().any(|offer| !established.offers.contains(offer))
+        });
+        let beside = established.is_some_and(|other| at.micros_since(other.heard) <= SHORT_MICROS);
+        let Some(server) = self.servers.get_mut(place) else { return };
+        server.heard = at;
+        server.clients.insert(digest(dhcp.client));
+        server.offers.extend(handed_out.iter().take(OFFERS.saturating_sub(server.offers.len())));
+        if strange && server.strange.is_none() {
+            let (record, sender, mac) = (context.record, dhcp.sender, dhcp.frame_src);
+            server.strange = Some(Strange { at, record, sender, mac, offers: handed_out });
         }
-        if self.servers.len() >= 64 {
-            return;
+        // The first is alive: it speaks beside the second, or after it.
+        if beside {
+            self.rogue(place, context);
+        }
+        for rival in 0..self.servers.len() {
+            if self.servers.get(rival).is_some_and(|server| server.rival_of == Some(address)) {
+                self.rogue(rival, context);
+            }
+        }
+    }
+
+    /// Where the server is kept; a new one with whom it competes, if with anybody.
+    fn place_of(&mut self, dhcp: &Dhcp, address: IpAddr, at: Timestamp) -> Option<usize> {
+        let known = self.servers.iter().position(|server| server.address == address);
+        if known.is_some() || self.servers.len() >= SERVERS {
+            return known;
         }
         let network =
             dhcp.address.and_then(|offered| Net::new(offered, if offered.is_ipv4() { 24 } else { 64 }));
@@ -254,27 +316,34 @@ impl Local {
             server.clients.contains(digest(dhcp.client))
                 || (server.network.is_some() && server.network == network)
         };
-        let first = self.servers.iter().find(rival).map(|server| (server.address, server.mac));
-        let mut clients = Distinct::default();
-        clients.insert(digest(dhcp.client));
-        self.servers.push(Server { address, mac: dhcp.frame_src, clients, network });
-        let Some((established, mac)) = first else { return };
-        // Relays and the other half of a redundant pair speak for the same network.
-        let pair = mac.is_some() && mac == dhcp.frame_src;
-        if dhcp.relayed || pair {
+        self.servers.push(Server {
+            address,
+            mac: dhcp.frame_src,
+            clients: Distinct::default(),
+            network,
+            heard: at,
+            offers: BTreeSet::new(),
+            rival_of: self.servers.iter().find(rival).map(|server| server.address),
+            strange: None,
+        });
+        Some(self.servers.len() - 1)
+    }
+
+    /// Tells of a second server that handed out other routers or resolvers than the first, once.
+    fn rogue(&mut self, place: usize, context: &mut Context<'_>) {
+        let Some(server) = self.servers.get_mut(place) else { return };
+        let Some((strange, established)) = server.strange.take().zip(server.rival_of) else {
             return;
-        }
-        let offers = dhcp
-            .routers
-            .iter()
-            .chain(&dhcp.resolvers)
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-            .join(", ");
+        };
+        let Strange { at, record, sender, mac, offers } = strange;
+        // Told once: what it hands out is known from now on.
+        server.rival_of = None;
+        let address = server.address;
+        let offers = offers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         // Whoever sent the frame is told of, whatever address stands in it.
-        let teller = dhcp.frame_src.and_then(|mac| self.owns.get(&mac).copied()).unwrap_or(dhcp.sender);
-        let mut rogue = context.hosts.party(teller, dhcp.frame_src, Role::Attacker);
-        rogue.mac = rogue.mac.or(dhcp.frame_src);
+        let teller = mac.and_then(|mac| self.owns.get(&mac).copied()).unwrap_or(sender);
+        let mut rogue = context.hosts.party(teller, mac, Role::Attacker);
+        rogue.mac = rogue.mac.or(mac);
         context.findings.state(Draft {
             detector: "rogue-dhcp",
             anchor: address.to_string(),
@@ -284,16 +353,23 @@ impl Local {
             technique: Technique::new("T1557.003"),
             method: "dhcp".into(),
             first: at,
-            last: at,
+            last: context.at,
             parties: vec![rogue, context.hosts.party(established, None, Role::Victim)],
             why: format!("{address} answers DHCP clients beside {established} and hands out {offers} as router or resolver"),
             value: 2.0,
             threshold: 1.0,
-            record: context.record,
+            record,
             scopes: Vec::new(),
             flows: 0,
             supporting: false,
         });
+    }
+
+    fn crowd(&mut self, context: &Context<'_>) -> &mut Crowd {
+        let input = u32::from(context.record.input);
+        // So many inputs that they cannot be told apart any more share what is left.
+        let full = self.crowds.len() >= INPUTS && !self.crowds.contains_key(&input);
+        self.crowds.entry(if full { u32::MAX } else { input }).or_default()
     }
 
     fn client(&mut self, dhcp: &Dhcp, context: &mut Context<'_>) {
@@ -302,20 +378,21 @@ impl Local {
             // A client that takes what it was offered is known from then on.
             self.known.entry(dhcp.client, || ());
         }
-        if dhcp.operation != DhcpOperation::Discover
-            || dhcp.relayed
-            || self.clients.iter().any(|(_, client, _)| *client == dhcp.client)
-        {
+        if dhcp.operation != DhcpOperation::Discover || dhcp.relayed {
             return;
         }
-        let strangers = self.talked.get(&dhcp.client).is_none();
-        if strangers {
-            self.clients.push_back((at, dhcp.client, dhcp.frame_src.unwrap_or(dhcp.client)));
+        let stranger = self.talked.get(&dhcp.client).is_none();
+        let crowd = self.crowd(context);
+        if crowd.clients.iter().any(|(_, client, _)| *client == dhcp.client) {
+            return;
         }
-        while self.clients.front().is_some_and(|(first, ..)| at.micros_since(*first) > CLIENTS_MICROS)
-            || self.clients.len() > 512
+        if stranger {
+            crowd.clients.push_back((at, dhcp.client, dhcp.frame_src.unwrap_or(dhcp.client)));
+        }
+        while crowd.clients.front().is_some_and(|(first, ..)| at.micros_since(*first) > CLIENTS_MICROS)
+            || crowd.clients.len() > 512
         {
-            self.clients.pop_front();
+            crowd.clients.pop_front();
         }
         self.starved(context);
     }
@@ -326,12 +403,27 @@ impl Local {
     }
 
     fn starved(&mut self, context: &mut Context<'_>) {
+        let Self { crowds, owns, talked, known, .. } = self;
+        for crowd in crowds.values_mut() {
+            let is_silent = |client: &Mac| talked.get(client).is_none() && known.get(client).is_none();
+            crowd.starved(is_silent, owns, context);
+        }
+    }
+}
+
+impl Crowd {
+    fn starved(
+        &mut self,
+        is_silent: impl Fn(&Mac) -> bool,
+        owns: &Bounded<Mac, IpAddr>,
+        context: &mut Context<'_>,
+    ) {
         let count = self.clients.len();
         if count < CLIENTS {
             return;
         }
         let at = context.at;
-        if let Some((handle, told)) = self.starvation
+        if let Some((handle, told)) = self.told
             && at.seconds_since(told) < 3600.0
         {
             context.findings.extend(handle, at, |finding| finding.value = finding.value.max(count as f64));
@@ -342,26 +434,26 @@ impl Local {
         let mut silent = 0;
         for (_, client, sender) in &self.clients {
             senders.insert(digest(sender));
-            silent += usize::from(self.talked.get(client).is_none() && self.known.get(client).is_none());
+            silent += usize::from(is_silent(client));
         }
         let one_sender = senders.count() * 4 <= count as u64;
         let waited = self.clients.front().is_some_and(|(first, ..)| at.seconds_since(*first) > 5.0);
-        if !(one_sender || (waited && silent * 10 >= count * 9)) {
+        // Without a server nobody is starved: they all wait for it.
+        let offered = self.offer.is_some_and(|(_, offer)| at.micros_since(offer) <= CLIENTS_MICROS);
+        if !(one_sender || (waited && offered && silent * 10 >= count * 9)) {
             return;
         }
         let first = self.clients.front().map_or(at, |(first, ..)| *first);
         // The one who asks in everybody's name is known by its own address, where it has shown one.
         let sender = self.clients.front().map(|(.., sender)| *sender).filter(|_| one_sender);
-        let asker =
-            sender.and_then(|mac| self.owns.get(&mac).map(|&own| (own, mac))).map(|(own, mac)| Party {
-                address: own,
-                mac: Some(mac),
-                role: Role::Attacker,
-                proof: Proof::Hardware,
-                home: context.hosts.is_home(own),
-            });
-        let victims =
-            self.servers.first().map(|server| context.hosts.party(server.address, None, Role::Victim));
+        let asker = sender.and_then(|mac| owns.get(&mac).map(|&own| (own, mac))).map(|(own, mac)| Party {
+            address: own,
+            mac: Some(mac),
+            role: Role::Attacker,
+            proof: Proof::Hardware,
+            home: context.hosts.is_home(own),
+        });
+        let victims = self.offer.map(|(server, _)| context.hosts.party(server, None, Role::Victim));
         let finding = context.findings.state(Draft {
             detector: "dhcp-starvation",
             anchor: "clients".into(),
@@ -381,7 +473,7 @@ impl Local {
             flows: 0,
             supporting: false,
         });
-        self.starvation = finding.map(|handle| (handle, at));
+        self.told = finding.map(|handle| (handle, at));
     }
 }
 
@@ -393,4 +485,9 @@ const fn is_virtual(mac: Mac) -> bool {
             | [0x00, 0x00, 0x0c, 0x07, 0xac, _]
             | [0x00, 0x00, 0x0c, 0x9f, ..]
     )
+}
+
+/// GLBP gives one address several hardware addresses, to share the load.
+const fn is_balanced(mac: Mac) -> bool {
+    matches!(mac.0, [0x00, 0x07, 0xb4, 0x00, ..])
 }

@@ -23,6 +23,26 @@ pub(super) const SCENES: &[Scene] = &[
         about: "a device asks for every address under invented names",
         play: dhcp_starvation,
     },
+    Scene {
+        name: "ok-shared-address",
+        about: "a service's address moves between two machines that both live on, and back",
+        play: shared_address,
+    },
+    Scene {
+        name: "ok-dhcp-pair",
+        about: "two DHCP servers share a network and hand out the same; then one is replaced by another",
+        play: dhcp_pair,
+    },
+    Scene {
+        name: "ok-power-cut",
+        about: "after a power cut a street asks for addresses, and the DHCP server is the last to come back",
+        play: power_cut,
+    },
+    Scene {
+        name: "ok-port-of-a-switch",
+        about: "a recorder looks for its cameras after a restart; on our port only the questions are heard",
+        play: deaf_port,
+    },
 ];
 
 fn street(world: &mut World, count: usize, length: i64) -> Vec<Host> {
@@ -117,6 +137,7 @@ fn dhcp_starvation(world: &mut World) {
     world.arp(world.start + SECOND, &bot, &gateway);
     let own_frames = world.rng.chance(0.5);
     let everybody = Host { mac: [0xff; 6], ip: Ipv4Addr::BROADCAST.into(), ttl: 64 };
+    let mut pool = world.empty_addresses(120).into_iter();
     let mut at = world.start + world.secs(300.0, 600.0);
     world.truth.attack_at(at);
     for _ in 0..world.rng.between(250, 3_000) {
@@ -137,6 +158,11 @@ fn dhcp_starvation(world: &mut World) {
         let mac = if own_frames { bot.mac } else { client };
         let nobody = Host { mac, ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED), ttl: 64 };
         world.tape.udp(at, &nobody, &everybody, (68, 67), &traffic::dhcp(&message));
+        // As long as there are any.
+        if let Some(free) = pool.next() {
+            let offer = DhcpMessage { kind: 2, address: free.v4(), server: gateway.v4(), ..message };
+            world.tape.udp(at + 700, &gateway, &everybody, (67, 68), &traffic::dhcp(&offer));
+        }
         at += world.secs(0.002, 0.06);
     }
     world.truth.attack_at(at);
@@ -145,4 +171,113 @@ fn dhcp_starvation(world: &mut World) {
     }
     world.truth.victims.insert(gateway.ip);
     world.truth.stages = vec!["impact".into()];
+}
+
+fn benign(world: &mut World) {
+    world.truth.benign = true;
+    world.truth.max_incidents = 0;
+}
+
+fn shared_address(world: &mut World) {
+    let others = street(world, 6, HOUR);
+    let (one, two) = (world.device(), world.device());
+    let service = world.device();
+    let (from, until) = (world.start, world.start + HOUR);
+    for node in [one, two] {
+        world.everyday(&node, from, until);
+    }
+    let moves = [world.start + 5 * MINUTE, world.start + 20 * MINUTE, world.start + 40 * MINUTE];
+    let mut holder = one;
+    let mut next = moves.iter().copied().peekable();
+    let mut at = world.start + world.secs(5.0, 20.0);
+    while at < until {
+        if let Some(moved) = next.next_if(|&moved| moved <= at) {
+            holder = if holder.mac == one.mac { two } else { one };
+            // The new holder tells everybody, a few times.
+            for step in 0..5 {
+                let me = (holder.mac, service.v4());
+                world
+                    .tape
+                    .put(moved + step * SECOND, &traffic::arp(1, me, ([0; 6], service.v4()), [0xff; 6]));
+            }
+        }
+        let client = *world.rng.pick(&others);
+        let here = Host { mac: holder.mac, ..service };
+        world.arp(at, &client, &here);
+        let (mut talk, mut own) = world.talk(at + 2_000, client, here, 443);
+        talk.tls(&mut own, "service.example").sealed_up(&mut own, 200).sealed_down(&mut own, 2_000).close();
+        // Both go on with addresses of their own.
+        for node in [one, two] {
+            world.arp(at + 700_000, &node, &client);
+        }
+        at += world.secs(3.0, 20.0);
+    }
+    world.truth.innocent.extend([one.ip, two.ip, service.ip]);
+    benign(world);
+}
+
+fn dhcp_pair(world: &mut World) {
+    let clients = street(world, 8, 2 * HOUR);
+    let (first, second, third) = (world.device(), world.device(), world.device());
+    let mut at = world.start + MINUTE;
+    while at < world.start + 2 * HOUR {
+        let client = *world.rng.pick(&clients);
+        let late = at > world.start + HOUR;
+        // The second answers beside the first; after an hour a third stands in for it.
+        let other = if late { third } else { second };
+        let server = if world.rng.chance(0.5) { first } else { other };
+        world.lease(at, &client, &server, "device");
+        at += world.secs(20.0, 200.0);
+    }
+    world.truth.innocent.extend([first.ip, second.ip, third.ip]);
+    benign(world);
+}
+
+fn power_cut(world: &mut World) {
+    let clients = world.devices(60);
+    let gateway = world.gateway;
+    let everybody = Host { mac: [0xff; 6], ip: Ipv4Addr::BROADCAST.into(), ttl: 64 };
+    let back = world.start + 3 * MINUTE;
+    for client in &clients {
+        // Nothing is heard of a device before it has an address.
+        let mac = client.mac;
+        world.tape.retain(|_, frame| frame.get(6..12) != Some(mac.as_slice()));
+        let nobody = Host { ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED), ..*client };
+        let mut at = world.start + world.secs(0.0, 20.0);
+        while at < back {
+            let message = DhcpMessage {
+                kind: 1,
+                xid: world.rng.bits() as u32,
+                client: client.mac,
+                address: Ipv4Addr::UNSPECIFIED,
+                server: Ipv4Addr::UNSPECIFIED,
+                router: gateway.v4(),
+                resolver: gateway.v4(),
+                name: "lamp".into(),
+            };
+            world.tape.udp(at, &nobody, &everybody, (68, 67), &traffic::dhcp(&message));
+            at += world.secs(8.0, 64.0);
+        }
+        world.lease(at, client, &gateway, "lamp");
+        world.arp(at + SECOND, client, &gateway);
+    }
+    world.truth.innocent.extend(clients.iter().map(|host| host.ip));
+    benign(world);
+}
+
+fn deaf_port(world: &mut World) {
+    let recorder = world.device();
+    let cameras = world.devices(40);
+    let mut at = world.start + 10 * SECOND;
+    for _ in 0..3 {
+        for camera in &cameras {
+            world.arp(at, &recorder, camera);
+            at += world.secs(0.01, 0.1);
+        }
+        at += 20 * MINUTE;
+    }
+    // A switch sends answers to who asked, and to nobody else.
+    world.tape.retain(|_, frame| frame.first() == Some(&0xff));
+    world.truth.innocent.insert(recorder.ip);
+    benign(world);
 }
