@@ -62,6 +62,7 @@ struct State {
     sizes: Option<(u64, u64)>,
     hello: bool,
     pings: u32,
+    ping_gaps: Gaps,
     irc: bool,
     /// Both ends were seen to hear each other.
     met: bool,
@@ -167,7 +168,10 @@ impl Control {
             message.length as usize == bytes.len() && message.digest == Message::digest_of(bytes)
         };
         state.hello |= message.number <= 2 && is(&[0, 0, 0, 1]);
-        state.pings += u32::from(is(&[0, 0]));
+        if is(&[0, 0]) {
+            state.pings += 1;
+            state.ping_gaps.contact(context.at);
+        }
         if state.keep_alive_digest == message.digest {
             state.keep_alive.contact(context.at);
         } else if state.keep_alive.contacts() < 3 {
@@ -237,7 +241,12 @@ impl Held {
 impl State {
     fn sign(&self, channel: Channel, context: &Context<'_>) -> Option<Sign> {
         let lasted = self.first.map_or(0.0, |first| context.at.seconds_since(first));
-        if (self.hello && self.pings >= 1) || (self.pings >= MIRAI_PINGS + 2 && !self.irc) {
+        // Protocols that count their messages' bytes in two send an empty one now and then, not by the clock.
+        let by_clock = || {
+            let rhythm = self.ping_gaps.regularity();
+            rhythm.is_some_and(|(gap, spread)| gap >= BEACON_MIN_GAP && spread <= BEACON_SPREAD)
+        };
+        if self.pings >= 1 && (self.hello || (self.pings > MIRAI_PINGS + 2 && !self.irc && by_clock())) {
             return Some(Sign::Mirai);
         }
         // Tried in vain again and again, and never useful often enough to be somebody's cloud that is down.

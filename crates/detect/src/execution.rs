@@ -10,7 +10,7 @@ use crate::{
     findings::{Draft, Handle, exactly},
     measure::{Distinct, digest},
 };
-use model::{AppRequest, Role, Severity, Tactic, Technique, Timestamp, Transfer, TransferKind};
+use model::{AppRequest, Role, Service, Severity, Tactic, Technique, Timestamp, Transfer, TransferKind};
 use std::net::IpAddr;
 
 /// A server that gives the same to this many of ours rolls out an update.
@@ -31,6 +31,8 @@ pub(crate) struct Execution {
     receivers: Bounded<IpAddr, Distinct>,
     scanners: Bounded<(IpAddr, IpAddr), Option<Handle>>,
     injected: Bounded<IpAddr, Timestamp>,
+    /// Whether the flow's last request named its server, or only wrote its address.
+    by_name: Bounded<u64, bool>,
 }
 
 impl Execution {
@@ -40,6 +42,7 @@ impl Execution {
             receivers: Bounded::new(1 << 12),
             scanners: Bounded::new(1 << 12),
             injected: Bounded::new(1 << 12),
+            by_name: Bounded::new(1 << 12),
         }
     }
 
@@ -57,7 +60,10 @@ impl Execution {
         receivers.insert(digest(transfer.to));
         let rolled_out = receivers.count() >= ROLL_OUT && hosts.is_home(transfer.from);
         let inward = hosts.is_home(transfer.to);
-        let unnamed = !hosts.was_resolved(transfer.from);
+        // Where a device's questions for names are not seen, its request tells whether it knew one.
+        let by_name = self.by_name.get(&transfer.flow).copied();
+        let told = by_name == Some(false) || hosts.asks_dns(transfer.to) || transfer.service != Service::Http;
+        let unnamed = !hosts.was_resolved(transfer.from) && by_name != Some(true) && told;
         // A device that fetches a program just after a command was hidden in a request to it obeyed.
         let obeyed = transfer.to == transfer.key.src
             && self
@@ -130,6 +136,9 @@ impl Execution {
 
     /// A client that calls itself by a name which only scanners and bots use.
     pub(crate) fn request(&mut self, request: &AppRequest, context: &mut Context<'_>) {
+        if let Some(host) = &request.host {
+            *self.by_name.entry(request.flow, || false) = is_name(host);
+        }
         let Some(name) = &request.scanner else { return };
         let (key, at) = (request.key, context.at);
         if let Some(handle) = self
@@ -169,6 +178,13 @@ impl Execution {
         });
         *self.scanners.entry((key.src, key.dst), || handle) = handle;
     }
+}
+
+/// A `Host` that is no address: `firmware.example:8080`, but neither `192.0.2.1:80` nor `[2001:db8::1]`.
+fn is_name(host: &str) -> bool {
+    let host = host.trim();
+    let bare = host.rsplit_once(':').map_or(host, |(bare, _)| bare);
+    !host.starts_with('[') && [host, bare].iter().all(|text| text.parse::<IpAddr>().is_err())
 }
 
 const fn describe(kind: TransferKind) -> (&'static str, &'static str) {

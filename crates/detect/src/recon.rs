@@ -28,8 +28,10 @@ const HORIZONTAL_WITHIN: (u64, u64) = (10, 20);
 const HORIZONTAL_INWARD: (u64, u64) = (8, 16);
 const VERTICAL: (u64, u64) = (15, 40);
 const ARP_SWEEP: u64 = 24;
-/// Mean payload of a datagram that probes; what is larger says something.
+/// Mean payload of a datagram that probes; what is larger says something, once it is said more often than questions are
+/// asked again.
 const PROBE_SIZE: u64 = 128;
+const PROBE_TRIES: u64 = 3;
 /// Contacts within a day of somebody who traces the way to a host, at most, and how many there are for each that is told to
 /// have been lost on it.
 const TRACED: u64 = 128;
@@ -343,7 +345,8 @@ fn is_probe(flow: &FlowUpdate) -> bool {
         // From a service's port to a client's is an answer whose question was not seen.
         Protocol::UDP => {
             let answers = flow.key.src_port < 32_768 && flow.key.dst_port >= 32_768;
-            !answers && flow.total.payload_out <= flow.total.packets_out * PROBE_SIZE
+            let sent = flow.total.packets_out;
+            !answers && (sent <= PROBE_TRIES || flow.total.payload_out <= sent * PROBE_SIZE)
         }
         protocol => protocol.is_icmp(),
     }

@@ -102,9 +102,20 @@ impl World {
 
     /// A login with a password that was never tried before.
     fn login(&mut self, seconds: f64, src: &str, dst: &str, outcome: LoginOutcome, factory: Option<&str>) {
+        self.login_with(seconds, (src, dst), outcome, factory, Some(self.next));
+    }
+
+    fn login_with(
+        &mut self,
+        seconds: f64,
+        (src, dst): (&str, &str),
+        outcome: LoginOutcome,
+        factory: Option<&str>,
+        secret: Option<u64>,
+    ) {
         self.next += 1;
         let key = Self::key(src, dst, 23);
-        let (factory, secret) = (factory.map(str::to_owned), Some(self.next));
+        let factory = factory.map(str::to_owned);
         let login = Login { flow: self.next, key, service: Service::Telnet, outcome, factory, secret };
         self.event(seconds, EventKind::Login(login));
     }
@@ -295,4 +306,54 @@ fn only_what_changed_is_told_again() {
     let changed = world.engine.take_changed();
     assert_eq!(changed.len(), 1);
     assert!(roles(&changed[0]).contains(&(OTHER.to_owned(), Role::Infected)));
+}
+
+#[test]
+fn who_repeats_itself_guesses_nothing() {
+    // How many attempts a minute, how they end, how many different logins there are (none: it cannot be seen).
+    let check = |pace: u32, outcome: LoginOutcome, different: Option<u64>, expected: usize| {
+        let mut world = World::new();
+        for attempt in 0..pace * 9 {
+            let seconds = f64::from(attempt) * 60.0 / f64::from(pace);
+            let secret = different.map(|different| u64::from(attempt) % different);
+            world.login_with(seconds, (OTHER, CAMERA), outcome, None, secret);
+        }
+        assert_eq!(world.incidents().len(), expected, "{pace} a minute, {outcome:?}, {different:?}");
+    };
+    check(10, LoginOutcome::Refused, Some(1), 0);
+    check(10, LoginOutcome::Refused, Some(5), 0);
+    check(10, LoginOutcome::Refused, Some(6), 1);
+    check(10, LoginOutcome::Tried, Some(90), 0);
+    check(4, LoginOutcome::Refused, None, 0);
+    check(10, LoginOutcome::Refused, None, 1);
+}
+
+#[test]
+fn one_old_password_at_many_servers_is_no_spraying() {
+    let check = |different: u64, expected: usize| {
+        let mut world = World::new();
+        for server in 0..40_u64 {
+            let dst = format!("192.168.7.{}", 100 + server);
+            let secret = Some(server % different);
+            world.login_with(server as f64, (OTHER, &dst), LoginOutcome::Refused, None, secret);
+        }
+        assert_eq!(world.incidents().len(), expected, "{different} different logins");
+    };
+    check(1, 0);
+    check(2, 0);
+    check(3, 1);
+}
+
+#[test]
+fn a_crowd_that_shares_a_list_is_told_by_its_target() {
+    let mut world = World::new();
+    let entries = ["a", "b", "c", "d", "e", "f", "g", "h", "i"];
+    for bot in 0..40_u8 {
+        let src = format!("203.0.113.{bot}");
+        let entry = entries[usize::from(bot) % entries.len()];
+        world.login(f64::from(bot) * 5.0, &src, CAMERA, LoginOutcome::Refused, Some(entry));
+    }
+    let incidents = world.incidents();
+    assert_eq!(incidents.len(), 1);
+    assert_eq!(roles(&incidents[0]), [(CAMERA.to_owned(), Role::Target)]);
 }

@@ -84,7 +84,8 @@ pub fn stage(scene: &Scene, mut world: World) -> World {
 pub fn dress(world: &World, seed: u64) -> (Form, usize) {
     let mut rng = crate::traffic::Rng::new(seed, &format!("form of {}", world.truth.scene));
     // What happens below IP is lost in the raw form, and the cooked one keeps the sender's address only.
-    let below_ip = world.truth.scene.starts_with("arp") || world.truth.scene.starts_with("dhcp");
+    let parts = ["arp", "dhcp", "ok-dhcp", "ok-shared-address", "ok-power-cut", "ok-port-of-a-switch"];
+    let below_ip = parts.iter().any(|part| world.truth.scene.starts_with(part));
     let form = match rng.below(8) {
         0 => Form::PcapBig,
         1 | 2 => Form::Pcapng,
@@ -135,6 +136,9 @@ pub fn in_logs(scene: &Scene) -> bool {
         "ok-one-way",
         "ok-traceroute",
         "ok-too-big",
+        "ok-dhcp-pair",
+        "ok-power-cut",
+        "ok-port-of-a-switch",
     ];
     told.iter().any(|start| scene.name.starts_with(start)) && !needs_more.contains(&scene.name)
 }

@@ -326,7 +326,9 @@ fn scan_udp_wide(world: &mut World) {
     let mut at = world.start + world.secs(10.0, 60.0);
     world.truth.attack_at(at);
     let from = world.doors.ephemeral();
-    let payload = world.rng.bytes(40);
+    // A ping of the service, or a whole request of it.
+    let length = *world.rng.pick(&[40, 420]);
+    let payload = world.rng.bytes(length);
     for _ in 0..count {
         let stranger = Host { ip: crate::world::public(&mut world.places).into(), ..world.gateway };
         world.tape.udp(at, &bot, &stranger, (from, port), &payload);

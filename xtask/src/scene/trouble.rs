@@ -3,7 +3,7 @@
 
 use super::Scene;
 use crate::{
-    traffic::{self, ACK, Host, HttpGuess, MqttGuess, TelnetGuess},
+    traffic::{self, ACK, Host, HttpGuess, MqttGuess, SYN, TelnetGuess},
     world::{HOUR, MINUTE, SECOND, World},
 };
 
@@ -33,6 +33,16 @@ pub(super) const SCENES: &[Scene] = &[
         name: "ok-passive-ftp",
         about: "a machine fetches many files by passive FTP, each over a connection of its own",
         play: passive_ftp,
+    },
+    Scene {
+        name: "ok-broken-six",
+        about: "a machine looks up names, tries IPv6, which leads nowhere, and goes on with IPv4",
+        play: broken_six,
+    },
+    Scene {
+        name: "ok-gateway-dead-cloud",
+        about: "a gateway with hundreds of devices behind it tries a cloud by name that does not answer",
+        play: dead_cloud,
     },
     Scene {
         name: "ok-command-lines",
@@ -261,6 +271,42 @@ fn passive_ftp(world: &mut World) {
         at = talk.at + world.secs(0.01, 0.6);
     }
     benign(world, &[machine, server]);
+}
+
+fn broken_six(world: &mut World) {
+    let machine = world.device();
+    let six = world.six(&machine, true);
+    let mut at = world.start + SECOND;
+    for _ in 0..60 {
+        let server = world.outside();
+        let there = world.six(&server, false);
+        let name = format!("{}.example", world.rng.word(7));
+        world.lookup(at, &machine, &name, there.ip);
+        world.lookup(at + 1_000, &machine, &name, server.ip);
+        let (mut talk, _) = world.talk(at + 60_000, six, there, 443);
+        talk.unanswered(2);
+        let (mut talk, mut own) = world.talk(at + 310_000, machine, server, 443);
+        talk.tls(&mut own, &name).sealed_down(&mut own, 3_000).close();
+        at += world.secs(0.2, 3.0);
+    }
+    benign(world, &[machine, six]);
+    if world.truth.tell_home {
+        world.truth.home = format!("{},fd12:77:1::/48", world.truth.home);
+    }
+}
+
+fn dead_cloud(world: &mut World) {
+    let gateway = world.device();
+    let cloud = world.outside();
+    let mut at = world.start + SECOND;
+    world.lookup(at, &gateway, "cloud.example", cloud.ip);
+    while at < world.start + 3 * MINUTE {
+        let from = (world.doors.ephemeral(), 8_883);
+        let seq = world.rng.bits() as u32;
+        world.tape.tcp(at, &gateway, &cloud, from, (seq, 0), SYN);
+        at += world.secs(0.005, 0.03);
+    }
+    benign(world, &[gateway]);
 }
 
 fn command_lines(world: &mut World) {

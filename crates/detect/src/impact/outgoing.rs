@@ -35,6 +35,8 @@ const HEARD: u64 = 10;
 const HABIT: u32 = 3;
 const HABIT_SECONDS: f64 = 300.0;
 const ONE_WAY: u64 = 10;
+/// How much higher the bar of SYNs is to whom somebody looked up.
+const NAMED: u64 = 4;
 /// The past that a device is measured against: its busiest second times this.
 const PAST: u64 = 4;
 const QUIET_MICROS: i64 = 60_000_000;
@@ -285,6 +287,10 @@ impl Flood {
             let times = if heard { TALKED * HEARD } else { TALKED };
             second = (second * times).max(self.past * PAST);
             ten = (ten * times).max(self.past * PAST * 10);
+        }
+        // Many behind one address try the same cloud that is down.
+        if pair.method == Method::Syn && hosts.was_resolved(pair.dst) {
+            (second, ten) = (second * NAMED, ten * NAMED);
         }
         if flow.visibility == Visibility::OneWay && pair.method != Method::Syn {
             second *= ONE_WAY;
