@@ -155,6 +155,12 @@ impl World {
         all.into_iter().map(|ip| Host { mac: self.gateway.mac, ip, ttl: 64 }).collect()
     }
 
+    /// The address of everybody in our network.
+    #[must_use]
+    pub fn broadcast(&self) -> IpAddr {
+        IpAddr::V4((self.network | !self.mask).into())
+    }
+
     /// Somebody outside; what comes from there wears the gateway's hardware address.
     pub fn outside(&mut self) -> Host {
         loop {

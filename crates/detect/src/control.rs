@@ -9,6 +9,7 @@ use crate::{
     engine::Context,
     findings::{Draft, Handle, scope},
     measure::Gaps,
+    recon::is_broadcast,
 };
 use model::{
     FlowUpdate, Mac, Message, Outcome, Phase, Proof, Protocol, Role, Service, Severity, Tactic, Technique,
@@ -107,6 +108,7 @@ impl Control {
             || !context.hosts.is_home(key.src)
             || context.hosts.is_home(key.dst)
             || key.dst.is_multicast()
+            || is_broadcast(key.dst)
         {
             return;
         }

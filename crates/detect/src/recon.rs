@@ -178,7 +178,8 @@ impl Recon {
                 self.contact(subject, contact, flow, context);
             }
         }
-        if !key.protocol.is_icmp() {
+        // Who knocks at port after port does not yet know what to say there.
+        if !key.protocol.is_icmp() && is_small(flow) {
             let subject = Subject::Along(key.src, key.dst, key.protocol);
             for contact in contacts(flow, true).into_iter().flatten() {
                 self.contact(subject, contact, flow, context);
@@ -345,11 +346,14 @@ fn is_probe(flow: &FlowUpdate) -> bool {
         // From a service's port to a client's is an answer whose question was not seen.
         Protocol::UDP => {
             let answers = flow.key.src_port < 32_768 && flow.key.dst_port >= 32_768;
-            let sent = flow.total.packets_out;
-            !answers && (sent <= PROBE_TRIES || flow.total.payload_out <= sent * PROBE_SIZE)
+            !answers && (flow.total.packets_out <= PROBE_TRIES || is_small(flow))
         }
         protocol => protocol.is_icmp(),
     }
+}
+
+fn is_small(flow: &FlowUpdate) -> bool {
+    flow.key.protocol != Protocol::UDP || flow.total.payload_out <= flow.total.packets_out * PROBE_SIZE
 }
 
 /// What neighbours say to each other all day.
@@ -364,7 +368,8 @@ const fn is_directory(protocol: Protocol, port: u16) -> bool {
     matches!((protocol, port), (Protocol::UDP, 53 | 123 | 3478) | (Protocol::TCP, 53))
 }
 
-fn is_broadcast(address: IpAddr) -> bool {
+/// All neighbours, or nobody yet.
+pub(crate) fn is_broadcast(address: IpAddr) -> bool {
     matches!(address, IpAddr::V4(v4) if v4.is_broadcast() || v4.is_unspecified())
 }
 

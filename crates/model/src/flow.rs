@@ -225,6 +225,10 @@ pub enum Service {
     Smb,
     /// SIP.
     Sip,
+    /// Media as it is sent on: RTP, MPEG transport streams.
+    Media,
+    /// Copies of packets on their way to who looks at them: VXLAN, TZSP.
+    Mirror,
 }
 
 impl Service {
@@ -250,6 +254,8 @@ impl Service {
             Self::Irc => "irc",
             Self::Smb => "smb",
             Self::Sip => "sip",
+            Self::Media => "media",
+            Self::Mirror => "mirror",
         }
     }
 }

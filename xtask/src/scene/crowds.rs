@@ -38,6 +38,11 @@ pub(super) const SCENES: &[Scene] = &[
         play: tunnels,
     },
     Scene {
+        name: "ok-sent-on",
+        about: "media, copies of packets and lights' colours are sent on and never answered; strangers export their logs",
+        play: sent_on,
+    },
+    Scene {
         name: "ok-mail-names",
         about: "a mail server looks up everybody who connects, backwards and in lists of spammers",
         play: mail_names,
@@ -254,6 +259,40 @@ fn tunnels(world: &mut World) {
         at += world.secs(0.005, 0.06);
     }
     benign(world, &[vpn, streamer, names]);
+}
+
+fn sent_on(world: &mut World) {
+    let senders = world.devices(4);
+    let [camera, encoder, tap, desk] =
+        [0, 1, 2, 3].map(|at| senders.get(at).copied().unwrap_or(world.gateway));
+    let sink = if world.rng.chance(0.5) { world.device() } else { world.outside() };
+    let all = Host { mac: [0xff; 6], ip: world.broadcast(), ttl: 64 };
+    for number in 0..12_000_u32 {
+        let at = world.start + SECOND + i64::from(number) * 1_100;
+        let [high, low] = (number as u16).to_be_bytes();
+        let mut rtp = vec![0x80, 33, high, low, 0, 0, 0, 1, 9, 8, 7, 6];
+        rtp.extend(world.rng.bytes(1_000));
+        world.tape.udp(at, &camera, &sink, (40_000, 5_004), &rtp);
+        let ts: Vec<u8> = (0..7).flat_map(|_| [&[0x47][..], &world.rng.bytes(187)].concat()).collect();
+        world.tape.udp(at + 100, &encoder, &sink, (40_002, 1_234), &ts);
+        let inner = traffic::udp(&camera, &desk, (1, 2), &[0; 40]);
+        let mirrored = [&[8, 0, 0, 0, 0, 0, 7, 0][..], &inner].concat();
+        world.tape.udp(at + 200, &tap, &sink, (40_004, 4_789), &mirrored);
+        let mut light = b"Art-Net\0\0\x50\0\x0e".to_vec();
+        light.extend(world.rng.bytes(512));
+        world.tape.udp(at + 300, &desk, &all, (6_454, 6_454), &light);
+    }
+    let log = world.device();
+    for exporter in world.outsiders(8) {
+        let mut at = world.start + world.secs(0.0, 3.0);
+        while at < world.start + MINUTE {
+            let line = world.rng.word(300);
+            world.tape.udp(at, &exporter, &log, (514, 514), line.as_bytes());
+            at += world.secs(0.5, 4.0);
+        }
+    }
+    benign(world, &senders);
+    world.truth.innocent.extend([sink.ip, log.ip]);
 }
 
 fn mail_names(world: &mut World) {

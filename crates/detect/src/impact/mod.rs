@@ -62,7 +62,9 @@ impl Impact {
     }
 
     pub(crate) fn flow(&mut self, flow: &FlowUpdate, context: &mut Context<'_>) {
-        if flow.key.dst.is_multicast() {
+        // What is said to all is aimed at nobody; the broadcast address of a network shows on the link.
+        let to_all = context.hosts.is_home(flow.key.dst) && flow.dst_mac.is_some_and(|mac| mac.is_group());
+        if flow.key.dst.is_multicast() || to_all {
             return;
         }
         self.outgoing.flow(flow, context);

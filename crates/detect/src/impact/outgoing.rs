@@ -11,7 +11,7 @@ use crate::{
     findings::{Draft, Handle, scope},
     measure::{Distinct, Rate, digest},
 };
-use model::{FlowUpdate, Mac, Phase, Role, Severity, Tactic, Technique, Timestamp, Visibility};
+use model::{FlowUpdate, Mac, Phase, Role, Service, Severity, Tactic, Technique, Timestamp, Visibility};
 use std::net::IpAddr;
 
 /// Packets in one second, and in ten, that make a flood of each method.
@@ -287,6 +287,10 @@ impl Flood {
             let times = if heard { TALKED * HEARD } else { TALKED };
             second = (second * times).max(self.past * PAST);
             ten = (ten * times).max(self.past * PAST * 10);
+        }
+        // Nobody answers to media and to copies of packets, which are sent as they come.
+        if matches!(flow.service, Service::Media | Service::Mirror) {
+            (second, ten) = (second.max(bar(pair.method).0 * TALKED), ten.max(bar(pair.method).1 * TALKED));
         }
         // Many behind one address try the same cloud that is down.
         if pair.method == Method::Syn && hosts.was_resolved(pair.dst) {

@@ -20,6 +20,8 @@ const SERVERS: u64 = 5;
 const DATAGRAMS: u64 = 100;
 const BYTES: u64 = 50_000;
 const MEAN_SIZE: u64 = 150;
+/// How much more it must be between the same ports.
+const EXPORT: u64 = 10;
 /// At the reflector: requests and answered bytes within a minute, and how much larger the answers are.
 const REQUESTS: u64 = 60;
 const ANSWERED: u64 = 100_000;
@@ -122,8 +124,11 @@ impl Reflection {
             answers.listed.push(key.src);
         }
         let whole = answers.datagrams > 0 && answers.bytes / answers.datagrams >= MEAN_SIZE;
-        let enough =
-            answers.servers.count() >= SERVERS && answers.datagrams >= DATAGRAMS && answers.bytes >= BYTES;
+        // Exporters of logs and measurements send from the port that they send to.
+        let times = if key.src_port == key.dst_port { EXPORT } else { 1 };
+        let enough = answers.servers.count() >= SERVERS
+            && answers.datagrams >= DATAGRAMS * times
+            && answers.bytes >= BYTES * times;
         if let Some(handle) = answers.finding.filter(|&handle| context.findings.is_open(handle)) {
             let (bytes, flows, last) = (answers.bytes, answers.flows, answers.last);
             let why = answers.sentence(victim);

@@ -19,6 +19,8 @@ pub(super) struct Datagrams {
     seen: u8,
     /// A question or request was seen from: outward, inward.
     asked: [bool; 2],
+    /// What RTP would go on from: source and sequence.
+    stream: Option<(u32, u16)>,
     finished: bool,
     calls: Option<Box<web::Web>>,
     told: Option<Box<Told>>,
@@ -38,6 +40,7 @@ impl Datagrams {
             service: Service::Unknown,
             seen: 0,
             asked: [false; 2],
+            stream: None,
             finished: false,
             calls: None,
             told: None,
@@ -113,6 +116,9 @@ impl Datagrams {
                 read => return read,
             }
         }
+        if let Some(service) = self.goes_on(payload) {
+            return Read::Last(service);
+        }
         for attempt in 0..8 {
             let read = match attempt {
                 0 => self.dns(from, payload, length, tell),
@@ -129,6 +135,27 @@ impl Datagrams {
             }
         }
         Read::Nothing
+    }
+
+    /// Streams are known by what each datagram goes on with, copies of packets by what is in them.
+    fn goes_on(&mut self, payload: &[u8]) -> Option<Service> {
+        match *payload {
+            // Version 2, any type of media: twice in a row, the same source and the next number (RFC 3550 section 5.1).
+            [first, _, high, low, _, _, _, _, a, b, c, d, ..] if first >> 6 == 2 => {
+                let (source, number) = (u32::from_be_bytes([a, b, c, d]), u16::from_be_bytes([high, low]));
+                let before = self.stream.replace((source, number));
+                (before == Some((source, number.wrapping_sub(1)))).then_some(Service::Media)
+            }
+            [0x47, ..] if payload.len().is_multiple_of(188) => {
+                payload.chunks_exact(188).all(|chunk| chunk.first() == Some(&0x47)).then_some(Service::Media)
+            }
+            // VXLAN with a network's number (RFC 7348 section 5), TZSP of version 1: frames of IP or ARP inside.
+            [0x08, 0, 0, 0, _, _, _, 0, ref frame @ ..] | [1, 0, 0, 1, 1, ref frame @ ..] => {
+                let kind = frame.get(12..14)?;
+                matches!(kind, [0x08, 0x00 | 0x06] | [0x86, 0xdd] | [0x81, 0x00]).then_some(Service::Mirror)
+            }
+            _ => None,
+        }
     }
 
     const fn ask(&mut self, from: Side) {
