@@ -366,7 +366,7 @@ impl Local {
     }
 
     fn crowd(&mut self, context: &Context<'_>) -> &mut Crowd {
-        let input = u32::from(context.record.input);
+        let input = context.record.input;
         // So many inputs that they cannot be told apart any more share what is left.
         let full = self.crowds.len() >= INPUTS && !self.crowds.contains_key(&input);
         self.crowds.entry(if full { u32::MAX } else { input }).or_default()

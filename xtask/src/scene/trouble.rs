@@ -125,12 +125,12 @@ fn broker_down(world: &mut World) {
                 talk.down(format!("HTTP/1.1 {answer}\r\nContent-Length: 0\r\n\r\n").as_bytes()).close();
             } else if out && number % 2 == 0 {
                 // The balancer accepts; nobody is behind it.
-                let mut connect = vec![0x10, 0, 0, 4, b'M', b'Q', b'T', b'T', 4, 0xc2, 0, 60];
+                let mut body = vec![0, 4, b'M', b'Q', b'T', b'T', 4, 0xc2, 0, 60];
                 for part in [&name, &name, &secret] {
-                    connect.extend_from_slice(&(part.len() as u16).to_be_bytes());
-                    connect.extend_from_slice(part.as_bytes());
+                    body.extend_from_slice(&(part.len() as u16).to_be_bytes());
+                    body.extend_from_slice(part.as_bytes());
                 }
-                connect[1] = (connect.len() - 2) as u8;
+                let connect = [&[0x10, body.len() as u8][..], &body].concat();
                 talk.open().up(&connect).closed_by_server();
             } else {
                 MqttGuess { login: (&name, &secret, !out), id: &name, publishes: 1 }
