@@ -378,7 +378,7 @@ fn pages(
         why: format!(
             "{} sent {} HTTP requests to {}, up to {peak} in one second, of which {} in the last ten seconds were \
              answered without complaint",
-            askers(pair, asking.names.count()),
+            askers(pair, asking.names.count().min(asking.asked)),
             asking.asked,
             key.dst,
             asking.served.sum()
