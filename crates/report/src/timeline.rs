@@ -192,7 +192,10 @@ impl Timeline {
             let x = self.x(moment);
             pen.line("tick", (x, TOP), (x, bottom + 5.0));
             let (label, below) = tick_label(moment, step);
-            pen.text("tick-label", (x, bottom + 19.0), Anchor::Middle, &label, None);
+            // At the right edge a label ends where the drawing does.
+            let over = x + width_of(&label) / 2.0 > WIDTH;
+            let (at_x, anchor) = if over { (WIDTH, Anchor::End) } else { (x, Anchor::Middle) };
+            pen.text("tick-label", (at_x, bottom + 19.0), anchor, &label, None);
             if below != day {
                 pen.text("tick-label", (x, bottom + 35.0), Anchor::Middle, &below, None);
                 day = below;

@@ -234,6 +234,35 @@ mod tests {
         assert!(error.contains("webhook_ca"), "{error}");
     }
 
+    #[tokio::test]
+    async fn one_message_goes_out_and_what_goes_wrong_is_said_once() {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let check = async |answer: &'static [u8], expected: &str| {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let receiver = tokio::spawn(async move {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut said = Vec::new();
+                while !said.ends_with(b"{}") {
+                    stream.read_buf(&mut said).await.unwrap();
+                }
+                stream.write_all(answer).await.unwrap();
+                // Answered and closed at once; whatever else was sent is read to its end.
+                stream.shutdown().await.unwrap();
+                stream.read_to_end(&mut said).await.unwrap();
+                String::from_utf8(said).unwrap().matches("POST /hook").count()
+            });
+            let request = Request::post("/hook").body(Full::new(Bytes::from("{}"))).unwrap();
+            let stream = TcpStream::connect(address).await.unwrap();
+            let outcome = exchange(stream, request).await;
+            let outcome = outcome.map_or_else(|error| error.to_string(), |status| status.to_string());
+            assert_eq!((outcome.as_str(), receiver.await.unwrap()), (expected, 1));
+        };
+        check(b"HTTP/1.1 204 No Content\r\n\r\n", "204 No Content").await;
+        check(b"", "connection closed before message completed").await;
+        check(b"rubbish\r\n\r\n", "invalid HTTP version parsed").await;
+    }
+
     #[test]
     fn signs_time_and_body() {
         // RFC 4231 has no such form; the figure was made with `printf '7.{}' | openssl dgst -sha256 -hmac key`.
