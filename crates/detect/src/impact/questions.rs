@@ -101,11 +101,12 @@ impl Asking {
         self.served.sum() * 2 < self.rate.sum() && self.last.seconds_since(self.first) >= 1.0
     }
 
-    /// More than was served before; and harmful, or by far too much for one of ours.
-    fn is_flood(&self, bar: (u64, u64), outward: bool) -> bool {
+    /// More than was served before; and harmful, or too much for one of ours: by far, where harm would have been seen.
+    fn is_flood(&self, bar: (u64, u64), outward: bool, seen: bool) -> bool {
         let sum = self.rate.sum();
-        let bold = outward && sum >= bar.1 * BOLD;
-        sum >= self.past * PAST && (self.suffers() || bold)
+        let bold = outward && sum >= bar.1 * if seen { BOLD } else { 1 };
+        let grown = !seen || sum >= self.past * PAST;
+        grown && (self.suffers() || bold)
     }
 
     /// Some strangers of many come again and again.
@@ -199,7 +200,7 @@ impl Questions {
             // addresses for each of them is told of most that they are not on it.
             let random = asking.names.count() * 10 >= asking.asked * 8;
             let listed = is_address(&dns.name) && asking.missing.sum() * 2 >= asking.rate.sum();
-            if !(fast && random && !listed && asking.is_flood(bar, from_home)) {
+            if !(fast && random && !listed && asking.is_flood(bar, from_home, true)) {
                 continue;
             }
             let passes_on =
@@ -239,7 +240,9 @@ impl Questions {
             // A page with its pictures is over sooner.
             let lasting = asking.rate.sum() >= bar.1 && asking.rate.seconds_active() >= 4;
             let crowd = pair == one || asking.is_crowd(asking.names.count());
-            if !(fast && lasting && crowd && asking.is_flood(bar, from_home)) {
+            // A log tells that something was answered, not what.
+            let seen = flow.phase != Phase::Summary;
+            if !(fast && lasting && crowd && asking.is_flood(bar, from_home, seen)) {
                 continue;
             }
             asking.finding = context.findings.state(connections(pair, asking, bar.0, flow, context));
@@ -277,7 +280,7 @@ impl Questions {
             let crowd = pair == one || asking.is_crowd(asking.names.count());
             // Where no answer would be seen, nothing is known about harm.
             let visible = outward || hosts.pair(key.src, key.dst).answered;
-            if !(fast && lasting && crowd && visible && asking.is_flood(bar, outward)) {
+            if !(fast && lasting && crowd && visible && asking.is_flood(bar, outward, true)) {
                 continue;
             }
             asking.finding = context.findings.state(pages(pair, bar.0, asking, request, context));

@@ -11,7 +11,7 @@ use crate::{
     findings::{Draft, Handle, MAX_PARTIES, MAX_SCOPES, scope},
     measure::{Distinct, digest},
 };
-use model::{FlowUpdate, Party, Protocol, Role, Severity, Tactic, Technique, Timestamp, Visibility};
+use model::{FlowUpdate, Party, Phase, Protocol, Role, Severity, Tactic, Technique, Timestamp, Visibility};
 use std::net::IpAddr;
 
 const WINDOW_MICROS: i64 = 60_000_000;
@@ -32,6 +32,7 @@ const REQUEST_SIZE: u64 = 200;
 /// to the same question may follow.
 const FIRST_FACTOR: u64 = 3;
 const FIRST_SIZE: u64 = 200;
+const SUMMED_UP: u64 = 4;
 
 struct Answers {
     start: Timestamp,
@@ -155,7 +156,10 @@ impl Reflection {
         // The question came before the answer that makes it one: with the first answer, all so far counts.
         let first = flow.delta.packets_in == flow.total.packets_in;
         let counts = if first { flow.total } else { flow.delta };
+        // A log's summary tells of a dialogue and of its first exchange alike: only short ones are judged by it.
+        let dialogue = flow.phase == Phase::Summary && counts.packets_out > SUMMED_UP;
         if first
+            && !dialogue
             && counts.bytes_in * 2 >= counts.bytes_out * FIRST_FACTOR
             && counts.bytes_in >= counts.packets_in * FIRST_SIZE
         {
