@@ -4,6 +4,7 @@ use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
 mod analyze;
+mod copy;
 mod drill;
 mod respond;
 mod sensor;
@@ -25,6 +26,12 @@ enum Verb {
     Analyze(analyze::Args),
     /// A whole node on one machine: sensor, server and console
     Up(Box<up::Args>),
+    /// Everything that the database holds, as it is at one moment, into a file; also while the server runs
+    Backup(copy::BackupArgs),
+    /// A backup back into a database
+    Restore(copy::RestoreArgs),
+    /// Everything from one database into another, such as from SQLite to PostgreSQL
+    Move(copy::MoveArgs),
     /// A live attack on a city of network namespaces: noticed, stopped, reported
     Drill(drill::Args),
     /// A part of a drill, inside of its namespaces
@@ -52,6 +59,9 @@ fn main() -> ExitCode {
     let outcome = match cli.verb {
         Verb::Analyze(args) => analyze::run(args),
         Verb::Up(args) => up::run(*args),
+        Verb::Backup(args) => copy::backup(&args),
+        Verb::Restore(args) => copy::restore(&args),
+        Verb::Move(args) => copy::transfer(&args),
         Verb::Drill(args) => drill::run(args),
         Verb::DrillHost(args) => drill::host(&args),
         Verb::StopResponding(args) => respond::stop(&args),

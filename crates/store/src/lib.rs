@@ -9,6 +9,7 @@
 
 mod access;
 mod asset;
+pub mod copy;
 mod counter;
 mod database;
 mod error;

@@ -26,15 +26,16 @@ impl Repository {
     /// it was.
     pub async fn open(database: impl Into<DatabaseUrl>, authority: AuthorityId) -> Result<Self, OpenError> {
         let url = database.into();
-        let connection = prepared(&url).await?;
+        prepare(&url).await?;
+        let connection = connect(&url, Role::Writer).await.map_err(|source| classify(&url, source))?;
         let readers = Readers::new(url.clone());
         let inner = Inner { writer: Writer::start(url.clone(), connection), readers, url };
         Ok(Self::from_parts(authority, Arc::new(inner)))
     }
 }
 
-/// A connection to a database that is ours, with the schema of today.
-pub(crate) async fn prepared(url: &DatabaseUrl) -> Result<Connection, OpenError> {
+/// Makes sure that a database is ours and has the schema of today.
+async fn prepare(url: &DatabaseUrl) -> Result<(), OpenError> {
     let failed = |source| classify(url, source);
     if let DatabaseUrl::Sqlite(path) = url {
         // Looked at before anything is set: a file of somebody else stays as it is.
@@ -47,17 +48,20 @@ pub(crate) async fn prepared(url: &DatabaseUrl) -> Result<Connection, OpenError>
             Migrator::with_migrations(schema::for_sqlite()).run(connection).await
         }
         Connection::Postgres(connection) => {
-            if let Some(found) = check_server(connection).await.map_err(failed)? {
-                return Err(OpenError::Unfit { place: url.to_string(), found });
+            fit(url, connection).await?;
+            if !recognise_schema(url, connection).await? {
+                make_schema(connection).await.map_err(failed)?;
             }
-            recognise_schema(url, connection).await?;
             // Takes a lock of its own, so that two servers that start together wait for each other.
             Migrator::with_migrations(schema::for_postgres()).run(connection).await
         }
     };
     outcome.map_err(|error| migration_failed(url, error))?;
     match connection.run(AssertSqlSafe(schema::look_at_all())).await {
-        Ok(()) => Ok(connection),
+        Ok(()) => {
+            connection.close(false).await;
+            Ok(())
+        }
         Err(error @ sqlx::Error::Database(_)) => {
             Err(OpenError::Changed { place: url.to_string(), found: error.to_string() })
         }
@@ -65,7 +69,7 @@ pub(crate) async fn prepared(url: &DatabaseUrl) -> Result<Connection, OpenError>
     }
 }
 
-async fn recognise_file(url: &DatabaseUrl, path: &Path) -> Result<(), OpenError> {
+pub(crate) async fn recognise_file(url: &DatabaseUrl, path: &Path) -> Result<(), OpenError> {
     if std::fs::metadata(path).map_or(0, |file| file.len()) == 0 {
         return Ok(());
     }
@@ -86,8 +90,20 @@ async fn number(connection: &mut SqliteConnection, sql: &'static str) -> Result<
     connection.fetch_one(sql).await?.try_get(0)
 }
 
-/// Our tables live in a schema of their own; what else is in the database is none of our business.
-async fn recognise_schema(url: &DatabaseUrl, connection: &mut PgConnection) -> Result<(), OpenError> {
+/// Refuses a server that would not keep what it acknowledges.
+pub(crate) async fn fit(url: &DatabaseUrl, connection: &mut PgConnection) -> Result<(), OpenError> {
+    match check_server(connection).await.map_err(|source| classify(url, source))? {
+        None => Ok(()),
+        Some(found) => Err(OpenError::Unfit { place: url.to_string(), found }),
+    }
+}
+
+/// Our tables live in a schema of their own, which may be there or not; what else is in the database is none of our
+/// business.
+pub(crate) async fn recognise_schema(
+    url: &DatabaseUrl,
+    connection: &mut PgConnection,
+) -> Result<bool, OpenError> {
     let failed = |source| classify(url, source);
     let row = connection
         .fetch_one(
@@ -103,20 +119,20 @@ async fn recognise_schema(url: &DatabaseUrl, connection: &mut PgConnection) -> R
         let found = format!("its schema \"bastide\" holds {tables} tables of another program");
         return Err(OpenError::Foreign { place: url.to_string(), found });
     }
-    if !exists {
-        // Two servers that start together may both have found it missing.
-        match connection.execute("CREATE SCHEMA IF NOT EXISTS bastide").await {
-            Ok(_) => {}
-            Err(error) if error.as_database_error().is_some_and(|error| error.is_unique_violation()) => {}
-            Err(error) => return Err(failed(error)),
-        }
-    }
-    Ok(())
+    Ok(exists)
 }
 
-fn migration_failed(url: &DatabaseUrl, error: MigrateError) -> OpenError {
+async fn make_schema(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    match connection.execute("CREATE SCHEMA IF NOT EXISTS bastide").await {
+        // Two servers that start together may both have found it missing.
+        Err(error) if error.as_database_error().is_some_and(|error| error.is_unique_violation()) => Ok(()),
+        outcome => outcome.map(drop),
+    }
+}
+
+pub(crate) fn migration_failed(url: &DatabaseUrl, error: MigrateError) -> OpenError {
     let place = url.to_string();
-    let known = schema::for_sqlite().iter().map(|step| step.version).max().unwrap_or_default();
+    let known = schema::today();
     match error {
         MigrateError::VersionMissing(found) if found > known => OpenError::Newer { place, found, known },
         MigrateError::VersionMissing(version)

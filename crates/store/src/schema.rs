@@ -3,63 +3,75 @@
 //! Guarantees: a table or column that a migration adds and that is not listed here fails a test; a database whose tables
 //! are not these is not opened.
 
+use serde::{Deserialize, Serialize};
 use sqlx::{
     SqlSafeStr as _,
     migrate::{Migration, MigrationType},
 };
 use std::fmt::Write as _;
 
-/// A table: its columns in their order.
+/// A table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Table {
-    pub(crate) name: &'static str,
+    #[serde(rename = "table")]
+    pub(crate) name: String,
+    /// How many of the columns, from the first, are its key.
+    pub(crate) key: usize,
     /// Columns and what they hold.
-    pub(crate) columns: &'static [(&'static str, Holds)],
+    pub(crate) columns: Vec<(String, Holds)>,
 }
 
 /// What a column holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Holds {
     /// A text.
     Text,
     /// A whole number of 64 bits.
     Int,
+    /// Bytes.
+    Bytes,
 }
 
 macro_rules! tables {
-    ($($table:ident { $($column:ident $holds:ident),+ $(,)? })+) => {
-        &[$(Table {
-            name: stringify!($table),
-            columns: &[$((stringify!($column), Holds::$holds)),+],
+    ($($table:ident $key:literal { $($column:ident $holds:ident),+ $(,)? })+) => {
+        vec![$(Table {
+            name: stringify!($table).to_owned(),
+            key: $key,
+            columns: vec![$((stringify!($column).to_owned(), Holds::$holds)),+],
         }),+]
     };
 }
 
-/// All tables.
-pub(crate) const TABLES: &[Table] = tables! {
-    incident {
-        authority_id Text, id Text, state Text, severity Int, confidence Int, stages Text, first Int, last Int,
-        opened Int, changed Int, revision Int, search Text, body Text, closed_at Int, closed_by Text,
-        closed_reason Text, closed_severity Int,
+/// All tables: name, how many columns are the key, columns with those of the key first.
+pub(crate) fn tables() -> Vec<Table> {
+    tables! {
+        incident 2 {
+            authority_id Text, id Text, state Text, severity Int, confidence Int, stages Text, first Int, last Int,
+            opened Int, changed Int, revision Int, search Text, body Text, closed_at Int, closed_by Text,
+            closed_reason Text, closed_severity Int,
+        }
+        incident_address 3 { authority_id Text, address Text, incident Text, role Text }
+        asset 2 {
+            authority_id Text, id Text, kind Text, criticality Text, status Text, label Text, first_seen Int,
+            last_seen Int, search Text, body Text,
+        }
+        asset_address 3 { authority_id Text, address Text, asset Text, last_seen Int }
+        plan 2 { authority_id Text, id Text, incident Text, status Text, made Int, changed Int, body Text }
+        command 2 { authority_id Text, id Text, plan Text, expires Int }
+        receipt 4 { authority_id Text, command Text, at Int, effect Text, body Text }
+        journal 3 { authority_id Text, seq Int, hash Text, at Int, body Text }
+        exception 2 { authority_id Text, id Text, incident Text, made Int, until Int, revoked Int, body Text }
+        counter 3 { authority_id Text, name Text, hour Int, value Int }
+        setting 2 { authority_id Text, name Text, value Text, changed Int }
+        sign_in_link 2 { authority_id Text, hash Text, who Text, made Int, expires Int, used Int }
+        session 2 { authority_id Text, hash Text, who Text, made Int, seen Int, expires Int }
+        token 2 { authority_id Text, hash Text, name Text, scope Text, made Int, expires Int }
+        deed 2 { authority_id Text, seq Int, at Int, who Text, what Text, about Text }
+        outbox 2 { authority_id Text, seq Int, channel Text, made Int, due Int, tries Int, error Text, body Text }
     }
-    incident_address { authority_id Text, address Text, incident Text, role Text }
-    asset {
-        authority_id Text, id Text, kind Text, criticality Text, status Text, label Text, first_seen Int,
-        last_seen Int, search Text, body Text,
-    }
-    asset_address { authority_id Text, address Text, asset Text, last_seen Int }
-    plan { authority_id Text, id Text, incident Text, status Text, made Int, changed Int, body Text }
-    command { authority_id Text, id Text, plan Text, expires Int }
-    receipt { authority_id Text, command Text, at Int, effect Text, body Text }
-    journal { authority_id Text, seq Int, at Int, hash Text, body Text }
-    exception { authority_id Text, id Text, incident Text, made Int, until Int, revoked Int, body Text }
-    counter { authority_id Text, name Text, hour Int, value Int }
-    setting { authority_id Text, name Text, value Text, changed Int }
-    sign_in_link { authority_id Text, hash Text, who Text, made Int, expires Int, used Int }
-    session { authority_id Text, hash Text, who Text, made Int, seen Int, expires Int }
-    token { authority_id Text, hash Text, name Text, scope Text, made Int, expires Int }
-    deed { authority_id Text, seq Int, at Int, who Text, what Text, about Text }
-    outbox { authority_id Text, seq Int, channel Text, made Int, due Int, tries Int, error Text, body Text }
-};
+}
 
 /// The steps to the schema of today, for each database.
 macro_rules! migrations {
@@ -84,31 +96,114 @@ fn step(version: i64, what: &'static str, sql: &'static str) -> Migration {
     Migration::new(version, what.into(), MigrationType::Simple, sql.into_sql_str(), false)
 }
 
+/// The schema that this program makes.
+pub(crate) fn today() -> i64 {
+    for_sqlite().iter().map(|step| step.version).max().unwrap_or_default()
+}
+
 impl Table {
     /// Its columns with commas between them.
     pub(crate) fn columns(&self) -> String {
-        self.columns.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
+        self.columns.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Reads all rows in the order of the key, which is the same in both databases.
+    pub(crate) fn select_all(&self) -> String {
+        let key: Vec<_> = (1..=self.key).map(|column| column.to_string()).collect();
+        format!("SELECT {} FROM {} ORDER BY {}", self.columns(), self.name, key.join(", "))
+    }
+
+    /// Writes so many rows.
+    pub(crate) fn insert(&self, rows: usize) -> String {
+        let width = self.columns.len();
+        let row = |row: usize| {
+            let places: Vec<_> = (1..=width).map(|column| format!("${}", row * width + column)).collect();
+            format!("({})", places.join(", "))
+        };
+        let rows: Vec<_> = (0..rows).map(row).collect();
+        format!("INSERT INTO {} ({}) VALUES {}", self.name, self.columns(), rows.join(", "))
     }
 }
 
 /// Statements that fail where a table or a column is missing.
 pub(crate) fn look_at_all() -> String {
-    TABLES.iter().fold(String::new(), |mut sql, table| {
+    tables().iter().fold(String::new(), |mut sql, table| {
         let _ = write!(sql, "SELECT {} FROM {} LIMIT 0;", table.columns(), table.name);
         sql
     })
 }
 
+/// Counts all rows of some tables.
+pub(crate) fn count_all(tables: &[Table]) -> String {
+    let counts: Vec<_> =
+        tables.iter().map(|table| format!("(SELECT COUNT(*) FROM {})", table.name)).collect();
+    format!("SELECT {}", counts.join(" + "))
+}
+
 /// Asks PostgreSQL how many bytes all rows take, without what was freed among them.
 pub(crate) fn weight() -> String {
-    let tables: Vec<_> = TABLES
+    let tables: Vec<_> = tables()
         .iter()
         .map(|table| {
-            let texts = table.columns.iter().filter(|(_, holds)| *holds == Holds::Text);
+            let wide = table.columns.iter().filter(|(_, holds)| *holds != Holds::Int);
             let weight: String =
-                texts.map(|(name, _)| format!(" + COALESCE(pg_column_size({name}), 0)")).collect();
+                wide.map(|(name, _)| format!(" + COALESCE(pg_column_size({name}), 0)")).collect();
             format!("SELECT SUM(64 + 8 * {}{weight}) AS bytes FROM {}", table.columns.len(), table.name)
         })
         .collect();
     format!("SELECT CAST(COALESCE(SUM(bytes), 0) AS BIGINT) FROM ({}) AS weights", tables.join(" UNION ALL "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sqlx::{Connection as _, Row as _};
+    use std::collections::{BTreeMap, BTreeSet};
+
+    /// PostgreSQL's tables are compared with these when a database is opened.
+    #[tokio::test]
+    async fn every_table_and_column_is_listed() {
+        let mut connection = sqlx::SqliteConnection::connect("sqlite::memory:").await.unwrap();
+        sqlx::migrate::Migrator::with_migrations(for_sqlite()).run(&mut connection).await.unwrap();
+        let rows = sqlx::query(
+            "SELECT tables.name, columns.name, columns.type, columns.pk FROM sqlite_master AS tables \
+             JOIN pragma_table_info(tables.name) AS columns \
+             WHERE tables.type = 'table' AND tables.name NOT LIKE '\\_sqlx%' ESCAPE '\\' \
+             AND tables.name NOT LIKE 'sqlite\\_%' ESCAPE '\\'",
+        )
+        .fetch_all(&mut connection)
+        .await
+        .unwrap();
+        let mut found: BTreeMap<String, BTreeSet<(String, &str)>> = BTreeMap::new();
+        let mut keys: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for row in rows {
+            let (table, column, holds): (String, String, String) = (row.get(0), row.get(1), row.get(2));
+            let holds = match holds.as_str() {
+                "TEXT" => "Text",
+                "INTEGER" | "BIGINT" => "Int",
+                "BLOB" => "Bytes",
+                other => panic!("{table}.{column} is {other}: expected TEXT, BIGINT or BLOB"),
+            };
+            if row.get::<i64, _>(3) > 0 {
+                keys.entry(table.clone()).or_default().insert(column.clone());
+            }
+            found.entry(table).or_default().insert((column, holds));
+        }
+        let mut listed: BTreeMap<String, BTreeSet<(String, &str)>> = BTreeMap::new();
+        for table in tables() {
+            let key = table.columns[..table.key].iter().map(|(name, _)| name.clone()).collect();
+            assert_eq!(keys[&table.name], key, "the key of {}", table.name);
+            assert_eq!(table.columns[0].0, "authority_id", "{}", table.name);
+            let words = |holds| match holds {
+                Holds::Text => "Text",
+                Holds::Int => "Int",
+                Holds::Bytes => "Bytes",
+            };
+            listed.insert(
+                table.name,
+                table.columns.into_iter().map(|(name, holds)| (name, words(holds))).collect(),
+            );
+        }
+        assert_eq!(listed, found);
+    }
 }

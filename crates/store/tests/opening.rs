@@ -161,3 +161,114 @@ async fn commits_wait_for_the_disk_whatever_the_server_is_set_to() {
     let set = log.find("SET synchronous_commit TO on").unwrap();
     assert!(set < log.find("COMMIT").unwrap());
 }
+
+#[tokio::test]
+async fn both_databases_have_the_same_tables() {
+    let server = Server::start();
+    let (file, there) = (Database::sqlite(), Database::postgres(&server.new_database()));
+    file.open().await.close().await;
+    there.open().await.close().await;
+    let DatabaseUrl::Sqlite(path) = &file.url else { unreachable!() };
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path);
+    let mut connection = <sqlx::SqliteConnection as sqlx::Connection>::connect_with(&options).await.unwrap();
+    let ours: Vec<String> = sqlx::query_scalar::<sqlx::Sqlite, String>(
+        "SELECT tables.name || '.' || columns.name || ' ' || CASE columns.type WHEN 'TEXT' THEN 'text' \
+         WHEN 'BLOB' THEN 'bytea' ELSE 'bigint' END || CASE columns.\"notnull\" WHEN 1 THEN ' set' ELSE '' END \
+         FROM sqlite_master AS tables JOIN pragma_table_info(tables.name) AS columns \
+         WHERE tables.type = 'table' AND tables.name NOT LIKE '%sqlx%' ORDER BY 1",
+    )
+    .fetch_all(&mut connection)
+    .await
+    .unwrap();
+    let theirs = server.psql(
+        "test0",
+        "SELECT table_name || '.' || column_name || ' ' || data_type \
+         || CASE is_nullable WHEN 'NO' THEN ' set' ELSE '' END FROM information_schema.columns \
+         WHERE table_schema = 'bastide' AND table_name <> '_sqlx_migrations' ORDER BY 1",
+    );
+    assert_eq!(ours, theirs.lines().collect::<Vec<_>>());
+    let indexes = server.psql(
+        "test0",
+        "SELECT indexname FROM pg_indexes WHERE schemaname = 'bastide' AND indexname NOT LIKE '%pkey' ORDER BY 1",
+    );
+    let ours: Vec<String> = sqlx::query_scalar::<sqlx::Sqlite, String>(
+        "SELECT name FROM sqlite_master WHERE type = 'index' AND name NOT LIKE 'sqlite%' ORDER BY 1",
+    )
+    .fetch_all(&mut connection)
+    .await
+    .unwrap();
+    assert_eq!(ours, indexes.lines().collect::<Vec<_>>());
+    let sorted_by_letter = server.psql(
+        "test0",
+        "SELECT table_name FROM information_schema.columns WHERE table_schema = 'bastide' \
+         AND table_name <> '_sqlx_migrations' AND data_type = 'text' AND collation_name IS DISTINCT FROM 'C'",
+    );
+    assert_eq!(sorted_by_letter, "", "texts sort as in SQLite: COLLATE \"C\"");
+}
+
+/// What openssl says to its arguments, run in a folder.
+fn openssl(dir: &std::path::Path, arguments: &str) {
+    let run = std::process::Command::new("openssl")
+        .args(arguments.split(' '))
+        .current_dir(dir)
+        .output()
+        .expect("openssl, which ./test installs");
+    assert!(run.status.success(), "{arguments}: {}", String::from_utf8_lossy(&run.stderr));
+}
+
+#[tokio::test]
+async fn over_a_network_the_server_proves_who_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let p256 = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj";
+    openssl(dir.path(), &format!("req -x509 -days 2 {p256} /CN=authority -keyout ca.key -out ca.pem"));
+    openssl(dir.path(), &format!("req {p256} /CN=localhost -keyout server.key -out server.csr"));
+    std::fs::write(dir.path().join("names"), "subjectAltName=DNS:localhost").unwrap();
+    openssl(
+        dir.path(),
+        "x509 -req -days 2 -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -extfile names -out server.pem",
+    );
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let at = |name: &str| dir.path().join(name).display().to_string();
+    // The server refuses a key that others can read; it is its own from the start.
+    let key = dir.path().join("server.key");
+    std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    Server::hand_over(&key);
+    let server = Server::start_with(&[
+        "listen_addresses=127.0.0.1",
+        &format!("port={port}"),
+        "ssl=on",
+        &format!("ssl_cert_file={}", at("server.pem")),
+        &format!("ssl_key_file={}", at("server.key")),
+    ]);
+    server.new_database();
+    let url = |host: &str, more: &str| -> DatabaseUrl {
+        format!("postgres://bastide@{host}:{port}/test0{more}").parse().unwrap()
+    };
+    let root = format!("sslrootcert={}", at("ca.pem"));
+    for (url, encrypted) in [
+        (url("localhost", &format!("?{root}")), true),
+        (url("localhost", &format!("?sslmode=verify-full&{root}")), true),
+        (url("localhost", &format!("?sslmode=require&{root}")), true),
+        (url("127.0.0.1", "?sslmode=require"), true),
+        (url("127.0.0.1", ""), true),
+        (url("127.0.0.1", "?sslmode=disable"), false),
+    ] {
+        let repository = Repository::open(&url, AuthorityId::local()).await.unwrap();
+        let found = server.psql(
+            "postgres",
+            "SELECT DISTINCT ssl FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) \
+             WHERE application_name = 'bastide' AND state = 'idle'",
+        );
+        repository.close().await;
+        assert_eq!(found, if encrypted { "t" } else { "f" }, "{url}");
+    }
+    for url in [
+        // Another name than the certificate's; an authority that nobody trusts.
+        url("127.0.0.1", &format!("?{root}")),
+        url("localhost", "?sslmode=verify-full"),
+    ] {
+        let error = Repository::open(&url, AuthorityId::local()).await.err().unwrap().to_string();
+        assert!(error.contains("sslrootcert=FILE") && error.contains("ertificate"), "{url}: {error}");
+    }
+}

@@ -58,6 +58,12 @@ pub(crate) fn load(
     Ok(loaded)
 }
 
+/// The variables of the environment that are text.
+pub(crate) fn variables() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+}
+
 /// Where data goes where nobody says.
 #[expect(clippy::disallowed_methods, reason = "settings come in here")]
 pub(crate) fn default_data_dir() -> PathBuf {

@@ -8,7 +8,7 @@ mod known;
 mod layers;
 mod print;
 
-pub(crate) use layers::{Given, default_data_dir, load};
+pub(crate) use layers::{Given, default_data_dir, load, variables};
 pub(crate) use print::print;
 
 use known::KNOWN;

@@ -11,7 +11,8 @@ mod serve;
 
 use crate::settings::{self, Given, Loaded};
 use anyhow::Context as _;
-use place::Place;
+pub(crate) use place::{Place, database};
+pub(crate) use serve::now;
 use std::{net::TcpListener, path::PathBuf, process::ExitCode};
 
 /// Arguments of `bastide up`. Each can also be set by a variable or in the settings file: see --print-config.
@@ -85,9 +86,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let variables = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    let loaded = settings::load(&args.given(), variables)?;
+    let loaded = settings::load(&args.given(), settings::variables())?;
     if args.print_config {
         crate::terminal::say(&settings::print(&loaded))?;
         return Ok(ExitCode::SUCCESS);
@@ -136,7 +135,7 @@ fn hand_out(args: &Args, loaded: &Loaded) -> anyhow::Result<ExitCode> {
     let database = Place::look(&loaded.settings)?;
     small_runtime()?.block_on(async {
         let repository = store::Repository::open(database, model::AuthorityId::local()).await?;
-        let now = serve::now();
+        let now = now();
         let url =
             repository.setting(serve::URL).await?.unwrap_or_else(|| "https://localhost:8443".to_owned());
         let line = match &args.token {
@@ -158,7 +157,7 @@ fn hand_out(args: &Args, loaded: &Loaded) -> anyhow::Result<ExitCode> {
     })
 }
 
-fn small_runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+pub(crate) fn small_runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime could be started")
 }
 

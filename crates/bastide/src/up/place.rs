@@ -11,14 +11,14 @@ use std::{
 use store::DatabaseUrl;
 
 /// The data directory; held as long as this lives.
-pub(super) struct Place {
+pub(crate) struct Place {
     path: PathBuf,
     _instance: Instance,
 }
 
 impl Place {
     /// Takes the directory, making it where it is missing.
-    pub(super) fn take(path: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn take(path: &Path) -> anyhow::Result<Self> {
         let made = !path.exists();
         DirBuilder::new().recursive(true).mode(0o700).create(path).with_context(|| {
             format!("cannot make the data directory {}: choose another with --data-dir DIR", path.display())
@@ -69,7 +69,8 @@ impl Place {
     }
 }
 
-fn database(settings: &Settings, data_dir: &Path) -> DatabaseUrl {
+/// Where the settings say that the database is, or the file in the data directory.
+pub(crate) fn database(settings: &Settings, data_dir: &Path) -> DatabaseUrl {
     settings.database.clone().unwrap_or_else(|| data_dir.join("bastide.sqlite").into())
 }
 

@@ -36,7 +36,7 @@ const SWEEP: Duration = Duration::from_secs(3600);
 
 /// The moment that it is now.
 #[expect(clippy::disallowed_methods, reason = "time comes in here")]
-pub(super) fn now() -> Timestamp {
+pub(crate) fn now() -> Timestamp {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }

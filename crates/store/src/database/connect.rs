@@ -17,7 +17,7 @@ pub(crate) enum Role {
     Reader,
     /// It writes what is there.
     Writer,
-    /// It may make the file where there is none.
+    /// It makes what is missing, and takes its time.
     Maker,
 }
 
@@ -41,20 +41,24 @@ fn sqlite(path: &Path, role: Role) -> SqliteConnectOptions {
     let options = SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(role == Role::Maker)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
-        .auto_vacuum(SqliteAutoVacuum::Incremental)
         .foreign_keys(true)
         .busy_timeout(Duration::from_secs(5))
         .statement_cache_capacity(64)
         // KiB where negative: caches stay small, the page cache of the kernel does the rest.
         .pragma("cache_size", "-2048")
-        .pragma("journal_size_limit", "16777216")
         .pragma("temp_store", "MEMORY")
         // A damaged or hostile schema must not run code of its own.
         .pragma("trusted_schema", "OFF")
         .pragma("cell_size_check", "ON");
-    if role == Role::Reader { options.pragma("query_only", "ON") } else { options }
+    match role {
+        // Sets nothing that would be written: a disk that takes no writes can still be read.
+        Role::Reader => options.pragma("query_only", "ON"),
+        Role::Writer | Role::Maker => options
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .auto_vacuum(SqliteAutoVacuum::Incremental)
+            .pragma("journal_size_limit", "16777216"),
+    }
 }
 
 /// Connects and sets what must hold whatever the server's own settings are: commits wait for the disk, and nothing
@@ -65,9 +69,18 @@ async fn postgres(url: &PostgresUrl, role: Role) -> Result<PgConnection, sqlx::E
     connection
         .execute(
             "SET search_path TO bastide, pg_temp; SET synchronous_commit TO on; \
-             SET standard_conforming_strings TO on; SET statement_timeout TO '10s'; SET lock_timeout TO '5s'; \
-             SET idle_in_transaction_session_timeout TO '60s'",
+             SET standard_conforming_strings TO on",
         )
+        .await?;
+    connection
+        .execute(match role {
+            Role::Reader | Role::Writer => {
+                "SET statement_timeout TO '10s'; SET lock_timeout TO '5s'; \
+                 SET idle_in_transaction_session_timeout TO '60s'"
+            }
+            // A migration takes as long as it takes.
+            Role::Maker => "SET statement_timeout TO 0; SET lock_timeout TO '60s'",
+        })
         .await?;
     if role == Role::Reader {
         connection.execute("SET default_transaction_read_only TO on").await?;
@@ -113,10 +126,15 @@ pub(crate) fn advice(error: &sqlx::Error) -> &'static str {
         Some("8" | "264" | "520" | "776" | "1032" | "1288" | "1544") => {
             "make the file and its directory writable"
         }
-        _ if matches!(error, sqlx::Error::Io(_)) => "start the server, or give its right address",
-        _ if matches!(error, sqlx::Error::Tls(_)) => {
-            "give the authority of its certificate with sslrootcert=FILE, or see sslmode"
-        }
-        _ => "see the server's log",
+        _ => match error {
+            // What TLS refuses during the handshake comes as an error of reading.
+            sqlx::Error::Io(error) if error.kind() != std::io::ErrorKind::InvalidData => {
+                "start the server, or give its right address"
+            }
+            sqlx::Error::Io(_) | sqlx::Error::Tls(_) => {
+                "give the name that its certificate is for, the authority with sslrootcert=FILE, or see sslmode"
+            }
+            _ => "see the server's log",
+        },
     }
 }

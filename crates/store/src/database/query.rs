@@ -74,7 +74,7 @@ impl Query {
     }
 
     /// All rows, over one connection.
-    pub(super) async fn rows(&self, connection: &mut Connection) -> Result<Vec<Row>, sqlx::Error> {
+    pub(crate) async fn rows(&self, connection: &mut Connection) -> Result<Vec<Row>, sqlx::Error> {
         Ok(match connection {
             Connection::Sqlite(connection) => {
                 self.for_sqlite().fetch_all(connection).await?.into_iter().map(Row::Sqlite).collect()

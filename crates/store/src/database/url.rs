@@ -29,7 +29,20 @@ pub struct PostgresUrl {
     /// As it was given, with its password.
     text: String,
     shown: String,
-    verify: bool,
+    mode: Mode,
+}
+
+/// How much a connection is protected, of what libpq knows what makes sense.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    /// No TLS.
+    Disable,
+    /// TLS where the server has it.
+    Prefer,
+    /// TLS, with whoever answers.
+    Require,
+    /// TLS, with a server that proves that it is the one named.
+    VerifyFull,
 }
 
 /// Why a text names no database.
@@ -106,12 +119,13 @@ impl PostgresUrl {
             || host == "localhost"
             || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
         let has_root = url.query_pairs().any(|(name, _)| name == "sslrootcert");
-        let verify = match mode.as_deref() {
-            None => !here || has_root,
-            Some("disable" | "prefer") => false,
+        let mode = match mode.as_deref() {
+            None if here && !has_root => Mode::Prefer,
+            Some("disable") => Mode::Disable,
+            Some("prefer") => Mode::Prefer,
             // With the certificate of an authority to check it by, `require` checks, as in libpq.
-            Some("require") => has_root,
-            Some("verify-full") => true,
+            Some("require") if !has_root => Mode::Require,
+            None | Some("require" | "verify-full") => Mode::VerifyFull,
             Some(other) => {
                 let expected = "sslmode to be verify-full, require, prefer or disable \
                                 (verify-ca would take any certificate of any public authority)";
@@ -124,18 +138,17 @@ impl PostgresUrl {
             // Cannot fail: there is a host where there is a password.
             let _ = shown.set_password(Some("***"));
         }
-        Ok(Self { text: text.to_owned(), shown: shown.into(), verify })
+        Ok(Self { text: text.to_owned(), shown: shown.into(), mode })
     }
 
     /// How to connect. Reads a password file (`PGPASSFILE`, `~/.pgpass`) anew, so that a changed password is found.
     pub(crate) fn options(&self) -> Result<PgConnectOptions, sqlx::Error> {
-        let options = PgConnectOptions::from_str(&self.text)?;
-        let says_mode = self.text.contains("sslmode=");
-        Ok(match (self.verify, says_mode) {
-            (true, _) => options.ssl_mode(PgSslMode::VerifyFull),
-            (false, true) => options,
-            (false, false) => options.ssl_mode(PgSslMode::Prefer),
-        })
+        Ok(PgConnectOptions::from_str(&self.text)?.ssl_mode(match self.mode {
+            Mode::Disable => PgSslMode::Disable,
+            Mode::Prefer => PgSslMode::Prefer,
+            Mode::Require => PgSslMode::Require,
+            Mode::VerifyFull => PgSslMode::VerifyFull,
+        }))
     }
 }
 
@@ -211,30 +224,30 @@ mod tests {
 
     #[test]
     fn takes_what_names_a_database() {
-        for (text, shown, verify) in [
+        for (text, shown, mode) in [
             ("/var/lib/x.sqlite", "/var/lib/x.sqlite", None),
             ("sqlite:x y.sqlite", "x y.sqlite", None),
             ("sqlite:///x.sqlite", "/x.sqlite", None),
-            ("postgres://u@localhost/b", "postgres://u@localhost/b", Some(false)),
-            ("postgresql://u@[::1]:5433/b", "postgresql://u@[::1]:5433/b", Some(false)),
-            ("postgres://u@%2Frun%2Fpostgresql/b", "postgres://u@%2Frun%2Fpostgresql/b", Some(false)),
-            ("postgres:///b?host=/run/postgresql", "postgres:///b?host=/run/postgresql", Some(false)),
-            ("postgres://u:s3cret@db.example/b", "postgres://u:***@db.example/b", Some(true)),
-            ("postgres://u@db/b?sslmode=disable", "postgres://u@db/b?sslmode=disable", Some(false)),
-            ("postgres://u@db/b?sslmode=require", "postgres://u@db/b?sslmode=require", Some(false)),
+            ("postgres://u@localhost/b", "postgres://u@localhost/b", Some(Mode::Prefer)),
+            ("postgresql://u@[::1]:5433/b", "postgresql://u@[::1]:5433/b", Some(Mode::Prefer)),
+            ("postgres://u@%2Frun%2Fpostgresql/b", "postgres://u@%2Frun%2Fpostgresql/b", Some(Mode::Prefer)),
+            ("postgres:///b?host=/run/postgresql", "postgres:///b?host=/run/postgresql", Some(Mode::Prefer)),
+            ("postgres://u:s3cret@db.example/b", "postgres://u:***@db.example/b", Some(Mode::VerifyFull)),
+            ("postgres://u@db/b?sslmode=disable", "postgres://u@db/b?sslmode=disable", Some(Mode::Disable)),
+            ("postgres://u@db/b?sslmode=require", "postgres://u@db/b?sslmode=require", Some(Mode::Require)),
             (
                 "postgres://u@db/b?sslmode=require&sslrootcert=/x",
                 "postgres://u@db/b?sslmode=require&sslrootcert=/x",
-                Some(true),
+                Some(Mode::VerifyFull),
             ),
         ] {
             let url: DatabaseUrl = text.parse().unwrap();
             assert_eq!(url.to_string(), shown);
             let found = match &url {
                 DatabaseUrl::Sqlite(_) => None,
-                DatabaseUrl::Postgres(url) => Some(url.verify),
+                DatabaseUrl::Postgres(url) => Some(url.mode),
             };
-            assert_eq!(found, verify, "{text}");
+            assert_eq!(found, mode, "{text}");
         }
     }
 

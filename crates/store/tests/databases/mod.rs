@@ -36,6 +36,13 @@ impl Database {
         matches!(self.url, DatabaseUrl::Sqlite(_))
     }
 
+    /// A number in PostgreSQL, past the repository.
+    pub(crate) async fn number(&self, sql: &'static str) -> i64 {
+        use sqlx::Connection as _;
+        let mut connection = sqlx::PgConnection::connect(&self.url.to_string()).await.unwrap();
+        sqlx::query_scalar(sql).fetch_one(&mut connection).await.unwrap()
+    }
+
     /// Runs a statement past the repository.
     pub(crate) async fn sql(&self, sql: &'static str) {
         use sqlx::{Connection as _, Executor as _};

@@ -20,6 +20,7 @@ pub(crate) struct Server {
     /// Set where this process is root, as whom the server refuses to run.
     user: Option<User>,
     options: Vec<String>,
+    port: u16,
     process: Option<Child>,
     databases: AtomicU32,
 }
@@ -33,15 +34,20 @@ impl Server {
     /// Starts an empty server with settings such as `fsync=off`.
     pub(crate) fn start_with(options: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let user = geteuid().is_root().then(|| {
-            let user = ["postgres", "nobody"].iter().find_map(|name| User::from_name(name).unwrap());
-            let user = user.expect("a user to run PostgreSQL as");
-            chown(dir.path(), Some(user.uid), Some(user.gid)).unwrap();
-            user
-        });
-        let options = options.iter().map(|option| (*option).to_owned()).collect();
-        let mut server =
-            Self { dir, programs: programs(), user, options, process: None, databases: AtomicU32::new(0) };
+        Self::hand_over(dir.path());
+        let user = user();
+        let options: Vec<String> = options.iter().map(|option| (*option).to_owned()).collect();
+        let port =
+            options.iter().find_map(|option| option.strip_prefix("port=")?.parse().ok()).unwrap_or(5432);
+        let mut server = Self {
+            dir,
+            programs: programs(),
+            user,
+            options,
+            port,
+            process: None,
+            databases: AtomicU32::new(0),
+        };
         let data = server.data();
         let made = server
             .program("initdb")
@@ -67,29 +73,48 @@ impl Server {
         let (data, log) = (self.data(), std::fs::File::create(self.dir.path().join("log")).unwrap());
         let mut command = self.program("postgres");
         command.arg("-D").arg(data).arg("-k").arg(self.dir.path());
-        for option in ["listen_addresses=", "shared_buffers=16MB", "max_connections=40"] {
+        // After a kill, the whole disk is synced at once and not file by file, which takes seconds.
+        let ours = [
+            "listen_addresses=",
+            "shared_buffers=16MB",
+            "max_connections=40",
+            "recovery_init_sync_method=syncfs",
+        ];
+        for option in ours.into_iter().chain(self.options.iter().map(String::as_str)) {
             command.args(["-c", option]);
         }
-        for option in &self.options {
-            command.args(["-c", option]);
-        }
-        self.process = Some(command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap());
+        command.stdout(log.try_clone().unwrap()).stderr(log);
+        self.process = Some(command.spawn().unwrap());
         let patience = Instant::now() + Duration::from_secs(60);
         while !self.run_psql("postgres", "SELECT 1").status.success() {
-            let ended = self.process.as_mut().unwrap().try_wait().unwrap();
-            assert!(ended.is_none() && Instant::now() < patience, "PostgreSQL did not start: {}", self.log());
+            assert!(Instant::now() < patience, "PostgreSQL did not start: {}", self.log());
             std::thread::sleep(Duration::from_millis(20));
+            // After a kill, those whom it had started may hold its memory for another moment.
+            if self.process.as_mut().unwrap().try_wait().unwrap().is_some() {
+                self.process = Some(command.spawn().unwrap());
+            }
         }
     }
 
-    /// Ends it as a power cut would.
+    /// Ends all of it as a power cut would.
     pub(crate) fn kill(&mut self) {
+        self.signal_all("KILL");
         self.end(Signal::SIGKILL);
     }
 
     /// Ends it as an administrator would who does not wait for connections to end.
     pub(crate) fn stop(&mut self) {
         self.end(Signal::SIGINT);
+    }
+
+    /// Sends a signal to the server and all that it has started.
+    pub(crate) fn signal_all(&self, name: &str) {
+        let server = self.process.as_ref().unwrap().id().to_string();
+        let children = Command::new("pgrep").args(["-P", &server]).output().unwrap();
+        let children = String::from_utf8(children.stdout).unwrap();
+        let all = children.split_whitespace().chain([server.as_str()]);
+        // One that has ended meanwhile is no fault.
+        let _ = Command::new("kill").arg(format!("-{name}")).args(all).output();
     }
 
     fn end(&mut self, signal: Signal) {
@@ -121,7 +146,8 @@ impl Server {
 
     fn run_psql(&self, database: &str, sql: &str) -> Output {
         let mut command = self.program("psql");
-        command.args(["-X", "-q", "-A", "-t", "-U", "bastide", "-d", database, "-c", sql, "-h"]);
+        let port = self.port.to_string();
+        command.args(["-X", "-q", "-A", "-t", "-U", "bastide", "-p", &port, "-d", database, "-c", sql, "-h"]);
         command.arg(self.dir.path()).output().unwrap()
     }
 
@@ -132,6 +158,13 @@ impl Server {
 
     pub(crate) fn dir(&self) -> &Path {
         self.dir.path()
+    }
+
+    /// Hands a file over to the user that servers run as.
+    pub(crate) fn hand_over(path: &Path) {
+        if let Some(user) = user() {
+            chown(path, Some(user.uid), Some(user.gid)).unwrap();
+        }
     }
 
     fn socket(&self) -> String {
@@ -161,6 +194,14 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.end(Signal::SIGQUIT);
     }
+}
+
+/// As whom servers run, where this process is root.
+fn user() -> Option<User> {
+    geteuid().is_root().then(|| {
+        let user = ["postgres", "nobody"].iter().find_map(|name| User::from_name(name).unwrap());
+        user.expect("a user to run PostgreSQL as")
+    })
 }
 
 /// Where Debian and others put the programs: the newest that Debian has, else what is installed by hand.
