@@ -110,7 +110,9 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
 /// The incidents that a data directory ended with, without those that became part of others.
 fn lived(data: &Path) -> Result<Vec<Incident>, String> {
     let read = async {
-        let repository = Repository::open(&data.join("bastide.sqlite"), model::AuthorityId::local()).await?;
+        let key = crate::up::place::ledger_key(data)?;
+        let repository =
+            Repository::open(&data.join("bastide.sqlite"), model::AuthorityId::local(), key).await?;
         let page = repository.incidents(&IncidentFilter::default(), Paging::new(1, Paging::MOST)).await?;
         repository.close().await;
         let apart = page.items.into_iter().filter(|record| record.state != IncidentState::Merged);

@@ -39,7 +39,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("agent", &["model", "identify", "wire"]),
     (
         "server",
-        &["model", "observe", "identify", "protect", "detect", "stop", "report", "policy", "store", "wire"],
+        &[
+            "model", "observe", "identify", "protect", "detect", "stop", "report", "policy", "ledger",
+            "store", "wire",
+        ],
     ),
     ("lab", &["model"]),
     (

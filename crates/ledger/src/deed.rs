@@ -84,6 +84,10 @@ deeds! {
     Revoked = "revoked",
     /// A credential or an asset was suspended.
     Suspended = "suspended",
+    /// All commands were taken back.
+    AllCommandsUndone = "all-commands-undone",
+    /// A report was taken out.
+    ReportTaken = "report-taken",
 }
 
 impl std::fmt::Display for Deed {

@@ -7,10 +7,11 @@
 use crate::{
     AppState,
     api::Problem,
-    auth::{User, record},
+    auth::{User, decided},
     live::{Change, Order, OrderError},
 };
 use axum::http::StatusCode;
+use ledger::Deed;
 use model::{CommandId, Exception, Incident, IncidentId, PlanId, PlanStatus, Role, Timestamp};
 use std::{collections::BTreeSet, net::IpAddr};
 use store::{Closed, IncidentRecord, IncidentState, PlanRecord};
@@ -98,10 +99,11 @@ pub async fn close(state: &AppState, user: &User, id: &IncidentId, closing: Clos
         _ => Vec::new(),
     };
     let closed = Closed { at: now, by: user.name().to_owned(), reason };
-    if !state.repository().close_incident(id, closing.state, &closed, &exceptions).await? {
+    let details = format!("{}: {}", closing.state.as_str(), closed.reason);
+    let decided = decided(state, user, Deed::IncidentClosed, &[("incident", id.as_str())], Some(details))?;
+    if !state.repository().close_incident(id, closing.state, &closed, &exceptions, decided).await? {
         return Err(Problem::not_found("incident", id.as_str()));
     }
-    record(state, user.name(), &format!("closed as {}", closing.state.as_str()), id.as_str()).await;
     announce(state, &known, closing.state);
     if !exceptions.is_empty() {
         send_exceptions(state).await?;
@@ -115,10 +117,10 @@ pub async fn close(state: &AppState, user: &User, id: &IncidentId, closing: Clos
 /// [`Problem`] that says what is wrong.
 pub async fn reopen(state: &AppState, user: &User, id: &IncidentId) -> Result<(), Problem> {
     let known = incident(state, id).await?;
-    if !state.repository().reopen_incident(id, state.now()).await? {
+    let decided = decided(state, user, Deed::IncidentReopened, &[("incident", id.as_str())], None)?;
+    if !state.repository().reopen_incident(id, decided).await? {
         return Err(Problem::new(StatusCode::CONFLICT, "this incident is open").expected("a closed incident"));
     }
-    record(state, user.name(), "reopened", id.as_str()).await;
     announce(state, &known, IncidentState::Open);
     Ok(())
 }
@@ -128,10 +130,10 @@ pub async fn reopen(state: &AppState, user: &User, id: &IncidentId) -> Result<()
 /// # Errors
 /// [`Problem`] that says what is wrong; then it still holds.
 pub async fn revoke_exception(state: &AppState, user: &User, id: &str) -> Result<(), Problem> {
-    if !state.repository().revoke_exception(id, state.now()).await? {
+    let decided = decided(state, user, Deed::ExceptionRevoked, &[("exception", id)], None)?;
+    if !state.repository().revoke_exception(id, decided).await? {
         return Err(Problem::not_found("exception that still holds", id));
     }
-    record(state, user.name(), "took back an exception", id).await;
     send_exceptions(state).await
 }
 
@@ -141,8 +143,9 @@ pub async fn revoke_exception(state: &AppState, user: &User, id: &str) -> Result
 /// [`Problem`] where there is no such plan, it does not wait for a person, or there is no sensor.
 pub async fn approve(state: &AppState, user: &User, id: &PlanId) -> Result<PlanRecord, Problem> {
     let plan = waiting_plan(state, id).await?;
-    order(state, Order::Approve { plan: id.clone(), who: user.name().to_owned() })?;
-    record(state, user.name(), "approved", id.as_str()).await;
+    let about = [("plan", id.as_str()), ("incident", plan.plan.incident.as_str())];
+    let order = Order::Approve { plan: id.clone(), who: user.name().to_owned() };
+    decide(state, user, Deed::PlanApproved, &about, order).await?;
     Ok(plan)
 }
 
@@ -152,8 +155,9 @@ pub async fn approve(state: &AppState, user: &User, id: &PlanId) -> Result<PlanR
 /// [`Problem`] where there is no such plan, it does not wait for a person, or there is no sensor.
 pub async fn refuse(state: &AppState, user: &User, id: &PlanId) -> Result<PlanRecord, Problem> {
     let plan = waiting_plan(state, id).await?;
-    order(state, Order::Refuse { plan: id.clone(), who: user.name().to_owned() })?;
-    record(state, user.name(), "refused", id.as_str()).await;
+    let about = [("plan", id.as_str()), ("incident", plan.plan.incident.as_str())];
+    let order = Order::Refuse { plan: id.clone(), who: user.name().to_owned() };
+    decide(state, user, Deed::PlanRefused, &about, order).await?;
     Ok(plan)
 }
 
@@ -169,8 +173,9 @@ pub async fn undo(state: &AppState, user: &User, id: &CommandId) -> Result<Incid
             Problem::new(StatusCode::CONFLICT, "this command is not in force").expected("a command in force")
         );
     }
-    order(state, Order::Undo { command: id.clone(), who: user.name().to_owned() })?;
-    record(state, user.name(), "had undone", id.as_str()).await;
+    let about = [("command", id.as_str()), ("incident", command.incident.as_str())];
+    let order = Order::Undo { command: id.clone(), who: user.name().to_owned() };
+    decide(state, user, Deed::CommandUndone, &about, order).await?;
     Ok(command.incident)
 }
 
@@ -179,9 +184,7 @@ pub async fn undo(state: &AppState, user: &User, id: &CommandId) -> Result<Incid
 /// # Errors
 /// [`Problem`] where there is no sensor.
 pub async fn undo_all(state: &AppState, user: &User) -> Result<(), Problem> {
-    order(state, Order::UndoAll { who: user.name().to_owned() })?;
-    record(state, user.name(), "had all commands undone", "").await;
-    Ok(())
+    decide(state, user, Deed::AllCommandsUndone, &[], Order::UndoAll { who: user.name().to_owned() }).await
 }
 
 /// Pulls the lever, or puts it back.
@@ -190,14 +193,12 @@ pub async fn undo_all(state: &AppState, user: &User) -> Result<(), Problem> {
 /// [`Problem`] where there is no sensor.
 pub async fn set_responding(state: &AppState, user: &User, responding: bool) -> Result<(), Problem> {
     let who = user.name().to_owned();
-    let (asked, what) = if responding {
-        (Order::ResumeResponding { who }, "let it respond again")
+    let (order, deed) = if responding {
+        (Order::ResumeResponding { who }, Deed::RespondingResumed)
     } else {
-        (Order::StopResponding { who }, "stopped all responding")
+        (Order::StopResponding { who }, Deed::RespondingStopped)
     };
-    order(state, asked)?;
-    record(state, user.name(), what, "").await;
-    Ok(())
+    decide(state, user, deed, &[], order).await
 }
 
 /// Tells the sensor which exceptions hold now. Where none runs, the next start reads them.
@@ -289,7 +290,19 @@ async fn waiting_plan(state: &AppState, id: &PlanId) -> Result<PlanRecord, Probl
         .expected("a plan with the status `proposed`"))
 }
 
-fn order(state: &AppState, order: Order) -> Result<(), Problem> {
+/// Writes a decision into the ledger, then hands it to the sensor: what happens was decided, though what was decided may
+/// not happen.
+async fn decide(
+    state: &AppState,
+    user: &User,
+    deed: Deed,
+    about: &[(&str, &str)],
+    order: Order,
+) -> Result<(), Problem> {
+    if !state.has_sensor() {
+        return Err(Problem::new(StatusCode::CONFLICT, OrderError::NoSensor.to_string()));
+    }
+    state.repository().decide(decided(state, user, deed, about, None)?).await?;
     state.order(order).map_err(|error| match error {
         OrderError::NoSensor => Problem::new(StatusCode::CONFLICT, error.to_string()),
         OrderError::Busy => Problem::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),

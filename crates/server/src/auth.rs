@@ -10,14 +10,15 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, Uri, header, request::Parts},
     response::{IntoResponse, Redirect, Response},
 };
-use model::Timestamp;
+use ledger::{Deed, Salt, Subject};
+use model::{IncidentId, Timestamp};
 use serde::Deserialize;
 use std::{
     collections::HashMap,
     net::{IpAddr, SocketAddr},
     sync::{Mutex, PoisonError},
 };
-use store::{Deed, StoreError};
+use store::{Actor, Decided, StoreError};
 
 /// How long a sign-in link is good, in seconds.
 pub const LINK_SECS: i64 = 15 * 60;
@@ -106,7 +107,10 @@ pub async fn make_token(
     let scope = if may_act { "act" } else { "read" };
     let expires = now.plus_secs(i64::from(days) * 86_400);
     let kept = store::Token { name: name.to_owned(), scope: scope.to_owned(), made: now, expires };
-    repository.add_token(&secret::hash(&token), &kept).await?;
+    let details = Some(format!("{name}, may {scope}, until {expires}"));
+    let (who, deed) = (Actor::Program, Deed::TokenMade);
+    let decided = Decided { at: now, who, deed, about: Vec::new(), details, salts: salts()? };
+    repository.add_token(&secret::hash(&token), &kept, decided).await?;
     Ok(token)
 }
 
@@ -221,17 +225,12 @@ async fn redeem(state: &AppState, link: &str) -> Result<Option<(String, String)>
         return Ok(None);
     }
     let now = state.now();
-    let session = secret::fresh().map_err(|error| {
-        tracing::error!(%error, "no session could be made");
-        Problem::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
-    })?;
+    let session = secret::fresh()?;
     let who = state
         .repository()
-        .redeem_link(&secret::hash(link), &secret::hash(&session), now, now.plus_secs(SESSION_SECS))
+        .redeem_link(&secret::hash(link), &secret::hash(&session), now, now.plus_secs(SESSION_SECS), salts()?)
         .await?;
-    let Some(who) = who else { return Ok(None) };
-    record(state, &who, "signed in", "").await;
-    Ok(Some((who, session)))
+    Ok(who.map(|who| (who, session)))
 }
 
 /// The page that says how to sign in. Who follows a link from another site comes without the cookie (`SameSite=Strict`)
@@ -248,20 +247,63 @@ async fn explain(state: &AppState, headers: &HeaderMap, next: &str, reason: Reas
 /// `POST /sign-out`: ends the session.
 pub(crate) async fn sign_out(State(state): State<AppState>, user: User) -> Result<Response, Problem> {
     if let Some(session) = &user.session {
-        state.repository().end_sessions(Some(session)).await?;
-        record(&state, user.name(), "signed out", "").await;
+        let decided = decided(&state, &user, Deed::SignedOut, &[], None)?;
+        state.repository().end_sessions(Some(session), decided).await?;
     }
     let mut response = crate::console::sign_in_page(&state, Reason::SignedOut, None).into_response();
     set_cookie(&mut response, &format!("{COOKIE}=; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age=0"));
     Ok(response)
 }
 
-/// Writes down who did or opened what; where that fails it is logged, and the deed is done all the same.
-pub(crate) async fn record(state: &AppState, who: &str, what: &str, about: &str) {
-    let deed = Deed { at: state.now(), who: who.to_owned(), what: what.to_owned(), about: about.to_owned() };
-    if let Err(error) = state.repository().record_deed(&deed).await {
-        tracing::error!(%error, who, what, about, "a deed was not written down");
+impl User {
+    /// Who it is in the ledger.
+    fn actor(&self) -> Actor {
+        match self.session {
+            Some(_) => Actor::Person { id: self.name.clone(), login: self.name.clone() },
+            None => Actor::Token { name: self.name.clone(), person: ADMINISTRATOR.to_owned() },
+        }
     }
+}
+
+/// A decision of `user`, on its way into the ledger. `about` and `details` name what it concerns; the details may be
+/// personal.
+///
+/// # Errors
+/// [`Problem`] where the machine gives no randomness: nothing may be done that cannot be written down.
+pub(crate) fn decided(
+    state: &AppState,
+    user: &User,
+    deed: ledger::Deed,
+    about: &[(&str, &str)],
+    details: Option<String>,
+) -> Result<Decided, Problem> {
+    let about = about
+        .iter()
+        .map(|(kind, id)| Subject::new(kind, id))
+        .collect::<Result<_, _>>()
+        .map_err(|error| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()))?;
+    Ok(Decided { at: state.now(), who: user.actor(), deed, about, details, salts: salts()? })
+}
+
+/// Notes in the ledger that `user` opened or took evidence: once an hour for the same. Where it cannot be noted that is
+/// logged, and the evidence shown all the same: somebody who has to act on an attack must see it.
+pub(crate) async fn note_evidence(state: &AppState, user: Option<&User>, deed: Deed, incident: &IncidentId) {
+    let Some(user) = user else { return };
+    if !state.is_first_look(user.name(), deed, incident) {
+        return;
+    }
+    let noted = async {
+        let decided = decided(state, user, deed, &[("incident", incident.as_str())], None)?;
+        Ok::<_, Problem>(state.repository().decide(decided).await?)
+    };
+    if let Err(problem) = noted.await {
+        tracing::error!(problem = problem.detail(), %incident, "opened evidence was not noted");
+    }
+}
+
+/// Salts for one decision.
+fn salts() -> Result<[Salt; 2], secret::NoRandomness> {
+    Ok([Salt::new(secret::random()?), Salt::new(secret::random()?)])
 }
 
 /// Where a page that is closed sends its reader.
@@ -388,7 +430,10 @@ mod tests {
         let then = now.plus_secs(-IDLE_SECS + 3600);
         repository.add_link(&secret::hash(&link), "ada", then, now).await.unwrap();
         let hash = secret::hash(&session);
-        repository.redeem_link(&secret::hash(&link), &hash, then, now.plus_secs(3600)).await.unwrap();
+        repository
+            .redeem_link(&secret::hash(&link), &hash, then, now.plus_secs(3600), salts().unwrap())
+            .await
+            .unwrap();
         let ask = async |name: &'static str, value: &'static str| {
             let mut headers = HeaderMap::new();
             headers.append(header::COOKIE, HeaderValue::from_str(&format!("{COOKIE}={session}")).unwrap());

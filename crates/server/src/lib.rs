@@ -11,6 +11,7 @@ mod console;
 pub mod guard;
 mod health;
 pub mod intake;
+pub mod keyfile;
 pub mod listen;
 pub mod live;
 mod metrics;

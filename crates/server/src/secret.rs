@@ -7,9 +7,17 @@ use aws_lc_rs::{digest, rand};
 /// # Errors
 /// Where the machine has no randomness; nothing may be opened then.
 pub(crate) fn fresh() -> Result<String, NoRandomness> {
-    let mut bytes = [0_u8; 32];
+    Ok(base64url(&random::<32>()?))
+}
+
+/// Random bytes.
+///
+/// # Errors
+/// Where the machine has none.
+pub(crate) fn random<const N: usize>() -> Result<[u8; N], NoRandomness> {
+    let mut bytes = [0_u8; N];
     rand::fill(&mut bytes).map_err(|_| NoRandomness)?;
-    Ok(base64url(&bytes))
+    Ok(bytes)
 }
 
 /// The machine gave no randomness.

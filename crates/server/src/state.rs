@@ -3,15 +3,20 @@
 use crate::auth::Attempts;
 use crate::guard::Doors;
 use crate::live::{BACKLOG, Change, Order, OrderError, Orders, SensorStatus};
-use model::Timestamp;
+use ledger::Deed;
+use model::{IncidentId, Timestamp};
 use serde::Serialize;
 use std::{
+    collections::HashMap,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
 use store::Repository;
 use tokio::sync::{broadcast, watch};
+
+/// How many looks at evidence are remembered.
+const LOOKS: usize = 4_096;
 
 /// What every request handler can reach. Cheap to clone.
 #[derive(Clone)]
@@ -25,6 +30,7 @@ struct Shared {
     node: Node,
     doors: Doors,
     attempts: Attempts,
+    looks: Mutex<HashMap<(String, Deed, IncidentId), Timestamp>>,
     started: Instant,
     stopping: watch::Sender<bool>,
     telling_exceptions: tokio::sync::Mutex<()>,
@@ -83,6 +89,7 @@ impl AppState {
             node,
             doors,
             attempts: Attempts::default(),
+            looks: Mutex::default(),
             started,
             stopping,
             telling_exceptions: tokio::sync::Mutex::default(),
@@ -93,7 +100,13 @@ impl AppState {
     #[cfg(test)]
     pub(crate) async fn bare(dir: &std::path::Path) -> Self {
         let database = dir.join("bastide.sqlite");
-        let repository = Repository::open(&database, model::AuthorityId::local()).await.unwrap();
+        let repository = Repository::open(
+            &database,
+            model::AuthorityId::local(),
+            store::LedgerKey::from_seed(&[7; 32]).unwrap(),
+        )
+        .await
+        .unwrap();
         let node = Node {
             version: String::new(),
             url: String::new(),
@@ -193,6 +206,18 @@ impl AppState {
 
     pub(crate) fn doors(&self) -> &Doors {
         &self.0.doors
+    }
+
+    /// Whether nobody by this name did that with this incident within the last hour. Of the last
+    /// [`LOOKS`] only; what is forgotten counts as the first.
+    pub(crate) fn is_first_look(&self, who: &str, deed: Deed, incident: &IncidentId) -> bool {
+        let now = self.now();
+        let mut looks = self.0.looks.lock().unwrap_or_else(PoisonError::into_inner);
+        looks.retain(|_, at| now.seconds_since(*at) < 3_600.0);
+        if looks.len() >= LOOKS {
+            looks.clear();
+        }
+        looks.insert((who.to_owned(), deed, incident.clone()), now).is_none()
     }
 
     pub(crate) fn attempts(&self) -> &Attempts {

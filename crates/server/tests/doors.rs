@@ -355,10 +355,11 @@ async fn an_incident_is_closed_with_exceptions_by_the_api_and_the_stream_says_so
     assert_eq!(listed["items"][0]["closed"]["reason"], "the installer's laptop");
     let names: Vec<_> = std::iter::from_fn(|| changes.try_recv().ok()).map(|change| change.name()).collect();
     assert_eq!(names, ["incident", "incident", "exceptions"]);
-    let deeds = send(&state, &Method::GET, "/api/v1/deeds", &headers, "").await.json();
+    let decisions = send(&state, &Method::GET, "/api/v1/decisions", &headers, "").await.json();
     let what: Vec<_> =
-        deeds["items"].as_array().unwrap().iter().map(|deed| deed["what"].as_str().unwrap()).collect();
-    assert_eq!(what, ["closed as false-alarm", "opened the evidence", "signed in"]);
+        decisions["items"].as_array().unwrap().iter().map(|one| one["deed"].as_str().unwrap()).collect();
+    assert_eq!(what, ["incident-closed", "evidence-opened", "signed-in"]);
+    assert_eq!(decisions["items"][0]["details"], "false-alarm: the installer's laptop");
 
     let exception = send(&state, &Method::GET, "/api/v1/exceptions", &headers, "").await.json();
     let id = exception["items"][0]["id"].as_str().unwrap().to_owned();
@@ -391,4 +392,8 @@ async fn what_is_described_is_what_is_answered() {
     assert_eq!(keys(&record["assets"][0]), described("IncidentAsset"));
     assert_eq!(keys(&record["evidence"][0]), described("Evidence"));
     assert_eq!(keys(&answer), described("Incidents"));
+    let cookie = [("cookie", browser.cookie())];
+    let answer = send(&state, &Method::GET, "/api/v1/decisions", &cookie, "").await.json();
+    assert_eq!(keys(&answer["items"][0]), described("Decision"));
+    assert_eq!(keys(&answer), described("Decisions"));
 }

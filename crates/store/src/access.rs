@@ -1,9 +1,10 @@
-//! Who may come in: sign-in links, sessions, tokens; and the record of who did what.
+//! Who may come in: sign-in links, sessions, tokens.
 //!
 //! Guarantees: only hashes are kept; a link is taken once, also by two requests at the same moment; a session ends when
 //! it was idle for too long or at its end, whichever comes first.
 
-use crate::{Page, Paging, Repository, StoreError, database::query, repository::count};
+use crate::{Actor, Decided, Repository, StoreError, database::query};
+use ledger::{Deed, Salt};
 use model::Timestamp;
 use serde::Serialize;
 
@@ -32,22 +33,6 @@ pub struct Token {
     /// Until then.
     pub expires: Timestamp,
 }
-
-/// Something that somebody did or opened.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Deed {
-    /// When.
-    pub at: Timestamp,
-    /// Who.
-    pub who: String,
-    /// What, such as `signed in`.
-    pub what: String,
-    /// About what: an id or nothing.
-    pub about: String,
-}
-
-/// How many deeds are kept.
-const MOST_DEEDS: i64 = 100_000;
 
 impl Repository {
     /// Keeps a sign-in link; links that were not used before end with it, so that one link at a time is good.
@@ -96,15 +81,16 @@ impl Repository {
         session: &str,
         now: Timestamp,
         expires: Timestamp,
+        salts: [Salt; 2],
     ) -> Result<Option<String>, StoreError> {
-        let (whose, link, session) = (self.whose(), link.to_owned(), session.to_owned());
+        let (authority, link, session) = (self.authority.clone(), link.to_owned(), session.to_owned());
         self.write(move |transaction| {
             Box::pin(async move {
                 let row = query(
                     "UPDATE sign_in_link SET used = $3 \
                      WHERE authority_id = $1 AND hash = $2 AND used IS NULL AND expires > $3 RETURNING who",
                 )
-                .bind(&whose)
+                .bind(authority.as_str())
                 .bind(&link)
                 .bind(now.micros())
                 .fetch_optional(&mut *transaction)
@@ -114,13 +100,16 @@ impl Repository {
                 query(
                     "INSERT INTO session (authority_id, hash, who, made, seen, expires) VALUES ($1, $2, $3, $4, $4, $5)",
                 )
-                .bind(&whose)
+                .bind(authority.as_str())
                 .bind(&session)
                 .bind(&who)
                 .bind(now.micros())
                 .bind(expires.micros())
-                .execute(transaction)
+                .execute(&mut *transaction)
                 .await?;
+                let actor = Actor::Person { id: who.clone(), login: who.clone() };
+                let decided = Decided { at: now, who: actor, deed: Deed::SignedIn, about: vec![], details: None, salts };
+                transaction.decide(&authority, &decided).await?;
                 Ok(Some(who))
             })
         })
@@ -182,15 +171,20 @@ impl Repository {
     ///
     /// # Errors
     /// [`StoreError`]; then they go on.
-    pub async fn end_sessions(&self, hash: Option<&str>) -> Result<u64, StoreError> {
-        let (whose, hash) = (self.whose(), hash.map(str::to_owned));
+    pub async fn end_sessions(&self, hash: Option<&str>, decided: Decided) -> Result<u64, StoreError> {
+        let (authority, hash) = (self.authority.clone(), hash.map(str::to_owned));
         self.write(move |transaction| {
             Box::pin(async move {
-                query("DELETE FROM session WHERE authority_id = $1 AND ($2 IS NULL OR hash = $2)")
-                    .bind(&whose)
-                    .bind(&hash)
-                    .execute(transaction)
-                    .await
+                let ended =
+                    query("DELETE FROM session WHERE authority_id = $1 AND ($2 IS NULL OR hash = $2)")
+                        .bind(authority.as_str())
+                        .bind(&hash)
+                        .execute(&mut *transaction)
+                        .await?;
+                if ended > 0 {
+                    transaction.decide(&authority, &decided).await?;
+                }
+                Ok(ended)
             })
         })
         .await
@@ -215,22 +209,22 @@ impl Repository {
     ///
     /// # Errors
     /// [`StoreError`]; then the token is no good.
-    pub async fn add_token(&self, hash: &str, token: &Token) -> Result<(), StoreError> {
-        let (whose, hash, token) = (self.whose(), hash.to_owned(), token.clone());
+    pub async fn add_token(&self, hash: &str, token: &Token, decided: Decided) -> Result<(), StoreError> {
+        let (authority, hash, token) = (self.authority.clone(), hash.to_owned(), token.clone());
         self.write(move |transaction| {
             Box::pin(async move {
                 query(
                     "INSERT INTO token (authority_id, hash, name, scope, made, expires) VALUES ($1, $2, $3, $4, $5, $6)",
                 )
-                .bind(&whose)
+                .bind(authority.as_str())
                 .bind(&hash)
                 .bind(&token.name)
                 .bind(&token.scope)
                 .bind(token.made.micros())
                 .bind(token.expires.micros())
-                .execute(transaction)
+                .execute(&mut *transaction)
                 .await?;
-                Ok(())
+                transaction.decide(&authority, &decided).await.map(drop)
             })
         })
         .await
@@ -258,72 +252,5 @@ impl Repository {
             })
         })
         .transpose()
-    }
-
-    /// Writes down who did or opened what.
-    ///
-    /// # Errors
-    /// [`StoreError`]; then it is not written down.
-    pub async fn record_deed(&self, deed: &Deed) -> Result<(), StoreError> {
-        let (whose, deed) = (self.whose(), deed.clone());
-        self.write(move |transaction| {
-            Box::pin(async move {
-                query(
-                    "INSERT INTO deed (authority_id, seq, at, who, what, about) \
-                     SELECT $1, COALESCE(MAX(seq), 0) + 1, $2, $3, $4, $5 FROM deed WHERE authority_id = $1",
-                )
-                .bind(&whose)
-                .bind(deed.at.micros())
-                .bind(&deed.who)
-                .bind(&deed.what)
-                .bind(&deed.about)
-                .execute(&mut *transaction)
-                .await?;
-                query(
-                    "DELETE FROM deed WHERE authority_id = $1 AND seq <= (SELECT MAX(seq) - $2 FROM deed \
-                     WHERE authority_id = $1)",
-                )
-                .bind(&whose)
-                .bind(MOST_DEEDS)
-                .execute(transaction)
-                .await?;
-                Ok(())
-            })
-        })
-        .await
-    }
-
-    /// The deeds, the latest first; only about one thing where `about` is set.
-    ///
-    /// # Errors
-    /// [`StoreError`] where they cannot be read.
-    pub async fn deeds(&self, about: Option<&str>, paging: Paging) -> Result<Page<Deed>, StoreError> {
-        let total = query("SELECT COUNT(*) FROM deed WHERE authority_id = $1 AND ($2 IS NULL OR about = $2)")
-            .bind(self.whose())
-            .bind(about)
-            .fetch_one(self.readers())
-            .await?;
-        let rows = query(
-            "SELECT at, who, what, about FROM deed WHERE authority_id = $1 AND ($2 IS NULL OR about = $2) \
-             ORDER BY seq DESC LIMIT $3 OFFSET $4",
-        )
-        .bind(self.whose())
-        .bind(about)
-        .bind(paging.limit())
-        .bind(paging.offset())
-        .fetch_all(self.readers())
-        .await?;
-        let items = rows
-            .iter()
-            .map(|row| {
-                Ok(Deed {
-                    at: Timestamp::from_micros(row.try_get(0)?),
-                    who: row.try_get(1)?,
-                    what: row.try_get(2)?,
-                    about: row.try_get(3)?,
-                })
-            })
-            .collect::<Result<_, StoreError>>()?;
-        Ok(paging.page(items, count(&total)?))
     }
 }

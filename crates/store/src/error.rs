@@ -1,6 +1,6 @@
 //! What can go wrong with the store, for an operator to read.
 
-use crate::database::advice;
+use crate::{LedgerError, database::advice};
 use std::sync::Arc;
 
 /// Why a store could not be opened. Each says what to do.
@@ -53,6 +53,15 @@ pub enum OpenError {
         place: String,
         /// What was expected and what was found.
         found: String,
+    },
+    /// Its ledger was signed by another node.
+    #[error(
+        "the ledger in {place} was signed with another key than this node's ledger.key; \
+         put that node's ledger.key into the data directory, or name another database"
+    )]
+    OtherKey {
+        /// The database.
+        place: String,
     },
     /// Anything else.
     #[error("cannot open {place}: {}; {}", plain(source), advice(source))]
@@ -121,6 +130,9 @@ pub enum StoreError {
     /// The store was closed.
     #[error("the store is closed")]
     Closed,
+    /// A decision cannot be written into the ledger.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
 }
 
 impl StoreError {
@@ -141,7 +153,7 @@ impl StoreError {
         match self {
             Self::Database(error) => !error.as_database_error().is_some_and(blames_the_question),
             Self::Away { .. } | Self::Overloaded { .. } | Self::NotKept => true,
-            Self::Unreadable { .. } | Self::TooLarge { .. } | Self::Closed => false,
+            Self::Unreadable { .. } | Self::TooLarge { .. } | Self::Closed | Self::Ledger(_) => false,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Exceptions: narrow, expiring statements that something is no attack.
 
 use crate::{
-    Repository, StoreError,
+    Decided, Repository, StoreError,
     database::{Row, query},
     repository::{from_json, to_json},
     writer::Transaction,
@@ -79,19 +79,22 @@ impl Repository {
     ///
     /// # Errors
     /// [`StoreError`]; then it still holds.
-    pub async fn revoke_exception(&self, id: &str, now: Timestamp) -> Result<bool, StoreError> {
-        let (whose, id) = (self.whose(), id.to_owned());
+    pub async fn revoke_exception(&self, id: &str, decided: Decided) -> Result<bool, StoreError> {
+        let (authority, id) = (self.authority.clone(), id.to_owned());
         self.write(move |transaction| {
             Box::pin(async move {
                 let changed = query(
                     "UPDATE exception SET revoked = $3 \
                      WHERE authority_id = $1 AND id = $2 AND revoked IS NULL AND until > $3",
                 )
-                .bind(&whose)
+                .bind(authority.as_str())
                 .bind(&id)
-                .bind(now.micros())
-                .execute(transaction)
+                .bind(decided.at.micros())
+                .execute(&mut *transaction)
                 .await?;
+                if changed > 0 {
+                    transaction.decide(&authority, &decided).await?;
+                }
                 Ok(changed > 0)
             })
         })

@@ -12,6 +12,7 @@ mod asset;
 pub mod copy;
 mod counter;
 mod database;
+mod decision;
 mod error;
 mod exception;
 mod incident;
@@ -23,9 +24,10 @@ mod retention;
 mod schema;
 mod writer;
 
-pub use access::{Deed, Session, Token};
+pub use access::{Session, Token};
 pub use asset::{AssetFilter, AssetSort};
 pub use database::{DatabaseUrl, PostgresUrl, WrongUrl};
+pub use decision::{Actor, Decided, DecisionRecord, LedgerError, LedgerKey};
 pub use error::{OpenError, StoreError};
 pub use exception::ExceptionRecord;
 pub use incident::{

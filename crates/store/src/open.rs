@@ -1,7 +1,7 @@
 //! Opening: a database whose schema is brought up to date, or refused with what to do.
 
 use crate::{
-    OpenError, Repository,
+    LedgerKey, OpenError, Repository,
     database::{Connection, DatabaseUrl, Readers, Role, check_server, connect},
     repository::Inner,
     schema,
@@ -22,15 +22,30 @@ impl Repository {
     /// Opens a database, making a file where it is missing, and brings its schema up to date.
     ///
     /// # Errors
-    /// [`OpenError`] where it is not ours, newer than this program, changed, damaged or out of reach; it is then left as
+    /// [`OpenError`] where it is not ours or another node's, newer than this program, changed, damaged or out of reach; it is then left as
     /// it was.
-    pub async fn open(database: impl Into<DatabaseUrl>, authority: AuthorityId) -> Result<Self, OpenError> {
+    pub async fn open(
+        database: impl Into<DatabaseUrl>,
+        authority: AuthorityId,
+        key: LedgerKey,
+    ) -> Result<Self, OpenError> {
         let url = database.into();
         prepare(&url).await?;
         let connection = connect(&url, Role::Writer).await.map_err(|source| classify(&url, source))?;
         let readers = Readers::new(url.clone());
-        let inner = Inner { writer: Writer::start(url.clone(), connection), readers, url };
-        Ok(Self::from_parts(authority, Arc::new(inner)))
+        let inner = Inner { writer: Writer::start(url.clone(), connection, key.clone()), readers, url };
+        let repository = Self::from_parts(authority, Arc::new(inner));
+        match repository.is_signed_with(&key).await {
+            Ok(true) => Ok(repository),
+            Ok(false) => {
+                repository.close().await;
+                Err(OpenError::OtherKey { place: repository.url().to_string() })
+            }
+            Err(error) => {
+                repository.close().await;
+                Err(OpenError::Unfit { place: repository.url().to_string(), found: error.what() })
+            }
+        }
     }
 }
 

@@ -20,7 +20,7 @@ pub struct Retention {
     pub incident_days: u32,
     /// Assets, in days since they were last seen.
     pub asset_days: u32,
-    /// Journal, deeds and exceptions that are over, in days.
+    /// Journal, what opens the leaves of the ledger, and exceptions that are over, in days.
     pub journal_days: u32,
     /// Counters, in days.
     pub counter_days: u32,
@@ -105,7 +105,8 @@ impl Repository {
                     let mut other = 0;
                     for (sql, limit) in [
                         ("DELETE FROM journal WHERE authority_id = $1 AND at < $2", journal),
-                        ("DELETE FROM deed WHERE authority_id = $1 AND at < $2", journal),
+                        // Leaves stay for ever; what they say of people does not.
+                        ("DELETE FROM opening WHERE authority_id = $1 AND number IN (SELECT number FROM leaf WHERE authority_id = $1 AND at < $2)", journal),
                         ("DELETE FROM exception WHERE authority_id = $1 AND until < $2", journal),
                         ("DELETE FROM counter WHERE authority_id = $1 AND hour < $2 / 3600000000", counters),
                         ("DELETE FROM session WHERE authority_id = $1 AND expires < $2", now),

@@ -68,7 +68,11 @@ pub(crate) fn tables() -> Vec<Table> {
         sign_in_link 2 { authority_id Text, hash Text, who Text, made Int, expires Int, used Int }
         session 2 { authority_id Text, hash Text, who Text, made Int, seen Int, expires Int }
         token 2 { authority_id Text, hash Text, name Text, scope Text, made Int, expires Int }
-        deed 2 { authority_id Text, seq Int, at Int, who Text, what Text, about Text }
+        leaf 2 { authority_id Text, number Int, at Int, deed Text, body Bytes }
+        leaf_about 3 { authority_id Text, subject Text, number Int }
+        opening 3 { authority_id Text, number Int, part Text, person Text, salt Bytes, value Text }
+        tile 3 { authority_id Text, level Int, number Int, hashes Bytes }
+        checkpoint 1 { authority_id Text, size Int, root Text, note Text }
         outbox 2 { authority_id Text, seq Int, channel Text, made Int, due Int, tries Int, error Text, body Text }
     }
 }
@@ -90,6 +94,7 @@ macro_rules! migrations {
 
 migrations! {
     1 "0001_first",
+    2 "0002_ledger",
 }
 
 fn step(version: i64, what: &'static str, sql: &'static str) -> Migration {

@@ -6,8 +6,9 @@
 //! away is connected to again by itself; until then writes are refused at once, and nothing is claimed.
 
 use crate::{
-    StoreError,
+    LedgerKey, StoreError,
     database::{Condition, Connection, DatabaseUrl, Role, connect, query},
+    decision::Ledgers,
 };
 use std::{
     future::Future,
@@ -49,9 +50,15 @@ enum Job {
 /// What a write runs its statements in: others' writes come before and after it, and all are kept together.
 pub(crate) struct Transaction {
     connection: Connection,
+    /// The logs of decisions that are made in it.
+    pub(crate) ledgers: Ledgers,
 }
 
 impl Transaction {
+    fn new(connection: Connection, key: LedgerKey) -> Self {
+        Self { connection, ledgers: Ledgers::new(key) }
+    }
+
     pub(crate) fn connection(&mut self) -> &mut Connection {
         &mut self.connection
     }
@@ -77,12 +84,13 @@ pub(crate) struct Health {
 
 impl Writer {
     /// Starts the writer over its own connection.
-    pub(crate) fn start(url: DatabaseUrl, connection: Connection) -> Self {
+    pub(crate) fn start(url: DatabaseUrl, connection: Connection, key: LedgerKey) -> Self {
         let (jobs, queue) = mpsc::channel(QUEUE);
         let health = Arc::new(Health::default());
         let keeper = Keeper {
             url,
-            transaction: Some(Transaction { connection }),
+            transaction: Some(Transaction::new(connection, key.clone())),
+            key,
             health: Arc::clone(&health),
             wait: SOONEST,
             again: None,
@@ -147,6 +155,7 @@ struct Keeper {
     url: DatabaseUrl,
     /// Unset while the database is away.
     transaction: Option<Transaction>,
+    key: LedgerKey,
     health: Arc<Health>,
     /// How long to wait after the next failure.
     wait: Duration,
@@ -212,9 +221,11 @@ impl Keeper {
 
     async fn transaction(&mut self, writes: Vec<Apply>, batch: &mut Batch) -> Result<(), StoreError> {
         let transaction = self.begin().await?;
-        tokio::time::timeout(LONGEST, batch.apply(transaction, writes))
+        let outcome = tokio::time::timeout(LONGEST, batch.apply(transaction, writes))
             .await
-            .unwrap_or(Err(StoreError::Overloaded { seconds: LONGEST.as_secs() }))
+            .unwrap_or(Err(StoreError::Overloaded { seconds: LONGEST.as_secs() }));
+        transaction.ledgers.ended(outcome.is_ok());
+        outcome
     }
 
     /// Tries by itself whether a database that failed keeps again what it is given.
@@ -247,7 +258,7 @@ impl Keeper {
         }
         let mut connection = connect(&self.url, Role::Writer).await?;
         connection.begin().await?;
-        Ok(self.transaction.insert(Transaction { connection }))
+        Ok(self.transaction.insert(Transaction::new(connection, self.key.clone())))
     }
 
     fn went_well(&mut self) {
@@ -294,6 +305,7 @@ impl Batch {
             self.trouble = failure.filter(StoreError::is_passing).or(self.trouble.take());
             transaction.connection.run(next).await?;
         }
+        transaction.seal_ledgers().await?;
         Ok(transaction.connection.run("COMMIT").await?)
     }
 }

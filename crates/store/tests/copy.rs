@@ -5,7 +5,8 @@ mod databases;
 mod incidents;
 
 use databases::{Database, Server, on_both};
-use incidents::incident;
+use incidents::{decided, incident};
+use ledger::Deed;
 use model::Timestamp;
 use std::{
     io::{Read as _, Write as _},
@@ -13,7 +14,7 @@ use std::{
     path::Path,
 };
 use store::{
-    Deed, Paging, Repository,
+    Paging, Repository,
     copy::{self, Copied, CopyError},
 };
 
@@ -46,8 +47,9 @@ async fn fill(repository: &Repository) {
     let mut large = incident("large");
     large.summary = "\"".repeat(store::MOST_BYTES / 2 - 2_000);
     repository.keep_incident(&large, &[], NOW).await.unwrap();
-    let deed = Deed { at: NOW, who: "NUL \0 here".into(), what: String::new(), about: "x".into() };
-    repository.record_deed(&deed).await.unwrap();
+    let mut decision = decided(Deed::PlanApproved, NOW, &[("plan", "plan-1")]);
+    decision.details = Some("NUL \0 here".into());
+    repository.decide(decision).await.unwrap();
     repository
         .add_to_counters(Timestamp::from_micros(i64::MIN), &[("packets", i64::MAX.unsigned_abs())])
         .await
@@ -219,14 +221,16 @@ async fn from_a_file_to_a_server_and_back() {
     assert!(moved.rows > 90);
     assert_eq!(server.psql("test0", "SELECT COUNT(*) FROM pg_namespace WHERE nspname = 'bastide_copy'"), "0");
     let repository = there.open().await;
-    repository
-        .record_deed(&Deed { at: NOW, who: "x".into(), what: "y".into(), about: "z".into() })
-        .await
-        .unwrap();
-    assert_eq!(repository.deeds(None, Paging::default()).await.unwrap().total, 2);
+    repository.decide(decided(Deed::PlanRefused, NOW, &[])).await.unwrap();
     repository.close().await;
     let returned = transfer(&there, &back).await.unwrap();
-    assert_eq!(returned.rows, moved.rows + 1);
+    // A leaf, and what opens its two parts.
+    assert_eq!(returned.rows, moved.rows + 3);
+    let repository = back.open().await;
+    let trust = ledger::Trust::of(incidents::key().public(repository.authority()).unwrap());
+    let verified = ledger::verify(&incidents::copied(&repository).await, &trust, &[]).unwrap();
+    assert_eq!((verified.witnessed.checkpoint.head.size, verified.shown), (2, 4));
+    repository.close().await;
     let same = transfer(&back, &back).await.unwrap_err().to_string();
     assert!(same.contains("cannot be moved to itself"), "{same}");
     assert!(transfer(&back, &there).await.unwrap_err().to_string().contains("--force"));

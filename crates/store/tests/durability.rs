@@ -15,7 +15,7 @@ mod databases;
 mod incidents;
 
 use databases::{Database, Server};
-use incidents::incident;
+use incidents::{incident, key};
 use model::{AuthorityId, Timestamp};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -122,7 +122,7 @@ async fn child() {
     let (url, life, lanes) = (told.next().unwrap(), told.next().unwrap(), told.next().unwrap());
     let url: DatabaseUrl = url.parse().unwrap();
     let lanes: usize = lanes.parse().unwrap();
-    let repository = Repository::open(url, AuthorityId::local()).await.unwrap();
+    let repository = Repository::open(url, AuthorityId::local(), key()).await.unwrap();
     let mut writers = tokio::task::JoinSet::new();
     for lane in 0..lanes {
         let (repository, life) = (repository.clone(), life.to_owned());

@@ -5,7 +5,7 @@ mod databases;
 mod incidents;
 
 use databases::{Database, Server, on_both};
-use incidents::incident;
+use incidents::{incident, key};
 use model::{AuthorityId, Timestamp};
 use store::{DatabaseUrl, OpenError, Repository};
 
@@ -90,8 +90,9 @@ async fn two_that_start_together_make_one_schema(database: Database) {
 
 #[tokio::test]
 async fn a_file_that_is_not_ours_is_refused_and_left_alone() {
-    let open =
-        async |path: &std::path::Path| Repository::open(path, AuthorityId::local()).await.err().unwrap();
+    let open = async |path: &std::path::Path| {
+        Repository::open(path, AuthorityId::local(), key()).await.err().unwrap()
+    };
     let dir = tempfile::tempdir().unwrap();
     let text = dir.path().join("text");
     let words = "not a database at all, but rather long for a header of one hundred bytes ".repeat(4);
@@ -115,7 +116,7 @@ async fn a_file_that_is_not_ours_is_refused_and_left_alone() {
 #[tokio::test]
 async fn a_server_that_cannot_be_used_is_refused_with_what_to_do() {
     let refused = async |url: &str| {
-        Repository::open(url.parse::<DatabaseUrl>().unwrap(), AuthorityId::local())
+        Repository::open(url.parse::<DatabaseUrl>().unwrap(), AuthorityId::local(), key())
             .await
             .err()
             .unwrap()
@@ -231,9 +232,9 @@ async fn over_a_network_the_server_proves_who_it_is() {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let at = |name: &str| dir.path().join(name).display().to_string();
     // The server refuses a key that others can read; it is its own from the start.
-    let key = dir.path().join("server.key");
-    std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
-    Server::hand_over(&key);
+    let private = dir.path().join("server.key");
+    std::fs::set_permissions(&private, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    Server::hand_over(&private);
     let server = Server::start_with(&[
         "listen_addresses=127.0.0.1",
         &format!("port={port}"),
@@ -254,7 +255,7 @@ async fn over_a_network_the_server_proves_who_it_is() {
         (url("127.0.0.1", ""), true),
         (url("127.0.0.1", "?sslmode=disable"), false),
     ] {
-        let repository = Repository::open(&url, AuthorityId::local()).await.unwrap();
+        let repository = Repository::open(&url, AuthorityId::local(), key()).await.unwrap();
         let found = server.psql(
             "postgres",
             "SELECT DISTINCT ssl FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) \
@@ -268,7 +269,7 @@ async fn over_a_network_the_server_proves_who_it_is() {
         url("127.0.0.1", &format!("?{root}")),
         url("localhost", "?sslmode=verify-full"),
     ] {
-        let error = Repository::open(&url, AuthorityId::local()).await.err().unwrap().to_string();
+        let error = Repository::open(&url, AuthorityId::local(), key()).await.err().unwrap().to_string();
         assert!(error.contains("sslrootcert=FILE") && error.contains("ertificate"), "{url}: {error}");
     }
 }

@@ -13,7 +13,7 @@ mod databases;
 mod incidents;
 
 use databases::{Database, Server};
-use incidents::incident;
+use incidents::{incident, key};
 use model::{AuthorityId, Timestamp};
 use nix::{
     mount::{MsFlags, mount},
@@ -140,7 +140,8 @@ fn a_full_disk() {
     with_a_small_disk(async |disk| {
         let ballast = disk.join("ballast");
         std::fs::write(&ballast, vec![1; 2 << 20]).unwrap();
-        let repository = Repository::open(disk.join("bastide.sqlite"), AuthorityId::local()).await.unwrap();
+        let repository =
+            Repository::open(disk.join("bastide.sqlite"), AuthorityId::local(), key()).await.unwrap();
         let mut kept = 0;
         let large = |number: usize| {
             let mut incident = incident(&number.to_string());
@@ -165,7 +166,7 @@ fn a_full_disk() {
         until_well(&repository).await;
         repository.keep_incident(&large(kept), &[], NOW).await.unwrap();
         repository.close().await;
-        let again = Repository::open(disk.join("bastide.sqlite"), AuthorityId::local()).await.unwrap();
+        let again = Repository::open(disk.join("bastide.sqlite"), AuthorityId::local(), key()).await.unwrap();
         for number in 0..=kept {
             assert!(again.incident(&large(number).id).await.unwrap().is_some(), "{number} of {kept}");
         }
@@ -177,17 +178,17 @@ fn a_full_disk() {
 fn a_disk_that_can_only_be_read_stops_the_start() {
     with_a_small_disk(async |disk| {
         let path = disk.join("bastide.sqlite");
-        let repository = Repository::open(&path, AuthorityId::local()).await.unwrap();
+        let repository = Repository::open(&path, AuthorityId::local(), key()).await.unwrap();
         keep(&repository, "before").await.unwrap();
         repository.close().await;
         let remount = |flags| {
             mount(None::<&str>, disk, None::<&str>, MsFlags::MS_REMOUNT | flags, None::<&str>).unwrap();
         };
         remount(MsFlags::MS_RDONLY);
-        let error = Repository::open(&path, AuthorityId::local()).await.err().unwrap().to_string();
+        let error = Repository::open(&path, AuthorityId::local(), key()).await.err().unwrap().to_string();
         assert!(error.contains("give a file in a directory that can be written"), "{error}");
         remount(MsFlags::empty());
-        let repository = Repository::open(&path, AuthorityId::local()).await.unwrap();
+        let repository = Repository::open(&path, AuthorityId::local(), key()).await.unwrap();
         assert!(is_kept(&repository, "before").await);
         repository.close().await;
     });
@@ -197,7 +198,7 @@ fn a_disk_that_can_only_be_read_stops_the_start() {
 async fn a_disk_that_takes_no_writes_any_more() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("bastide.sqlite");
-    let repository = Repository::open(&path, AuthorityId::local()).await.unwrap();
+    let repository = Repository::open(&path, AuthorityId::local(), key()).await.unwrap();
     keep(&repository, "before").await.unwrap();
     // On ext4 what is immutable takes no write, not even through a file that is open.
     let change = |how: &str| {

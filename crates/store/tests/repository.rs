@@ -5,13 +5,14 @@ mod databases;
 mod incidents;
 
 use databases::{Database, on_both};
-use incidents::{asset, incident};
+use incidents::{asset, decided, incident, salts};
+use ledger::Deed;
 use model::{
     Asset, AssetStatus, AuthorityId, Criticality, Effect, Exception, Incident, Kind, Layer, Plan, PlanStatus,
     Receipt, Role, Severity, Tactic, Timestamp,
 };
 use store::{
-    AssetFilter, Closed, Deed, IncidentFilter, IncidentSort, IncidentState, Kept, Paging, Retention, Token,
+    AssetFilter, Closed, IncidentFilter, IncidentSort, IncidentState, Kept, Paging, Retention, Token,
 };
 
 const NOW: Timestamp = Timestamp::from_secs(10_000);
@@ -69,7 +70,18 @@ async fn a_closed_incident_opens_again_when_it_must(database: Database) {
     let repository = database.open().await;
     let close = async |state| {
         let closed = Closed { at: NOW, by: "administrator".into(), reason: "a test".into() };
-        assert!(repository.close_incident(&incident("a").id, state, &closed, &[]).await.unwrap());
+        assert!(
+            repository
+                .close_incident(
+                    &incident("a").id,
+                    state,
+                    &closed,
+                    &[],
+                    decided(Deed::IncidentClosed, NOW, &[])
+                )
+                .await
+                .unwrap()
+        );
     };
     let goes_on = |findings, severity| {
         grown("a", |incident| {
@@ -175,15 +187,13 @@ async fn one_authority_does_not_see_another(database: Database) {
     let other = repository.of("elsewhere".parse().unwrap());
     let incident = incident("a");
     repository.keep_incident(&incident, &["webhook"], NOW).await.unwrap();
-    repository
-        .record_deed(&Deed { at: NOW, who: "x".into(), what: "y".into(), about: "z".into() })
-        .await
-        .unwrap();
+    repository.decide(decided(Deed::PlanApproved, NOW, &[])).await.unwrap();
     assert_eq!(other.incident(&incident.id).await.unwrap(), None);
     assert_eq!(other.incidents(&IncidentFilter::default(), Paging::default()).await.unwrap().total, 0);
     assert_eq!(other.open_incidents().await.unwrap().high, 0);
     assert!(other.outgoing("webhook", NOW, 10).await.unwrap().is_empty());
-    assert_eq!(other.deeds(None, Paging::default()).await.unwrap().total, 0);
+    assert_eq!(other.decisions(None, Paging::default()).await.unwrap().total, 0);
+    assert_eq!(other.checkpoint().await.unwrap(), None);
     // The same incident seen by both is two records.
     assert_eq!(other.keep_incident(&incident, &[], NOW).await.unwrap(), Kept::New);
 }
@@ -193,7 +203,7 @@ async fn a_sign_in_link_is_good_once_and_for_a_while(database: Database) {
     let add =
         async |hash: &str| repository.add_link(hash, "administrator", NOW, NOW.plus_secs(900)).await.unwrap();
     let redeem = async |link: &str, session: &str, at| {
-        repository.redeem_link(link, session, at, NOW.plus_secs(9_999)).await.unwrap()
+        repository.redeem_link(link, session, at, NOW.plus_secs(9_999), salts()).await.unwrap()
     };
     add("one").await;
     let session =
@@ -215,12 +225,12 @@ async fn a_sign_in_link_is_good_once_and_for_a_while(database: Database) {
     repository.touch_session("s7", NOW.plus_secs(9_998)).await.unwrap();
     assert!(session("s7", NOW.plus_secs(9_998)).await.is_some());
     assert_eq!(session("s7", NOW.plus_secs(9_999)).await, None, "at its end");
-    assert_eq!(repository.end_sessions(None).await.unwrap(), 2);
+    assert_eq!(repository.end_sessions(None, decided(Deed::SessionEnded, NOW, &[])).await.unwrap(), 2);
     assert_eq!(session("s7", NOW).await, None);
 
     let token =
         Token { name: "prometheus".into(), scope: "read".into(), made: NOW, expires: NOW.plus_secs(10) };
-    repository.add_token("t", &token).await.unwrap();
+    repository.add_token("t", &token, decided(Deed::TokenMade, NOW, &[])).await.unwrap();
     assert_eq!(repository.token("t", NOW).await.unwrap(), Some(token));
     assert_eq!(repository.token("t", NOW.plus_secs(10)).await.unwrap(), None);
 }
@@ -255,7 +265,16 @@ async fn exceptions_come_with_the_closing_and_end(database: Database) {
     };
     let closed = Closed { at: NOW, by: "administrator".into(), reason: "the installer".into() };
     let close = async |exceptions: &[Exception]| {
-        repository.close_incident(&known.id, IncidentState::FalseAlarm, &closed, exceptions).await.unwrap()
+        repository
+            .close_incident(
+                &known.id,
+                IncidentState::FalseAlarm,
+                &closed,
+                exceptions,
+                decided(Deed::IncidentClosed, NOW, &[]),
+            )
+            .await
+            .unwrap()
     };
     assert!(!close(std::slice::from_ref(&exception)).await, "there is no such incident yet");
     assert!(repository.exceptions().await.unwrap().is_empty());
@@ -264,8 +283,8 @@ async fn exceptions_come_with_the_closing_and_end(database: Database) {
     let in_force = async |at| repository.exceptions_in_force(at).await.unwrap().len();
     assert_eq!((in_force(NOW).await, in_force(NOW.plus_secs(100)).await), (1, 0));
     let id = repository.exceptions().await.unwrap()[0].id.clone();
-    assert!(repository.revoke_exception(&id, NOW).await.unwrap());
-    assert!(!repository.revoke_exception(&id, NOW).await.unwrap());
+    assert!(repository.revoke_exception(&id, decided(Deed::ExceptionRevoked, NOW, &[])).await.unwrap());
+    assert!(!repository.revoke_exception(&id, decided(Deed::ExceptionRevoked, NOW, &[])).await.unwrap());
     assert_eq!(in_force(NOW).await, 0);
 }
 
@@ -442,7 +461,10 @@ async fn over_the_cap_the_least_goes_first(database: Database) {
     kept.join_all().await;
     let closed = Closed { at: NOW, by: "x".into(), reason: "x".into() };
     let first = &big("high 0", Severity::High).id;
-    repository.close_incident(first, IncidentState::Resolved, &closed, &[]).await.unwrap();
+    repository
+        .close_incident(first, IncidentState::Resolved, &closed, &[], decided(Deed::IncidentClosed, NOW, &[]))
+        .await
+        .unwrap();
     let before = repository.bytes_on_disk().await.unwrap();
     let swept = repository.sweep(&retention(10, 10 << 20), NOW).await.unwrap();
     assert!(swept.incidents_by_size > 0 && swept.incidents_by_size < 600, "{swept:?}");

@@ -189,7 +189,7 @@ pub(super) const KNOWN: &[Known] = &[
         "retention.journal_days",
         None,
         Number,
-        "Journal, deeds and exceptions that are over go after so many days.",
+        "Journal, names and details in the ledger, and exceptions that are over go after so many days.",
     ),
     known("retention.counter_days", None, Number, "Figures by the hour go after so many days."),
     known(

@@ -5,7 +5,7 @@
 //! up before the first connection is taken.
 
 mod greeting;
-mod place;
+pub(crate) mod place;
 mod pump;
 mod serve;
 
@@ -106,9 +106,10 @@ fn up(loaded: &Loaded) -> anyhow::Result<ExitCode> {
     let listener = listen(settings)?;
     // Looked at before a sensor starts: what is wrong here must not be found out while somebody is being cut off.
     let receivers = serve::receivers(&settings.notify)?;
+    let key = place.ledger_key()?;
     small_runtime()?.block_on(async {
         let repository =
-            store::Repository::open(place.database(settings), model::AuthorityId::local()).await?;
+            store::Repository::open(place.database(settings), model::AuthorityId::local(), key).await?;
         repository.close().await;
         Ok::<_, store::OpenError>(())
     })?;
@@ -134,7 +135,8 @@ fn up(loaded: &Loaded) -> anyhow::Result<ExitCode> {
 fn hand_out(args: &Args, loaded: &Loaded) -> anyhow::Result<ExitCode> {
     let database = Place::look(&loaded.settings)?;
     small_runtime()?.block_on(async {
-        let repository = store::Repository::open(database, model::AuthorityId::local()).await?;
+        let key = place::ledger_key(&loaded.settings.data_dir)?;
+        let repository = store::Repository::open(database, model::AuthorityId::local(), key).await?;
         let now = now();
         let url =
             repository.setting(serve::URL).await?.unwrap_or_else(|| "https://localhost:8443".to_owned());

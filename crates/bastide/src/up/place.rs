@@ -8,7 +8,7 @@ use std::{
     os::unix::fs::{DirBuilderExt as _, MetadataExt as _},
     path::{Path, PathBuf},
 };
-use store::DatabaseUrl;
+use store::{DatabaseUrl, LedgerKey};
 
 /// The data directory; held as long as this lives.
 pub(crate) struct Place {
@@ -59,6 +59,11 @@ impl Place {
         database(settings, &self.path)
     }
 
+    /// The key that signs the ledger, made where it is missing.
+    pub(super) fn ledger_key(&self) -> anyhow::Result<LedgerKey> {
+        ledger_key(&self.path)
+    }
+
     pub(super) fn tls(&self) -> PathBuf {
         self.path.join("tls")
     }
@@ -67,6 +72,11 @@ impl Place {
     pub(super) fn sensor(&self) -> PathBuf {
         self.path.join("sensor")
     }
+}
+
+/// The key in a data directory that signs its ledger, made where it is missing.
+pub(crate) fn ledger_key(data_dir: &Path) -> anyhow::Result<LedgerKey> {
+    Ok(LedgerKey::from_seed(&server::keyfile::at(&data_dir.join("ledger.key"))?)?)
 }
 
 /// Where the settings say that the database is, or the file in the data directory.

@@ -4,9 +4,10 @@ use super::{Accepted, Body, Id, Listed, Parameters, Problem};
 use crate::{
     AppState,
     act::{self, Closing, EXCEPTION_DAYS, Narrow},
-    auth::{User, record},
+    auth::{User, note_evidence},
 };
 use axum::{Json, extract::State, http::StatusCode};
+use ledger::Deed;
 use model::{IncidentId, Severity, Tactic, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -96,7 +97,7 @@ pub(super) async fn one(
 ) -> Result<Json<Whole>, Problem> {
     let known = act::incident(&state, &id).await?;
     let plans = state.repository().plans_of(&id).await?;
-    record(&state, user.name(), "opened the evidence", id.as_str()).await;
+    note_evidence(&state, Some(&user), Deed::EvidenceOpened, &id).await;
     let exceptions_suggested = act::suggested(&known.incident).into_iter().map(NarrowBody::from).collect();
     Ok(Json(Whole { record: known, plans, exceptions_suggested }))
 }

@@ -46,7 +46,7 @@ fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(response::undo))
         .routes(routes!(response::responding, response::set_responding))
         .routes(routes!(response::journal))
-        .routes(routes!(response::deeds))
+        .routes(routes!(response::decisions))
         .routes(routes!(node::assets))
         .routes(routes!(node::asset))
         .routes(routes!(node::settings))

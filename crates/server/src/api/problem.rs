@@ -1,5 +1,6 @@
 //! Errors as RFC 9457 problem details: what a client may know, and what was expected.
 
+use crate::secret::NoRandomness;
 use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
@@ -105,11 +106,22 @@ impl From<StoreError> for Problem {
                 StatusCode::SERVICE_UNAVAILABLE,
                 "the database is away; the server connects again by itself, and its log says why",
             ),
+            StoreError::Ledger(_) => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the ledger cannot be continued, and nothing is decided that it does not hold; the server's log says why",
+            ),
             StoreError::Database(_) | StoreError::NotKept | StoreError::Unreadable { .. } => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "the database does not answer; the server's log says why",
             ),
         }
+    }
+}
+
+impl From<NoRandomness> for Problem {
+    fn from(error: NoRandomness) -> Self {
+        tracing::error!(%error, "a secret could not be made");
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
     }
 }
 

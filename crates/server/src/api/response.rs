@@ -5,7 +5,7 @@ use crate::{AppState, act, auth::User};
 use axum::{Json, extract::State, http::StatusCode};
 use model::{CommandId, PlanId, PlanStatus};
 use serde::{Deserialize, Serialize};
-use store::{CommandRecord, Deed, JournalRow, PlanRecord};
+use store::{CommandRecord, DecisionRecord, JournalRow, PlanRecord};
 use utoipa::{IntoParams, ToSchema};
 
 /// Which plans to list.
@@ -228,16 +228,16 @@ pub(super) async fn journal(
     Ok(Json(state.repository().journal(paging).await?.into()))
 }
 
-/// Who did or opened what, the latest first.
+/// Who decided or opened what, the latest first: the leaves of the ledger.
 #[utoipa::path(
-    get, path = "/api/v1/deeds", tag = "node", params(WhichPage),
-    responses((status = 200, description = "One page", body = ref("#/components/schemas/Deeds")))
+    get, path = "/api/v1/decisions", tag = "node", params(WhichPage),
+    responses((status = 200, description = "One page", body = ref("#/components/schemas/Decisions")))
 )]
-pub(super) async fn deeds(
+pub(super) async fn decisions(
     State(state): State<AppState>,
     _user: User,
     Parameters(which): Parameters<WhichPage>,
-) -> Result<Json<Listed<Deed>>, Problem> {
+) -> Result<Json<Listed<DecisionRecord>>, Problem> {
     let paging = super::paging(which.page, which.per_page)?;
-    Ok(Json(state.repository().deeds(None, paging).await?.into()))
+    Ok(Json(state.repository().decisions(None, paging).await?.into()))
 }

@@ -59,11 +59,6 @@ impl Visit {
             path: parts.uri.path_and_query().map_or_else(|| "/".into(), |path| path.as_str().to_owned()),
         }
     }
-
-    /// Who acts, as the journal names them.
-    pub(super) fn who(&self) -> &str {
-        self.user.as_ref().map_or("nobody", User::name)
-    }
 }
 
 pub(super) const THEME_COOKIE: &str = "bastide-theme";

@@ -14,6 +14,7 @@ use axum::{
     http::{HeaderValue, header},
     response::{Html, IntoResponse, Response},
 };
+use ledger::Deed;
 use model::{Action, Effect, Evidence, Incident, IncidentAsset, IncidentId, Timestamp};
 use report::{Act, Context, Document, Names, Totals, words};
 use store::{CommandRecord, IncidentRecord, IncidentState, PlanRecord};
@@ -199,12 +200,10 @@ pub(super) async fn show(
     let journal = decisions(&state, &known.record.incident.id, &known.plans).await;
     let journal = journal.map_err(|problem| visit.trouble(problem))?;
     // Opening evidence is recorded.
-    auth::record(&state, visit.who(), OPENED, known.record.incident.id.as_str()).await;
+    let id = &known.record.incident.id;
+    auth::note_evidence(&state, visit.user.as_ref(), Deed::EvidenceOpened, id).await;
     Ok(page(&IncidentPage::new(&state, frame, &known, journal)))
 }
-
-/// What the journal calls the opening of an incident's evidence.
-pub(super) const OPENED: &str = "opened the evidence";
 
 impl IncidentPage {
     fn new(state: &AppState, frame: Frame, known: &Known, journal: Vec<Entry>) -> Self {
@@ -257,12 +256,14 @@ impl IncidentPage {
 
 /// A plan that a person has decided on and that still waits: the order is on its way.
 fn ordered(mut plan: PlanView, journal: &[Entry]) -> PlanView {
-    let decided =
-        |entry: &&Entry| entry.about == plan.id && matches!(entry.what.as_str(), "approved" | "refused");
+    let decided = |entry: &&Entry| {
+        entry.about == plan.id && matches!(entry.what.as_str(), "plan approved" | "plan refused")
+    };
     if plan.waiting
         && let Some(entry) = journal.iter().find(decided)
     {
-        plan.ordered = format!("It was {} by {}; the sensor has not answered yet.", entry.what, entry.who);
+        let what = entry.what.trim_start_matches("plan ");
+        plan.ordered = format!("It was {what} by {}; the sensor has not answered yet.", entry.who);
     }
     plan
 }
@@ -360,7 +361,8 @@ pub(super) async fn download(
     Path(id): Path<String>,
 ) -> Result<Response, Trouble> {
     let known = read(&state, &id).await.map_err(|problem| visit.trouble(problem))?;
-    auth::record(&state, visit.who(), "took the report", known.record.incident.id.as_str()).await;
+    let id = &known.record.incident.id;
+    auth::note_evidence(&state, visit.user.as_ref(), Deed::ReportTaken, id).await;
     let incident = known.record.incident.clone();
     let name = format!("attachment; filename=\"{}.html\"", incident.id);
     let context = Context {

@@ -2,7 +2,6 @@
 
 use super::{
     frame::{Frame, Trouble, Visit, page},
-    incident::OPENED,
     view::{self, Markup, Pager},
 };
 use crate::{AppState, api::Problem};
@@ -11,10 +10,11 @@ use axum::{
     extract::{Query, State},
     response::Response,
 };
+use ledger::{Deed, Subject};
 use model::{IncidentId, Timestamp};
 use serde::Deserialize;
 use serde_json::Value;
-use store::{CommandRecord, Deed, JournalRow, Paging, PlanRecord};
+use store::{CommandRecord, DecisionRecord, JournalRow, Paging, PlanRecord};
 
 /// Entries of the journals that are searched for one incident, and those that are shown.
 const MOST_SEARCHED: u32 = 500;
@@ -61,11 +61,13 @@ pub(super) async fn show(
 
 async fn read(state: &AppState, frame: Frame, asked: &Asked) -> Result<JournalPage, Problem> {
     let paging = Paging::new(asked.page.parse().unwrap_or(1), 50);
-    let deeds = state.repository().deeds(None, paging).await?;
+    let decisions = state.repository().decisions(None, paging).await?;
     let rows = state.repository().journal(Paging::new(1, 50)).await?;
     Ok(JournalPage {
-        pager: Pager::new(&deeds, |page| format!("/journal{}", view::query(&[("page", &page.to_string())]))),
-        people: deeds.items.iter().map(Entry::of_deed).collect(),
+        pager: Pager::new(&decisions, |page| {
+            format!("/journal{}", view::query(&[("page", &page.to_string())]))
+        }),
+        people: decisions.items.iter().map(Entry::of_decision).collect(),
         sensor_more: rows.total.saturating_sub(rows.items.len() as u64),
         sensor: rows.items.iter().map(Entry::of_row).collect(),
         frame,
@@ -83,11 +85,12 @@ pub(super) async fn decisions(
         ids.push(plan.plan.id.as_str());
         ids.extend(commands.iter().map(|command| command.command.id.as_str()));
     }
-    let mut entries = Vec::new();
-    for id in &ids {
-        let deeds = state.repository().deeds(Some(id), Paging::new(1, 50)).await?;
-        entries.extend(deeds.items.iter().filter(|deed| deed.what != OPENED).map(Entry::of_deed));
-    }
+    // Decisions about a plan or a command name its incident too.
+    let about =
+        Subject::new("incident", incident).map_err(|_| Problem::not_found("incident", incident.as_str()))?;
+    let decided = state.repository().decisions(Some(&about), Paging::new(1, MOST_SEARCHED)).await?;
+    let told = decided.items.iter().filter(|decision| decision.deed != Deed::EvidenceOpened);
+    let mut entries: Vec<Entry> = told.map(Entry::of_decision).collect();
     let rows = state.repository().journal(Paging::new(1, MOST_SEARCHED)).await?;
     let about = |row: &&JournalRow| {
         let text = row.entry.to_string();
@@ -100,13 +103,27 @@ pub(super) async fn decisions(
 }
 
 impl Entry {
-    fn of_deed(deed: &Deed) -> Self {
+    fn of_decision(decision: &DecisionRecord) -> Self {
+        let who = match &decision.who {
+            // An id, then the name that people know; programs with tokens have no id.
+            Some(who) => match who.split_once(' ') {
+                Some((id, login)) if id != "token" => login.to_owned(),
+                _ => who.clone(),
+            },
+            None if decision.by_program => "by settings".into(),
+            None => "(erased)".into(),
+        };
+        let deed = decision.deed.as_str().replace('-', " ");
+        let what = match &decision.details {
+            Some(details) => format!("{deed}: {details}"),
+            None => deed,
+        };
         Self {
-            at: deed.at,
-            when: view::exact(deed.at),
-            who: report::clipped(&deed.who, 80),
-            what: report::clipped(&deed.what, 200),
-            about: report::clipped(&deed.about, 80),
+            at: decision.at,
+            when: view::exact(decision.at),
+            who: report::clipped(&who, 80),
+            what: report::clipped(&what, 200),
+            about: report::clipped(decision.about.first().map_or("", |subject| subject.id()), 80),
             hash: String::new(),
         }
     }

@@ -25,7 +25,7 @@ use std::{
     path::Path,
     sync::{Arc, Mutex},
 };
-use store::{JournalRow, Repository, Retention};
+use store::{JournalRow, LedgerKey, Repository, Retention};
 use tower::ServiceExt as _;
 
 pub(crate) const HOST: &str = "localhost:8443";
@@ -37,7 +37,13 @@ pub(crate) const HOSTILE: &str = "<script>alert(1)</script>\"><img src=x onerror
 pub(crate) type Given = Arc<Mutex<Vec<Order>>>;
 
 pub(crate) async fn open(dir: &Path, sensor: bool) -> (AppState, Given) {
-    let repository = Repository::open(&dir.join("bastide.sqlite"), AuthorityId::local()).await.unwrap();
+    let repository = Repository::open(
+        &dir.join("bastide.sqlite"),
+        AuthorityId::local(),
+        LedgerKey::from_seed(&[7; 32]).unwrap(),
+    )
+    .await
+    .unwrap();
     let given = Given::default();
     let taken = Arc::clone(&given);
     let node = Node {

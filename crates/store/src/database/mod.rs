@@ -13,6 +13,6 @@ mod url;
 pub(crate) use condition::Condition;
 pub(crate) use connect::{Role, advice, check_server, connect};
 pub(crate) use connection::{Connection, Size, size};
-pub(crate) use query::{Query, Row, Value, query};
+pub(crate) use query::{On, Query, Row, Value, query};
 pub(crate) use readers::Readers;
 pub use url::{DatabaseUrl, PostgresUrl, WrongUrl};

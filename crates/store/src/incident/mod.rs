@@ -3,7 +3,7 @@
 mod keep;
 
 use crate::{
-    Page, Paging, Repository, StoreError,
+    Decided, Page, Paging, Repository, StoreError,
     database::{Query, Row, query},
     exception::{ExceptionRecord, insert_exception},
     repository::{contains_pattern, count, from_json, to_json},
@@ -317,10 +317,11 @@ impl Repository {
         state: IncidentState,
         closed: &Closed,
         exceptions: &[Exception],
+        decided: Decided,
     ) -> Result<bool, StoreError> {
         let records: Vec<_> =
             exceptions.iter().map(|exception| ExceptionRecord::new(exception.clone(), closed.at)).collect();
-        let (whose, id, closed) = (self.whose(), id.to_string(), closed.clone());
+        let (authority, id, closed) = (self.authority.clone(), id.to_string(), closed.clone());
         self.write(move |transaction| {
             Box::pin(async move {
                 let changed = query(
@@ -328,7 +329,7 @@ impl Repository {
                      closed_severity = severity, changed = $4, revision = revision + 1 \
                      WHERE authority_id = $1 AND id = $2",
                 )
-                .bind(&whose)
+                .bind(authority.as_str())
                 .bind(&id)
                 .bind(state.as_str())
                 .bind(closed.at.micros())
@@ -340,8 +341,9 @@ impl Repository {
                     return Ok(false);
                 }
                 for record in &records {
-                    insert_exception(transaction, &whose, record).await?;
+                    insert_exception(&mut *transaction, authority.as_str(), record).await?;
                 }
+                transaction.decide(&authority, &decided).await?;
                 Ok(true)
             })
         })
@@ -352,8 +354,8 @@ impl Repository {
     ///
     /// # Errors
     /// [`StoreError`]; then it stays as it was.
-    pub async fn reopen_incident(&self, id: &IncidentId, now: Timestamp) -> Result<bool, StoreError> {
-        let (whose, id) = (self.whose(), id.to_string());
+    pub async fn reopen_incident(&self, id: &IncidentId, decided: Decided) -> Result<bool, StoreError> {
+        let (authority, id) = (self.authority.clone(), id.to_string());
         self.write(move |transaction| {
             Box::pin(async move {
                 let changed = query(
@@ -361,11 +363,14 @@ impl Repository {
                      closed_severity = NULL, changed = $3, revision = revision + 1 \
                      WHERE authority_id = $1 AND id = $2 AND state <> 'open'",
                 )
-                .bind(&whose)
+                .bind(authority.as_str())
                 .bind(&id)
-                .bind(now.micros())
-                .execute(transaction)
+                .bind(decided.at.micros())
+                .execute(&mut *transaction)
                 .await?;
+                if changed > 0 {
+                    transaction.decide(&authority, &decided).await?;
+                }
                 Ok(changed > 0)
             })
         })

@@ -3,6 +3,7 @@
 
 pub(crate) mod server;
 
+use crate::incidents::key;
 pub(crate) use server::Server;
 use store::{DatabaseUrl, Repository};
 
@@ -24,12 +25,12 @@ impl Database {
     }
 
     pub(crate) async fn open(&self) -> Repository {
-        Repository::open(&self.url, model::AuthorityId::local()).await.unwrap()
+        Repository::open(&self.url, model::AuthorityId::local(), key()).await.unwrap()
     }
 
     /// The text of an error that says why it does not open.
     pub(crate) async fn refused(&self) -> String {
-        Repository::open(&self.url, model::AuthorityId::local()).await.err().unwrap().to_string()
+        Repository::open(&self.url, model::AuthorityId::local(), key()).await.err().unwrap().to_string()
     }
 
     pub(crate) fn is_sqlite(&self) -> bool {
