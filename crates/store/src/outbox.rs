@@ -1,7 +1,7 @@
 //! What still has to be told to somebody outside.
 //!
 //! A message is written in the transaction of the incident that it tells of, so that neither can be without the other;
-//! it leaves when it was taken or given up. At most [`MOST_WAITING`] wait for a channel; beyond, the oldest go and are
+//! it leaves when it was taken or given up. About [`MOST_WAITING`] wait for a channel; beyond, the oldest go and are
 //! counted.
 
 use crate::{Repository, StoreError, database::query, repository::from_json, writer::Transaction};
@@ -9,6 +9,8 @@ use model::{Incident, Timestamp};
 
 /// How many messages may wait for one channel.
 pub(crate) const MOST_WAITING: i64 = 10_000;
+/// After how many messages they are counted; so many more may wait for a while.
+const COUNTED_EVERY: i64 = 64;
 
 /// A message that waits.
 #[derive(Clone, Debug, PartialEq)]
@@ -121,22 +123,25 @@ pub(crate) async fn insert_outgoing(
     body: &str,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    query(
+    let row = query(
         "INSERT INTO outbox (authority_id, seq, channel, made, due, tries, body) \
-         SELECT $1, COALESCE(MAX(seq), 0) + 1, $2, $3, $3, 0, $4 FROM outbox WHERE authority_id = $1",
+         SELECT $1, COALESCE(MAX(seq), 0) + 1, $2, $3, $3, 0, $4 FROM outbox WHERE authority_id = $1 RETURNING seq",
     )
     .bind(whose)
     .bind(channel)
     .bind(now.micros())
     .bind(body)
-    .execute(&mut *transaction)
+    .fetch_one(&mut *transaction)
     .await?;
+    if row.try_get::<i64>(0)? % COUNTED_EVERY != 0 {
+        return Ok(());
+    }
     let shed = query(
-        "DELETE FROM outbox WHERE authority_id = $1 AND channel = $2 AND seq <= \
-         (SELECT seq FROM outbox WHERE authority_id = $1 AND channel = $2 ORDER BY seq DESC LIMIT 1 OFFSET $3)",
+        "DELETE FROM outbox WHERE authority_id = $1 AND seq IN (SELECT seq FROM \
+         (SELECT seq, ROW_NUMBER() OVER (PARTITION BY channel ORDER BY seq DESC) AS place \
+         FROM outbox WHERE authority_id = $1) AS ranked WHERE place > $2)",
     )
     .bind(whose)
-    .bind(channel)
     .bind(MOST_WAITING)
     .execute(&mut *transaction)
     .await?;

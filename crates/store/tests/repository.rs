@@ -25,6 +25,7 @@ on_both! {
     one_authority_does_not_see_another,
     a_sign_in_link_is_good_once_and_for_a_while,
     messages_are_written_with_their_incident,
+    beyond_what_may_wait_the_oldest_messages_go,
     exceptions_come_with_the_closing_and_end,
     a_plan_goes_with_its_incident_into_another,
     what_can_be_taken_back_is_never_swept_out,
@@ -249,6 +250,28 @@ async fn messages_are_written_with_their_incident(database: Database) {
     repository.outgoing_done(again[0].seq).await.unwrap();
     assert_eq!(repository.outgoing_waiting("webhook").await.unwrap(), 0);
     assert_eq!(repository.outgoing_waiting("syslog").await.unwrap(), 1);
+}
+
+async fn beyond_what_may_wait_the_oldest_messages_go(database: Database) {
+    let repository = database.open().await;
+    // So many wait for one channel already; for the other, none.
+    let rows = if database.is_sqlite() {
+        "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 11000) \
+         INSERT INTO outbox (authority_id, seq, channel, made, due, tries, body) \
+         SELECT 'local', n, 'webhook', 0, 0, 0, '{}' FROM numbers"
+    } else {
+        "INSERT INTO outbox (authority_id, seq, channel, made, due, tries, body) \
+         SELECT 'local', n, 'webhook', 0, 0, 0, '{}' FROM generate_series(1, 11000) AS n"
+    };
+    database.sql(rows).await;
+    for number in 0..40 {
+        let incident = incident(&number.to_string());
+        repository.keep_incident(&incident, &["webhook", "syslog"], NOW).await.unwrap();
+    }
+    let waiting = repository.outgoing_waiting("webhook").await.unwrap();
+    assert!((10_000..10_064).contains(&waiting), "{waiting}");
+    assert_eq!(repository.outgoing_waiting("syslog").await.unwrap(), 40);
+    assert_eq!(repository.counter_total("messages shed").await.unwrap(), 11_040 - waiting);
 }
 
 async fn exceptions_come_with_the_closing_and_end(database: Database) {
