@@ -32,8 +32,9 @@ impl Repository {
         let url = database.into();
         prepare(&url).await?;
         let connection = connect(&url, Role::Writer).await.map_err(|source| classify(&url, source))?;
-        let readers = Readers::new(url.clone());
-        let inner = Inner { writer: Writer::start(url.clone(), connection, key.clone()), readers, url };
+        let writer = Writer::start(url.clone(), connection, key.clone());
+        let readers = Readers::new(url.clone(), Arc::clone(&writer.health().epoch));
+        let inner = Inner { writer, readers, url };
         let repository = Self::from_parts(authority, Arc::new(inner));
         match repository.is_signed_with(&key).await {
             Ok(true) => Ok(repository),

@@ -80,6 +80,8 @@ pub(crate) struct Health {
     pub(crate) commits: AtomicU64,
     /// Writes acknowledged.
     pub(crate) writes: AtomicU64,
+    /// How often the writer had to connect anew; what others have open from before may show another server or disk.
+    pub(crate) epoch: Arc<AtomicU64>,
 }
 
 impl Writer {
@@ -258,6 +260,7 @@ impl Keeper {
         }
         let mut connection = connect(&self.url, Role::Writer).await?;
         connection.begin().await?;
+        self.health.epoch.fetch_add(1, Ordering::Release);
         Ok(self.transaction.insert(Transaction::new(connection, self.key.clone())))
     }
 

@@ -20,13 +20,21 @@ use nix::{
     sched::{CloneFlags, unshare},
 };
 use std::{
+    io::{Read as _, Write as _},
+    os::unix::net::{UnixListener, UnixStream},
     path::Path,
     process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 use store::{Repository, StoreError};
 
 const NOW: Timestamp = Timestamp::from_secs(10_000);
+/// What PostgreSQL calls its socket.
+const SOCKET: &str = ".s.PGSQL.5432";
 /// Longer than anything may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -96,21 +104,61 @@ async fn a_server_that_stops_and_starts_again() {
     assert!(repository.health().await.ok);
 }
 
+/// A line to a server that can go dead: nothing comes through any more, and nobody is told.
+struct Line {
+    dir: tempfile::TempDir,
+    dead: Arc<AtomicBool>,
+}
+
+impl Line {
+    fn to(server: &Path) -> Self {
+        let (dir, dead) = (tempfile::tempdir().unwrap(), Arc::new(AtomicBool::new(false)));
+        let (listener, server) = (UnixListener::bind(dir.path().join(SOCKET)).unwrap(), server.join(SOCKET));
+        let line = Self { dir, dead: Arc::clone(&dead) };
+        std::thread::spawn(move || {
+            for client in listener.incoming() {
+                let (client, server) = (client.unwrap(), UnixStream::connect(&server).unwrap());
+                for (mut from, mut to) in
+                    [(client.try_clone().unwrap(), server.try_clone().unwrap()), (server, client)]
+                {
+                    let dead = Arc::clone(&dead);
+                    std::thread::spawn(move || {
+                        let mut bytes = [0; 8192];
+                        while let Ok(number @ 1..) = from.read(&mut bytes) {
+                            while dead.load(Ordering::Relaxed) {
+                                std::thread::sleep(Duration::from_millis(10));
+                            }
+                            if to.write_all(&bytes[..number]).is_err() {
+                                break;
+                            }
+                        }
+                        let _ = to.shutdown(std::net::Shutdown::Both);
+                    });
+                }
+            }
+        });
+        line
+    }
+}
+
 #[tokio::test]
 async fn a_server_that_hangs() {
     let server = Server::start();
-    let database = Database::postgres(&server.new_database());
+    let url = server.new_database();
+    let line = Line::to(server.dir());
+    let (real, through) = (server.dir().display().to_string(), line.dir.path().display().to_string());
+    let database = Database::postgres(&url.replace(&real.replace('/', "%2F"), &through.replace('/', "%2F")));
     let repository = database.open().await;
     keep(&repository, "before").await.unwrap();
     assert!(is_kept(&repository, "before").await);
-    server.signal_all("STOP");
+    line.dead.store(true, Ordering::Relaxed);
     let asked = Instant::now();
     let before = incident("before").id;
     let (write, read) = tokio::join!(keep(&repository, "hanging"), repository.incident(&before));
     assert!(write.is_err() && read.is_err());
     assert!(asked.elapsed() < Duration::from_secs(30), "refused after {:?}", asked.elapsed());
     unwell(&repository, "").await;
-    server.signal_all("CONT");
+    line.dead.store(false, Ordering::Relaxed);
     until_well(&repository).await;
     keep(&repository, "after").await.unwrap();
     assert!(is_kept(&repository, "before").await);
@@ -191,6 +239,48 @@ fn a_disk_that_can_only_be_read_stops_the_start() {
         let repository = Repository::open(&path, AuthorityId::local(), key()).await.unwrap();
         assert!(is_kept(&repository, "before").await);
         repository.close().await;
+    });
+}
+
+/// Runs a program of the system; false where that does not work.
+fn run(program: &str, arguments: &[&str], path: &Path) -> bool {
+    Command::new(program).args(arguments).arg(path).output().is_ok_and(|run| run.status.success())
+}
+
+#[test]
+fn a_disk_that_fails_and_is_replaced() {
+    with_a_small_disk(async |_| {
+        let dir = tempfile::tempdir().unwrap();
+        let (image, copy, disk) =
+            (dir.path().join("image"), dir.path().join("copy"), dir.path().join("disk"));
+        std::fs::create_dir(&disk).unwrap();
+        let text = |path: &Path| path.display().to_string();
+        let attach =
+            |image: &Path| run("mount", &["-t", "ext4", "-o", "loop,errors=remount-ro", &text(image)], &disk);
+        if !(run("truncate", &["-s", "32M"], &image) && run("mkfs.ext4", &["-q"], &image) && attach(&image)) {
+            eprintln!("SKIPPED: an ext4 image cannot be mounted here");
+            return;
+        }
+        let repository =
+            Repository::open(disk.join("bastide.sqlite"), AuthorityId::local(), key()).await.unwrap();
+        keep(&repository, "before").await.unwrap();
+        assert!(is_kept(&repository, "before").await);
+        nix::unistd::sync();
+        // What the kernel does when the disk fails under a file system: it takes no writes any more.
+        assert!(run("mount", &["-o", "remount,abort"], &disk));
+        assert!(keep(&repository, "refused").await.is_err());
+        unwell(&repository, "writes are not kept: the disk fails").await;
+        assert!(is_kept(&repository, "before").await, "reading goes on");
+        assert!(!is_kept(&repository, "refused").await);
+        // Another disk takes its place, with what was on the old one.
+        std::fs::copy(&image, &copy).unwrap();
+        assert!(run("umount", &["-l"], &disk) && attach(&copy));
+        until_well(&repository).await;
+        keep(&repository, "after").await.unwrap();
+        assert!(is_kept(&repository, "after").await, "what is read is on the new disk too");
+        assert!(is_kept(&repository, "before").await && !is_kept(&repository, "refused").await);
+        repository.close().await;
+        run("umount", &["-l"], &disk);
     });
 }
 
