@@ -26,6 +26,7 @@ on_both! {
     what_is_there_is_not_overwritten_unless_asked,
     a_backup_that_was_changed_is_refused_and_changes_nothing,
     a_database_that_is_in_use_is_not_replaced,
+    a_backup_of_an_older_schema_is_brought_up_to_date,
 }
 
 async fn backup(from: &Database, file: &Path) -> Result<Copied, CopyError> {
@@ -141,11 +142,6 @@ async fn a_backup_that_was_changed_is_refused_and_changes_nothing(database: Data
     let packed = std::fs::read(&file).unwrap();
     let mut lines = String::new();
     flate2::read::GzDecoder::new(&packed[..]).read_to_string(&mut lines).unwrap();
-    let repack = |lines: &str| {
-        let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-        packed.write_all(lines.as_bytes()).unwrap();
-        packed.finish().unwrap()
-    };
     let last = lines.trim_end().rfind('\n').unwrap();
     for (changed, expected) in [
         (packed[..packed.len() / 2].to_vec(), "line"),
@@ -174,10 +170,7 @@ async fn a_backup_that_was_changed_is_refused_and_changes_nothing(database: Data
     let at = lines.find("\n[\"local\",").unwrap() + 1;
     let wrong = format!("{}{}", &lines[..at], lines[at..].replacen("\"local\"", "true", 1));
     let body = &wrong[wrong.find('\n').unwrap() + 1..wrong.trim_end().rfind('\n').unwrap() + 1];
-    let sum: String = {
-        use sha2::Digest as _;
-        sha2::Sha256::digest(body.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
-    };
+    let sum = sum(body);
     let from = wrong.rfind("\"sha256\":\"").unwrap() + 10;
     let wrong = format!("{}{sum}{}", &wrong[..from], &wrong[from + 64..]);
     std::fs::write(&file, repack(&wrong)).unwrap();
@@ -193,6 +186,35 @@ async fn a_backup_that_was_changed_is_refused_and_changes_nothing(database: Data
 
     let repository = database.open().await;
     assert!(repository.incident(&incident("kept").id).await.unwrap().is_some());
+}
+
+fn repack(lines: &str) -> Vec<u8> {
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packed.write_all(lines.as_bytes()).unwrap();
+    packed.finish().unwrap()
+}
+
+fn sum(body: &str) -> String {
+    use sha2::Digest as _;
+    sha2::Sha256::digest(body.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+async fn a_backup_of_an_older_schema_is_brought_up_to_date(database: Database) {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("backup");
+    // As the first version wrote it, when there were fewer tables.
+    let body = "{\"table\":\"setting\",\"key\":2,\"columns\":[[\"authority_id\",\"text\"],[\"name\",\"text\"],\
+                [\"value\",\"text\"],[\"changed\",\"int\"]]}\n[\"local\",\"url\",\"https://old\",7]\n";
+    let first = "{\"bastide-backup\":1,\"schema\":1,\"made\":\"2026-01-01T00:00:00Z\",\"program\":\"0.1.0\"}";
+    let last = format!("{{\"rows\":1,\"sha256\":\"{}\"}}", sum(body));
+    std::fs::write(&file, repack(&format!("{first}\n{body}{last}\n"))).unwrap();
+    assert_eq!(restore(&file, &database, false).await.unwrap().rows, 1);
+    let repository = database.open().await;
+    assert_eq!(repository.setting("url").await.unwrap().as_deref(), Some("https://old"));
+    // The tables that came later are there too.
+    fill(&repository).await;
+    repository.close().await;
+    backup(&database, &dir.path().join("new")).await.unwrap();
 }
 
 async fn a_database_that_is_in_use_is_not_replaced(database: Database) {
