@@ -17,6 +17,8 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 /// "Bast": marks the file as ours (`PRAGMA application_id`).
 const APPLICATION_ID: i64 = 0x4261_7374;
+/// How often the steps of the schema are tried again.
+const TRIES: u32 = 3;
 
 impl Repository {
     /// Opens a database, making a file where it is missing, and brings its schema up to date.
@@ -61,7 +63,18 @@ async fn prepare(url: &DatabaseUrl) -> Result<(), OpenError> {
     let outcome = match &mut connection {
         Connection::Sqlite(connection) => {
             connection.execute("PRAGMA application_id = 1113682804").await.map_err(failed)?;
-            Migrator::with_migrations(schema::for_sqlite()).run(connection).await
+            let migrator = Migrator::with_migrations(schema::for_sqlite());
+            let mut outcome = migrator.run(&mut *connection).await;
+            // A file has no lock for this: of two that start together one may meet a step that the other has just
+            // taken. Its own attempt was rolled back, and it looks again.
+            for _ in 0..TRIES {
+                if outcome.is_ok() {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                outcome = migrator.run(&mut *connection).await;
+            }
+            outcome
         }
         Connection::Postgres(connection) => {
             fit(url, connection).await?;
