@@ -66,23 +66,25 @@ pub fn at(path: &Path) -> Result<[u8; BYTES], KeyFileError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let mut key = [0_u8; BYTES];
             rand::fill(&mut key).map_err(|_| KeyFileError::NoRandomness)?;
-            make(path, &key).map_err(failed)?;
+            write_whole(path, &key, 0o600).map_err(failed)?;
             Ok(key)
         }
         Err(error) => Err(failed(error)),
     }
 }
 
-fn make(path: &Path, key: &[u8]) -> io::Result<()> {
-    // Under another name until it is whole: what is there under its own is a key.
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let unfinished = path.with_extension("unfinished");
-    let mut file =
-        std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
-    file.write_all(key)?;
+/// Writes a file beside and moves it into place, so that a start that is cut off leaves the old file or the new one, and
+/// what was told of the new one stays true after a power cut.
+pub(crate) fn write_whole(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let beside = path.with_extension("new");
+    let _ = std::fs::remove_file(&beside);
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&beside)?;
+    // The process's mask may have taken more away; what is to be read by browsers must be readable.
+    file.set_permissions(std::fs::Permissions::from_mode(mode))?;
+    file.write_all(bytes)?;
     file.sync_all()?;
-    std::fs::rename(&unfinished, path)?;
-    // The name must last as long as what the key was used for.
+    std::fs::rename(&beside, path)?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     std::fs::File::open(folder)?.sync_all()
 }
 

@@ -4,6 +4,7 @@
 //! stops the start; the server's certificate is made anew before it ends and when the names change, so that whoever
 //! trusts `ca.pem` once goes on trusting.
 
+use crate::keyfile::write_whole;
 use model::Timestamp;
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
@@ -15,9 +16,8 @@ use rustls::{
 };
 use std::{
     fs, io,
-    io::Write as _,
     net::IpAddr,
-    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -271,30 +271,18 @@ fn read_private(path: &Path) -> Result<String, TlsError> {
     fs::read_to_string(path).map_err(file("read", path))
 }
 
-/// Written beside and moved into place, so that a start that is cut off leaves the old file or the new one.
 fn write_private(path: &Path, text: &str) -> Result<(), TlsError> {
-    write_mode(path, text, 0o600)
+    write_whole(path, text.as_bytes(), 0o600).map_err(file("write", path))
 }
 
 fn write(path: &Path, text: &str) -> Result<(), TlsError> {
-    write_mode(path, text, 0o644)
-}
-
-fn write_mode(path: &Path, text: &str, mode: u32) -> Result<(), TlsError> {
-    let beside = path.with_extension("new");
-    let _ = fs::remove_file(&beside);
-    let mut open = fs::OpenOptions::new();
-    let mut written =
-        open.write(true).create_new(true).mode(mode).open(&beside).map_err(file("write", &beside))?;
-    // The process's mask may have taken more away; what is to be read by browsers must be readable.
-    written.set_permissions(fs::Permissions::from_mode(mode)).map_err(file("write", &beside))?;
-    written.write_all(text.as_bytes()).and_then(|()| written.sync_all()).map_err(file("write", &beside))?;
-    fs::rename(&beside, path).map_err(file("write", path))
+    write_whole(path, text.as_bytes(), 0o644).map_err(file("write", path))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
 
     fn names(all: &[&str]) -> Vec<String> {
         all.iter().map(|&name| name.to_owned()).collect()

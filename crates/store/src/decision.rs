@@ -57,7 +57,7 @@ impl LedgerKey {
     }
 
     /// Whether a checkpoint was signed by this node.
-    pub(crate) fn signed(&self, note: &str) -> bool {
+    pub(crate) fn has_signed(&self, note: &str) -> bool {
         note.strip_prefix("bastide/")
             .and_then(|rest| rest.strip_prefix(&self.node))
             .is_some_and(|rest| rest.starts_with('/'))
@@ -447,7 +447,7 @@ impl Repository {
     /// Whether the logs in the database are those of the node with this key; also where there is none yet.
     pub(crate) async fn is_signed_with(&self, key: &LedgerKey) -> Result<bool, StoreError> {
         let row = query("SELECT note FROM checkpoint LIMIT 1").fetch_optional(self.readers()).await?;
-        Ok(row.map(|row| row.try_get::<String>(0)).transpose()?.is_none_or(|note| key.signed(&note)))
+        Ok(row.map(|row| row.try_get::<String>(0)).transpose()?.is_none_or(|note| key.has_signed(&note)))
     }
 
     /// The latest signed checkpoint of the authority's log; unset where nothing was decided yet.
