@@ -219,7 +219,7 @@ impl Control {
         }
         let draft = state.draft(channel, sign, context);
         state.strength = sign as u8;
-        state.finding = context.findings.state(draft);
+        state.finding = context.state(draft);
     }
 }
 

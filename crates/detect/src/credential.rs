@@ -233,7 +233,7 @@ impl Credential {
         if !told {
             return false;
         }
-        state.finding = context.findings.state(guessing(client, state, attempt, context));
+        state.finding = context.state(guessing(client, state, attempt, context));
         true
     }
 
@@ -270,7 +270,7 @@ impl Credential {
         let visitor = hosts.party_to_talk(key.protocol, key.src, Role::Attacker);
         let parties = if supporting { vec![server] } else { vec![visitor, server] };
         let at = context.at;
-        context.findings.state(Draft {
+        context.state(Draft {
             detector: if after_guessing { "guessed-login" } else { "factory-login" },
             anchor: format!("{} {} {}", key.src, key.dst, attempt.service.as_str()),
             severity,

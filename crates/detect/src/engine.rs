@@ -1,11 +1,20 @@
 //! The engine: shows each event to what must know it, and keeps the incidents current.
 
 use crate::{
-    control::Control, correlate::Correlator, credential::Credential, execution::Execution,
-    findings::Findings, foreign::Foreign, hosts::Hosts, impact::Impact, local::Local, recon::Recon,
+    control::Control,
+    correlate::Correlator,
+    credential::Credential,
+    crowds,
+    execution::Execution,
+    findings::{Draft, Findings, Handle},
+    foreign::Foreign,
+    hosts::Hosts,
+    impact::Impact,
+    local::Local,
+    recon::Recon,
     verdict::Verdicts,
 };
-use model::{Event, EventKind, Exception, Incident, NetSet, RecordRef, Timestamp};
+use model::{Event, EventKind, Exception, Incident, NetSet, RecordRef, Tactic, Timestamp};
 
 /// What is ours, and what was excepted.
 #[derive(Clone, Debug)]
@@ -41,6 +50,17 @@ pub(crate) struct Context<'a> {
     pub(crate) findings: &'a mut Findings,
     pub(crate) at: Timestamp,
     pub(crate) record: RecordRef,
+}
+
+impl Context<'_> {
+    /// States a finding.
+    pub(crate) fn state(&mut self, draft: Draft) -> Option<Handle> {
+        let acting = || crowds::acting(&draft.parties);
+        let proven = draft.stage == Tactic::Impact
+            || acting().next().is_none()
+            || acting().any(|party| self.hosts.is_there(party));
+        self.findings.state(draft, proven)
+    }
 }
 
 /// Events in, incidents out.
@@ -181,6 +201,7 @@ impl Engine {
             findings: self.findings.stated(),
             excepted: self.correlator.excepted(),
             shed: self.findings.refused()
+                + self.correlator.shed()
                 + self.hosts.forgotten()
                 + self.recon.forgotten()
                 + self.control.forgotten()

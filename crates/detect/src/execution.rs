@@ -101,7 +101,7 @@ impl Execution {
         }
         let named = if is_code && unnamed { ", an address that no name was resolved to" } else { "" };
         let key = transfer.key;
-        let handle = context.findings.state(Draft {
+        let handle = context.state(Draft {
             detector: "code-delivery",
             anchor: format!("{} {} {:?}", transfer.to, transfer.from, transfer.kind),
             severity,
@@ -152,7 +152,7 @@ impl Execution {
             return;
         }
         let visitor = context.hosts.party_to_talk(key.protocol, key.src, Role::Attacker);
-        let handle = context.findings.state(Draft {
+        let handle = context.state(Draft {
             detector: "scanner-name",
             anchor: format!("{} {}", key.src, key.dst),
             severity: Severity::Low,

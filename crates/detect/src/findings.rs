@@ -1,13 +1,17 @@
 //! The findings that are open: stated by detectors, kept current, read by the correlator.
 //!
-//! Guarantees: bounded; weak findings leave room for strong ones; what was refused for lack of room is counted.
+//! Guarantees: bounded, as long as the correlator makes room when it is asked to; strangers whose addresses nothing proves
+//! have a pool of their own (`crowds`); what was refused for lack of room is counted.
 
+use crate::crowds::{self, Crowds, Standing};
 use model::{
     ContentHasher, Finding, FindingId, FlowScope, Party, RecordRef, Severity, Tactic, Technique, Timestamp,
 };
 
-const CAPACITY: usize = 16_384;
-const CAPACITY_WEAK: usize = 12_288;
+/// So many may be open; the correlator lets go of the least when there are more.
+pub(crate) const CAPACITY: usize = 16_384;
+/// What may be stated before the correlator had its turn.
+const IN_BETWEEN: usize = 1_024;
 /// Scopes and parties of one finding that are kept.
 pub(crate) const MAX_SCOPES: usize = 4_096;
 pub(crate) const MAX_PARTIES: usize = 256;
@@ -17,6 +21,8 @@ pub(crate) const MAX_PARTIES: usize = 256;
 pub(crate) struct Handle {
     slot: u32,
     generation: u32,
+    /// The finding stands for many; whoever holds this is one of them.
+    member: bool,
 }
 
 /// What a detector states.
@@ -44,7 +50,10 @@ pub(crate) struct Draft {
 struct Slot {
     finding: Option<Finding>,
     generation: u32,
+    standing: Standing,
     announced: (f64, Timestamp),
+    /// Waits among those that changed.
+    listed: bool,
 }
 
 /// All open findings.
@@ -53,28 +62,41 @@ pub(crate) struct Findings {
     free: Vec<u32>,
     fresh: Vec<Handle>,
     changed: Vec<Handle>,
+    crowds: Crowds,
     stated: u64,
     refused: u64,
 }
 
 impl Findings {
-    pub(crate) const fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             slots: Vec::new(),
             free: Vec::new(),
             fresh: Vec::new(),
             changed: Vec::new(),
+            crowds: Crowds::default(),
             stated: 0,
             refused: 0,
         }
     }
 
-    /// States a new finding.
-    pub(crate) fn state(&mut self, draft: Draft) -> Option<Handle> {
-        let alive = self.slots.len() - self.free.len();
-        if alive >= if draft.severity <= Severity::Low { CAPACITY_WEAK } else { CAPACITY } {
+    /// States a new finding. `proven`: somebody is surely there who acts in it, or nobody is said to.
+    pub(crate) fn state(&mut self, mut draft: Draft, proven: bool) -> Option<Handle> {
+        let mut standing = Standing::Proven;
+        if !proven {
+            let (place, crowd) = self.crowds.place(&draft);
+            if let Some(slot) = crowd {
+                return self.join(slot, draft);
+            }
+            standing = place;
+        }
+        if self.open() >= CAPACITY + IN_BETWEEN {
             self.refused += 1;
             return None;
+        }
+        let member = matches!(standing, Standing::Crowd(_));
+        if member {
+            crowds::begin(&mut draft);
         }
         self.stated += 1;
         let id = FindingId::from_content(
@@ -105,19 +127,35 @@ impl Findings {
             supporting: draft.supporting,
         };
         let announced = (finding.value, finding.last);
-        let slot = match self.free.pop() {
-            Some(slot) => slot,
+        let slot = self.free.pop().unwrap_or(self.slots.len() as u32);
+        self.crowds.enter(&standing, slot);
+        let generation = match self.slots.get_mut(slot as usize) {
+            Some(place) => {
+                (place.finding, place.standing, place.announced) = (Some(finding), standing, announced);
+                place.generation
+            }
             None => {
-                self.slots.push(Slot { finding: None, generation: 0, announced });
-                (self.slots.len() - 1) as u32
+                let finding = Some(finding);
+                self.slots.push(Slot { finding, generation: 0, standing, announced, listed: false });
+                0
             }
         };
-        let place = self.slots.get_mut(slot as usize)?;
-        place.finding = Some(finding);
-        place.announced = announced;
-        let handle = Handle { slot, generation: place.generation };
-        self.fresh.push(handle);
-        Some(handle)
+        self.fresh.push(Handle { slot, generation, member: false });
+        Some(Handle { slot, generation, member })
+    }
+
+    /// One more of a crowd.
+    fn join(&mut self, slot: u32, draft: Draft) -> Option<Handle> {
+        let generation = self.slots.get(slot as usize)?.generation;
+        self.stated += 1;
+        let crowd = Handle { slot, generation, member: false };
+        self.extend(crowd, draft.last, |finding| crowds::join(finding, draft));
+        Some(Handle { member: true, ..crowd })
+    }
+
+    /// How many are open.
+    pub(crate) const fn open(&self) -> usize {
+        self.slots.len() - self.free.len()
     }
 
     /// A finding goes on. Its scopes that reached to its last moment reach to the new one.
@@ -135,13 +173,18 @@ impl Findings {
                 scope.last = finding.last;
             }
         }
-        change(finding);
+        // What one of a crowd measures is not what is said of all.
+        if !handle.member {
+            change(finding);
+        }
         let parties = finding.parties.len();
         let grown =
             finding.value >= slot.announced.0 * 2.0 || finding.last.seconds_since(slot.announced.1) >= 10.0;
         if grown || finding.severity != before.1 || parties != before.2 {
             slot.announced = (finding.value, finding.last);
-            self.changed.push(handle);
+            if !std::mem::replace(&mut slot.listed, true) {
+                self.changed.push(Handle { member: false, ..handle });
+            }
         }
     }
 
@@ -155,11 +198,20 @@ impl Findings {
         self.get(handle).is_some()
     }
 
+    /// How many the finding stands for, where it stands for a crowd.
+    pub(crate) fn crowd(&self, handle: Handle) -> Option<u64> {
+        let slot = self.slots.get(handle.slot as usize)?;
+        let finding = slot.finding.as_ref().filter(|_| slot.generation == handle.generation)?;
+        matches!(slot.standing, Standing::Crowd(_)).then_some(finding.value as u64)
+    }
+
     pub(crate) fn forget(&mut self, handle: Handle) {
         if let Some(slot) =
             self.slots.get_mut(handle.slot as usize).filter(|slot| slot.generation == handle.generation)
         {
             slot.finding = None;
+            slot.listed = false;
+            self.crowds.leave(&std::mem::replace(&mut slot.standing, Standing::Proven));
             slot.generation = slot.generation.wrapping_add(1);
             self.free.push(handle.slot);
         }
@@ -172,6 +224,11 @@ impl Findings {
 
     /// Findings that changed noticeably since the last call.
     pub(crate) fn take_changed(&mut self) -> Vec<Handle> {
+        for handle in &self.changed {
+            if let Some(slot) = self.slots.get_mut(handle.slot as usize) {
+                slot.listed = false;
+            }
+        }
         std::mem::take(&mut self.changed)
     }
 
@@ -189,7 +246,7 @@ impl Findings {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Handle, &Finding)> {
         self.slots.iter().enumerate().filter_map(|(at, slot)| {
-            let handle = Handle { slot: at as u32, generation: slot.generation };
+            let handle = Handle { slot: at as u32, generation: slot.generation, member: false };
             Some((handle, slot.finding.as_ref()?))
         })
     }

@@ -67,7 +67,7 @@ impl Foreign {
         attacker.proof = attacker.proof.max(proof);
         let other = context.hosts.party(key.dst, None, if outward { Role::Controller } else { Role::Target });
         let stage = alert.tactic.unwrap_or(Tactic::Reconnaissance);
-        let handle = context.findings.state(Draft {
+        let handle = context.state(Draft {
             detector: if alert.reputation { "foreign-reputation" } else { "foreign-alert" },
             anchor: format!("{} {} {}", key.src, key.dst, alert.signature),
             severity,
@@ -177,7 +177,7 @@ impl Foreign {
             dst_port: honeypot.port,
             protocol: honeypot.protocol,
         };
-        let handle = context.findings.state(Draft {
+        let handle = context.state(Draft {
             detector: match deed {
                 Deed::Visit => "honeypot-visit",
                 Deed::Guess => "honeypot-guessing",

@@ -266,6 +266,12 @@ impl Hosts {
         }
     }
 
+    /// Whether a party is surely there, so that somebody else cannot have made it up.
+    pub(crate) fn is_there(&self, party: &Party) -> bool {
+        party.proof.max(self.proof(party.address, party.mac)) != Proof::None
+            || (party.home && party.mac.is_none() && self.lives(party.address))
+    }
+
     /// A party to a finding, by the hardware address that its packets carried.
     pub(crate) fn party(&self, address: IpAddr, mac: Option<Mac>, role: Role) -> Party {
         // Where the address is bound, what its packets carried is kept, even to its disadvantage.

@@ -8,6 +8,7 @@ mod bounded;
 mod control;
 mod correlate;
 mod credential;
+mod crowds;
 mod engine;
 mod execution;
 mod findings;

@@ -232,7 +232,7 @@ impl Local {
             });
         }
         let who = own.map_or_else(|| teller.to_string(), |own| format!("{own} ({teller})"));
-        let finding = context.findings.state(Draft {
+        let finding = context.state(Draft {
             detector: "arp-spoofing",
             anchor: format!("{address} {mac}"),
             severity: Severity::High,
@@ -344,7 +344,7 @@ impl Local {
         let teller = mac.and_then(|mac| self.owns.get(&mac).copied()).unwrap_or(sender);
         let mut rogue = context.hosts.party(teller, mac, Role::Attacker);
         rogue.mac = rogue.mac.or(mac);
-        context.findings.state(Draft {
+        context.state(Draft {
             detector: "rogue-dhcp",
             anchor: address.to_string(),
             severity: Severity::High,
@@ -454,7 +454,7 @@ impl Crowd {
             home: context.hosts.is_home(own),
         });
         let victims = self.offer.map(|(server, _)| context.hosts.party(server, None, Role::Victim));
-        let finding = context.findings.state(Draft {
+        let finding = context.state(Draft {
             detector: "dhcp-starvation",
             anchor: "clients".into(),
             severity: Severity::High,

@@ -264,7 +264,7 @@ impl Recon {
             }
             let (window, threshold) = if fast { (&scan.fast, enough.0) } else { (&scan.day, enough.1) };
             let draft = draft(subject, window, fast, threshold, flow, scan.met, context);
-            scan.finding = context.findings.state(draft);
+            scan.finding = context.state(draft);
             scan.stated_at = at;
         }
         if second {
@@ -308,7 +308,7 @@ impl Recon {
                     context.findings.extend(handle, at, |finding| finding.value = asked as f64);
                 } else if visible && asked >= ARP_SWEEP && sweep.answered * 2 <= asked {
                     let party = context.hosts.party(sweep.sender, Some(arp.sender_mac), Role::Attacker);
-                    sweep.finding = context.findings.state(Draft {
+                    sweep.finding = context.state(Draft {
                         detector: "arp-sweep",
                         anchor: arp.sender_mac.to_string(),
                         severity: Severity::Medium,

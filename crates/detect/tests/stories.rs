@@ -357,3 +357,54 @@ fn a_crowd_that_shares_a_list_is_told_by_its_target() {
     assert_eq!(incidents.len(), 1);
     assert_eq!(roles(&incidents[0]), [(CAMERA.to_owned(), Role::Target)]);
 }
+
+/// Two devices are taken over; in between, something loud happens.
+fn around(noise: impl FnOnce(&mut World)) -> Vec<Incident> {
+    let mut world = World::new();
+    world.login(0.0, "203.0.113.1", CAMERA, LoginOutcome::Accepted, Some("an entry"));
+    let before = world.incidents();
+    noise(&mut world);
+    world.login(40_000.0, "203.0.113.2", OTHER, LoginOutcome::Accepted, Some("an entry"));
+    let incidents = world.incidents();
+    let infected = |device: &str| {
+        incidents.iter().find(|incident| roles(incident).contains(&(device.to_owned(), Role::Infected)))
+    };
+    assert_eq!(infected(CAMERA).map(|incident| &incident.id), Some(&before[0].id), "the old story");
+    assert!(infected(OTHER).is_some(), "the new story");
+    incidents
+}
+
+#[test]
+fn forged_scanners_displace_nothing_and_are_told_in_a_row() {
+    for (what, net, mac) in [("outside", "198.18", None), ("inside", "10.9", Some(ROUTER_MAC))] {
+        let incidents = around(|world| {
+            for number in 0..17_000 {
+                let source = format!("{net}.{}.{}", number / 250, number % 250);
+                for host in 0..20 {
+                    let seconds = 10.0 + f64::from(number) * 2.0 + f64::from(host) * 0.1;
+                    let target = match mac {
+                        None => format!("192.168.8.{host}"),
+                        Some(_) => format!("203.0.114.{host}"),
+                    };
+                    world.connection(seconds, &source, &target, 23, Outcome::Silent, mac);
+                }
+            }
+        });
+        let titles: Vec<&str> = incidents.iter().map(|incident| incident.title.as_str()).take(5).collect();
+        // Who forges begins with one address, which is his for all that is known by then.
+        assert_eq!(incidents.len(), if mac.is_some() { 4 } else { 3 }, "{what}: {titles:?}");
+        let told: u32 = titles.last().and_then(|title| title.split(' ').next()?.parse().ok()).unwrap_or(0);
+        assert!((16_000..=17_000).contains(&told), "{what}: {titles:?}");
+    }
+}
+
+#[test]
+fn the_least_goes_where_there_is_no_room_for_all() {
+    let incidents = around(|world| {
+        for number in 0..6_000 {
+            let stranger = format!("198.18.{}.{}", number / 250, number % 250);
+            world.guess(10.0 + f64::from(number), &stranger, CAMERA);
+        }
+    });
+    assert_eq!(incidents.len(), 3);
+}

@@ -8,6 +8,7 @@ mod device;
 mod floods;
 mod guessing;
 mod local;
+mod noise;
 mod routine;
 mod scans;
 mod trouble;
@@ -41,6 +42,7 @@ pub fn all() -> impl Iterator<Item = &'static Scene> {
         local::SCENES,
         worms::SCENES,
         device::SCENES,
+        noise::SCENES,
         city::SCENES,
         routine::SCENES,
         crowds::SCENES,

@@ -6,11 +6,12 @@
 
 use super::{Case, identity, is_named};
 use crate::{
+    crowds,
     findings::{Findings, Handle},
     hosts::Hosts,
     measure::digest,
 };
-use model::{Finding, Incident, IncidentId, Role, Severity, Tactic, Timestamp};
+use model::{Finding, Incident, IncidentId, Party, Role, Severity, Tactic, Timestamp};
 use std::{collections::BTreeMap, net::IpAddr};
 
 /// Stories of one kind that are still shown apart.
@@ -26,7 +27,9 @@ pub(super) struct View {
     pub(super) dirty: bool,
     pub(super) supersedes: Vec<IncidentId>,
     /// How many stories were folded; 1 for one that stands alone.
-    pub(super) stories: usize,
+    pub(super) stories: u64,
+    /// How many who act are told by their number only.
+    pub(super) unlisted: u64,
 }
 
 /// What stories are folded by.
@@ -43,20 +46,21 @@ pub(super) fn views(cases: &BTreeMap<u32, Case>, findings: &Findings, hosts: &Ho
     for case in cases.values() {
         match class(case, findings, hosts) {
             Some(class) => classes.entry(class).or_default().push(case),
-            None => apart.push(alone(case)),
+            None => apart.push(alone(case, findings)),
         }
     }
     for (class, cases) in classes {
         if cases.len() <= APART {
-            apart.extend(cases.into_iter().map(alone));
+            apart.extend(cases.into_iter().map(|case| alone(case, findings)));
         } else {
-            apart.push(folded(&class, &cases));
+            apart.push(folded(&class, &cases, findings));
         }
     }
     apart
 }
 
-fn alone(case: &Case) -> View {
+fn alone(case: &Case, findings: &Findings) -> View {
+    let (stories, unlisted) = many(case, findings);
     View {
         id: case.id.clone(),
         findings: case.findings.clone(),
@@ -65,11 +69,25 @@ fn alone(case: &Case) -> View {
         last: case.last,
         dirty: case.dirty,
         supersedes: case.supersedes.clone(),
-        stories: 1,
+        stories,
+        unlisted,
     }
 }
 
-fn folded(class: &Class, cases: &[&Case]) -> View {
+/// For how many a story stands, and how many of them it does not list.
+fn many(case: &Case, findings: &Findings) -> (u64, u64) {
+    let crowds = case.findings.iter().filter_map(|&handle| Some((findings.crowd(handle)?, handle)));
+    crowds.fold((1, 0), |(stories, unlisted), (crowd, handle)| {
+        let more = findings.get(handle).map_or(0, |finding| finding.parties_omitted);
+        (stories.max(crowd), unlisted + more)
+    })
+}
+
+fn folded(class: &Class, cases: &[&Case], findings: &Findings) -> View {
+    let (stories, unlisted) = cases.iter().fold((0, 0), |sum, case| {
+        let (stories, unlisted) = many(case, findings);
+        (sum.0 + stories, sum.1 + unlisted)
+    });
     let first = cases.iter().map(|case| case.first).min().unwrap_or_default();
     let last = cases.iter().map(|case| case.last).max().unwrap_or_default();
     let target = class.target.map(|target| target.to_string()).unwrap_or_default();
@@ -79,16 +97,13 @@ fn folded(class: &Class, cases: &[&Case]) -> View {
     View {
         id: identity::of_fold(&class.method, &target, first),
         findings: cases.iter().flat_map(|case| case.findings.iter().copied()).collect(),
-        joined: vec![format!(
-            "{} sources did the same ({}) to the same target in vain",
-            cases.len(),
-            class.method
-        )],
+        joined: vec![format!("{stories} sources did the same ({}) to the same target in vain", class.method)],
         first,
         last,
         dirty: cases.iter().any(|case| case.dirty),
         supersedes,
-        stories: cases.len(),
+        stories,
+        unlisted,
     }
 }
 
@@ -96,21 +111,24 @@ fn folded(class: &Class, cases: &[&Case]) -> View {
 fn class(case: &Case, findings: &Findings, hosts: &Hosts) -> Option<Class> {
     let all: Vec<&Finding> = case.findings.iter().filter_map(|&handle| findings.get(handle)).collect();
     let grave = |finding: &&Finding| {
-        finding.severity > Severity::Medium
-            || finding.stage == Tactic::Impact
-            || finding.parties.iter().any(|party| {
-                party.role == Role::Infected
-                    || (party.home && party.role == Role::Attacker && is_named(party, finding, hosts))
-            })
+        let acting = || crowds::acting(&finding.parties);
+        let named = |party: &Party| is_named(party, finding, hosts);
+        // What is done in names that could be forged is no worse than that (see `story`).
+        let forged = acting().next().is_some() && !acting().any(named);
+        finding.stage == Tactic::Impact
+            || (finding.severity > Severity::Medium && !forged)
+            || acting().any(|party| (party.home || party.role == Role::Infected) && named(party))
     };
     if all.is_empty() || all.iter().any(grave) {
         return None;
     }
     // The story is known by the worst that was tried.
     let worst = all.iter().max_by_key(|finding| (rank(finding), finding.severity))?;
-    let target = worst.parties.iter().find(|party| matches!(party.role, Role::Target | Role::Victim))?;
-    let across = worst.detector.starts_with("scan-horizontal");
-    Some(Class { method: method(worst), target: (!across).then_some(target.address) })
+    let many = worst.detector.starts_with("scan-horizontal")
+        || case.findings.iter().any(|&handle| findings.crowd(handle).is_some());
+    let mut targets = worst.parties.iter().filter(|party| matches!(party.role, Role::Target | Role::Victim));
+    let target = if many { None } else { Some(targets.next()?.address) };
+    Some(Class { method: method(worst), target })
 }
 
 /// How far an attempt went.

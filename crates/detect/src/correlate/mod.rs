@@ -5,12 +5,14 @@
 //! internet is everybody's target. Evidence that proves nothing by itself waits until a story has room for it. What
 //! many strangers do in vain to one target is folded into one row when it is shown (see `fold`).
 //!
-//! Guarantees: bounded; why findings were joined is kept; ids stay while an incident grows, and an incident that
+//! Guarantees: bounded, and where there is no room for all, the least goes: by severity, by proof, by age (`room`); why
+//! findings were joined is kept; ids stay while an incident grows, and an incident that
 //! swallows another names it.
 
 mod advice;
 mod fold;
 mod identity;
+mod room;
 mod story;
 
 use crate::{
@@ -32,7 +34,6 @@ const GONE_MICROS: i64 = 2 * OVER_MICROS;
 const SWEEP_MICROS: i64 = 600_000_000;
 /// Stories that begin within this of each other begin at once: copies of packets come in any order.
 const AT_ONCE_MICROS: i64 = 1_000_000;
-const MAX_CASES: usize = 4_096;
 const MAX_WAITING: usize = 4_096;
 const MAX_REASONS: usize = 24;
 /// What happens on a device so soon after a command was hidden in a request to it is the command's effect.
@@ -61,6 +62,7 @@ struct Case {
     joined: Vec<String>,
     first: Timestamp,
     last: Timestamp,
+    weight: room::Weight,
     dirty: bool,
     supersedes: Vec<IncidentId>,
 }
@@ -81,6 +83,8 @@ pub(crate) struct Correlator {
     swept: Timestamp,
     /// What was told of each incident, to tell what changed.
     told: HashMap<IncidentId, u64, FixedState>,
+    /// Findings that were let go for lack of room.
+    shed: u64,
 }
 
 impl Correlator {
@@ -98,6 +102,7 @@ impl Correlator {
             injected: Bounded::new(1 << 12),
             swept: Timestamp::default(),
             told: HashMap::default(),
+            shed: 0,
         }
     }
 
@@ -109,6 +114,10 @@ impl Correlator {
         self.excepted
     }
 
+    pub(crate) const fn shed(&self) -> u64 {
+        self.shed
+    }
+
     /// Takes in what was stated and changed since the last call.
     pub(crate) fn take_in(&mut self, findings: &mut Findings, hosts: &Hosts) {
         for handle in findings.take_fresh() {
@@ -117,7 +126,9 @@ impl Correlator {
                 self.excepted += 1;
                 continue;
             }
-            let links = links(finding, hosts);
+            // A crowd is nobody's story.
+            let apart = findings.crowd(handle).is_none();
+            let links = if apart { links(finding, hosts) } else { Vec::new() };
             if finding.supporting {
                 self.support(handle, finding, findings, hosts);
             } else {
@@ -129,7 +140,8 @@ impl Correlator {
             match self.of_finding.get(&handle).copied() {
                 Some(number) => {
                     // It may have found more parties since; what is weak stays where it is.
-                    let links = if is_weak(finding) { Vec::new() } else { links(finding, hosts) };
+                    let stays = is_weak(finding) || findings.crowd(handle).is_some();
+                    let links = if stays { Vec::new() } else { links(finding, hosts) };
                     self.attach(number, handle, finding, &links, findings, hosts);
                 }
                 // What was mere evidence can have grown to a story of its own.
@@ -140,6 +152,7 @@ impl Correlator {
                 None => {}
             }
         }
+        self.make_room(findings);
     }
 
     /// Whether a person said that this is no attack. Such a finding stays open and unplaced.
@@ -180,11 +193,6 @@ impl Correlator {
     }
 
     fn open(&mut self, finding: &Finding) -> u32 {
-        if self.cases.len() >= MAX_CASES
-            && let Some((&oldest, _)) = self.cases.iter().min_by_key(|(_, case)| case.last)
-        {
-            self.drop_case(oldest);
-        }
         let number = self.next;
         self.next = self.next.wrapping_add(1);
         let mut id = identity::of_story(finding);
@@ -198,6 +206,7 @@ impl Correlator {
             joined: Vec::new(),
             first: finding.first,
             last: finding.last,
+            weight: room::weight(finding),
             dirty: true,
             supersedes: Vec::new(),
         };
@@ -245,8 +254,9 @@ impl Correlator {
         let Some(case) = self.cases.get_mut(&number) else { return };
         case.first = case.first.min(finding.first);
         case.last = case.last.max(finding.last);
+        case.weight = case.weight.max(room::weight(finding));
         case.dirty = true;
-        if !case.findings.contains(&handle) {
+        if self.of_finding.insert(handle, number) != Some(number) {
             if let (false, Some(shared)) = (case.findings.is_empty(), links.first())
                 && case.joined.len() < MAX_REASONS
             {
@@ -254,7 +264,6 @@ impl Correlator {
             }
             case.findings.push(handle);
         }
-        self.of_finding.insert(handle, number);
         if finding.detector == "code-delivery" && finding.stage == Tactic::InitialAccess {
             for party in finding.parties.iter().filter(|party| party.role == Role::Target) {
                 *self.injected.entry(party.address, || (number, finding.first)) = (number, finding.last);
@@ -325,6 +334,7 @@ impl Correlator {
             case.joined.truncate(MAX_REASONS);
             case.first = case.first.min(absorbed.first);
             case.last = case.last.max(absorbed.last);
+            case.weight = case.weight.max(absorbed.weight);
             case.supersedes.push(absorbed.id);
             case.supersedes.append(&mut absorbed.supersedes);
             case.dirty = true;
@@ -393,7 +403,7 @@ impl Correlator {
             }
         }
         self.cases.values_mut().for_each(|case| case.dirty = false);
-        if self.told.len() > 4 * MAX_CASES {
+        if self.told.len() > 4 * room::MAX_CASES {
             self.told.clear();
         }
         worst_first(&mut changed);

@@ -1,7 +1,7 @@
 //! Tells an incident: who, what, how bad, in words a person would use.
 
 use super::{advice::advice, fold::View, is_named, is_weak, proof};
-use crate::{findings::Findings, hosts::Hosts};
+use crate::{crowds, findings::Findings, hosts::Hosts};
 use model::{
     Evidence, Finding, FlowScope, Incident, IncidentAsset, Proof, Role, Severity, Tactic, Technique,
 };
@@ -23,7 +23,9 @@ pub(super) struct Gathered<'a> {
     pub(super) findings: Vec<&'a Finding>,
     pub(super) assets: Vec<IncidentAsset>,
     pub(super) stages: Vec<Tactic>,
-    pub(super) stories: usize,
+    pub(super) stories: u64,
+    /// How many who act are told by their number only.
+    pub(super) unlisted: u64,
 }
 
 impl Gathered<'_> {
@@ -62,7 +64,8 @@ pub(super) fn tell(view: &View, findings: &Findings, hosts: &Hosts, sources: &[S
     let mut techniques: Vec<Technique> = gathered.iter().map(|finding| finding.technique.clone()).collect();
     techniques.sort_unstable();
     techniques.dedup();
-    let story = Gathered { findings: gathered, assets, stages, stories: view.stories };
+    let story =
+        Gathered { findings: gathered, assets, stages, stories: view.stories, unlisted: view.unlisted };
     let severity = severity(&story);
     let assets_omitted = unlisted + story.assets.len().saturating_sub(MAX_ASSETS) as u64;
     Incident {
@@ -234,16 +237,9 @@ fn title(story: &Gathered<'_>) -> String {
     let at = |target: Option<String>| target.map(|target| format!(" at {target}")).unwrap_or_default();
     let of = |who: Option<String>| who.unwrap_or_else(|| "somebody".into());
     if story.stories > 1 || worst.0 == "foreign-reputation" {
-        let acting = |finding: &Finding| {
-            finding
-                .parties
-                .iter()
-                .filter(|party| party.role == Role::Attacker)
-                .map(|party| party.address)
-                .collect::<Vec<_>>()
-        };
-        let sources =
-            story.findings.iter().flat_map(|finding| acting(finding)).collect::<BTreeSet<_>>().len();
+        let acting = story.findings.iter().flat_map(|finding| crowds::acting(&finding.parties));
+        let listed: BTreeSet<IpAddr> = acting.map(|party| party.address).collect();
+        let sources = listed.len() as u64 + story.unlisted;
         return format!("{sources} sources {}{}", tried(worst.0, &worst.1), at(target));
     }
     match worst.0 {

@@ -163,7 +163,7 @@ impl Incoming {
             return true;
         }
         let Some(threshold) = flood.threshold(service, flow) else { return false };
-        flood.finding = context.findings.state(flood.draft(service, src, threshold, context));
+        flood.finding = context.state(flood.draft(service, src, threshold, context));
         self.services.promote(&service);
         true
     }

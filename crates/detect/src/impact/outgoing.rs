@@ -164,7 +164,7 @@ impl Outgoing {
                 }
             });
         } else if let Some(threshold) = flood.threshold(pair, flow, steady, context) {
-            flood.finding = context.findings.state(draft(pair, flood, flow, peak, threshold, context));
+            flood.finding = context.state(draft(pair, flood, flow, peak, threshold, context));
             self.pairs.promote(&pair);
         }
     }
@@ -231,7 +231,7 @@ impl Outgoing {
             parties.extend(
                 carpet.hosts.iter().take(MAX_LISTED).map(|&host| hosts.party(host, None, Role::Victim)),
             );
-            carpet.finding = context.findings.state(Draft {
+            carpet.finding = context.state(Draft {
                 detector: "flood-outgoing",
                 anchor: format!("{} {} {} carpet", pair.src, network.dst, pair.method.as_str()),
                 severity: Severity::High,

@@ -205,7 +205,7 @@ impl Questions {
             }
             let passes_on =
                 self.resolvers.get(&dns.client).is_some() || asking.second_hand * 2 >= asking.asked;
-            asking.finding = context.findings.state(names(key, bar.0, asking, dns, passes_on, context));
+            asking.finding = context.state(names(key, bar.0, asking, dns, passes_on, context));
             self.domains.promote(&key);
         }
     }
@@ -245,7 +245,7 @@ impl Questions {
             if !(fast && lasting && crowd && asking.is_flood(bar, from_home, seen)) {
                 continue;
             }
-            asking.finding = context.findings.state(connections(pair, asking, bar.0, flow, context));
+            asking.finding = context.state(connections(pair, asking, bar.0, flow, context));
             self.connections.promote(&pair);
         }
     }
@@ -283,7 +283,7 @@ impl Questions {
             if !(fast && lasting && crowd && visible && asking.is_flood(bar, outward, true)) {
                 continue;
             }
-            asking.finding = context.findings.state(pages(pair, bar.0, asking, request, context));
+            asking.finding = context.state(pages(pair, bar.0, asking, request, context));
             self.pages.promote(&pair);
         }
     }

@@ -146,7 +146,7 @@ impl Reflection {
                 }
             });
         } else if whole && enough {
-            answers.finding = context.findings.state(answers.draft(victim, context));
+            answers.finding = context.state(answers.draft(victim, context));
             self.victims.promote(&victim);
         }
     }
@@ -198,7 +198,7 @@ impl Reflection {
                 .findings
                 .extend(handle, flow.last, |finding| finding.value = finding.value.max(answered as f64));
         } else if questions.requests >= REQUESTS && questions.answered >= ANSWERED && much_for_little {
-            questions.finding = context.findings.state(questions.draft(service, flow.last, context));
+            questions.finding = context.state(questions.draft(service, flow.last, context));
             self.reflectors.promote(&service);
         }
     }
