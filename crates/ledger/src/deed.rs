@@ -86,6 +86,16 @@ deeds! {
     Suspended = "suspended",
     /// All commands were taken back.
     AllCommandsUndone = "all-commands-undone",
+    /// A person's name was changed, or they were allowed in again.
+    PersonChanged = "person-changed",
+    /// A person may not sign in any more.
+    PersonSuspended = "person-suspended",
+    /// Something that proves who a person is was added.
+    CredentialAdded = "credential-added",
+    /// Something that proved who a person is was taken away.
+    CredentialRemoved = "credential-removed",
+    /// An authority was renamed.
+    AuthorityRenamed = "authority-renamed",
     /// A report was taken out.
     ReportTaken = "report-taken",
 }

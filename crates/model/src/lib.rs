@@ -13,6 +13,7 @@ mod finding;
 mod flow;
 mod id;
 mod incident;
+mod person;
 mod severity;
 mod time;
 
@@ -29,5 +30,6 @@ pub use finding::{Exception, Finding, FlowScope, Party, Proof};
 pub use flow::{Counts, FlowKey, FlowUpdate, Outcome, Phase, Protocol, Service, Visibility};
 pub use id::{CommandId, ContentHasher, FindingId, IncidentId, PlanId};
 pub use incident::{Evidence, Incident, IncidentAsset, Role};
+pub use person::{LoginName, PersonId, PersonState};
 pub use severity::Severity;
 pub use time::{Timestamp, TimestampError};

@@ -3,10 +3,10 @@
 use crate::{
     Page, Paging, Repository, StoreError,
     database::{Query, Row, query},
-    repository::{contains_pattern, count, from_json, to_json},
+    repository::{contains_pattern, count, from_json, seen, to_json, whose},
     writer::Transaction,
 };
-use model::{Asset, Timestamp};
+use model::{Asset, AuthorityId, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
@@ -50,14 +50,28 @@ pub struct AssetFilter {
     pub sort: AssetSort,
 }
 
-/// $1 authority, $2 kind, $3 criticality, $4 status, $5 text.
+/// An asset as it is listed.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct AssetRecord {
+    /// Whose.
+    pub authority: AuthorityId,
+    /// The asset.
+    #[serde(flatten)]
+    pub asset: Asset,
+}
+
+/// $1 authorities, $2 kind, $3 criticality, $4 status, $5 text.
 macro_rules! matching {
     () => {
-        " FROM asset WHERE authority_id = $1 \
+        concat!(
+            " FROM asset WHERE ",
+            seen!(),
+            " \
          AND ($2 IS NULL OR kind = $2) \
          AND ($3 IS NULL OR criticality = $3) \
          AND ($4 IS NULL OR status = $4) \
          AND ($5 IS NULL OR search LIKE $5 ESCAPE '\\')"
+        )
     };
 }
 
@@ -108,16 +122,32 @@ impl Repository {
     ///
     /// # Errors
     /// [`StoreError`] where they cannot be read.
-    pub async fn assets(&self, filter: &AssetFilter, paging: Paging) -> Result<Page<Asset>, StoreError> {
+    pub async fn assets(
+        &self,
+        filter: &AssetFilter,
+        paging: Paging,
+    ) -> Result<Page<AssetRecord>, StoreError> {
         let sql = match filter.sort {
             AssetSort::Seen => {
-                concat!("SELECT id, body", matching!(), " ORDER BY last_seen DESC, id LIMIT $6 OFFSET $7")
+                concat!(
+                    "SELECT id, body, authority_id",
+                    matching!(),
+                    " ORDER BY last_seen DESC, id LIMIT $6 OFFSET $7"
+                )
             }
             AssetSort::Name => {
-                concat!("SELECT id, body", matching!(), " ORDER BY label, id LIMIT $6 OFFSET $7")
+                concat!(
+                    "SELECT id, body, authority_id",
+                    matching!(),
+                    " ORDER BY label, id LIMIT $6 OFFSET $7"
+                )
             }
             AssetSort::Kind => {
-                concat!("SELECT id, body", matching!(), " ORDER BY kind, label, id LIMIT $6 OFFSET $7")
+                concat!(
+                    "SELECT id, body, authority_id",
+                    matching!(),
+                    " ORDER BY kind, label, id LIMIT $6 OFFSET $7"
+                )
             }
         };
         let total = self
@@ -130,7 +160,7 @@ impl Repository {
             .bind(paging.offset())
             .fetch_all(self.readers())
             .await?;
-        let items = rows.iter().map(asset).collect::<Result<_, _>>()?;
+        let items = rows.iter().map(record).collect::<Result<_, _>>()?;
         Ok(paging.page(items, count(&total)?))
     }
 
@@ -139,11 +169,13 @@ impl Repository {
     /// # Errors
     /// [`StoreError`] where they cannot be counted.
     pub async fn asset_kinds(&self) -> Result<Vec<(String, u64)>, StoreError> {
-        let rows = query(
-            "SELECT kind, COUNT(*) AS number FROM asset WHERE authority_id = $1 \
-             GROUP BY kind ORDER BY number DESC, kind LIMIT 100",
-        )
-        .bind(self.whose())
+        let rows = query(concat!(
+            "SELECT kind, COUNT(*) AS number FROM asset WHERE ",
+            seen!(),
+            " \
+             GROUP BY kind ORDER BY number DESC, kind LIMIT 100"
+        ))
+        .bind(self.sees())
         .fetch_all(self.readers())
         .await?;
         rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get::<i64>(1)?.unsigned_abs()))).collect()
@@ -151,12 +183,17 @@ impl Repository {
 
     fn bind_assets(&self, sql: &'static str, filter: &AssetFilter) -> Query {
         query(sql)
-            .bind(self.whose())
+            .bind(self.sees())
             .bind(filter.kind.clone())
             .bind(filter.criticality.clone())
             .bind(filter.status.clone())
             .bind(filter.text.as_deref().map(contains_pattern))
     }
+}
+
+fn record(row: &Row) -> Result<AssetRecord, StoreError> {
+    let asset = asset(row)?;
+    Ok(AssetRecord { authority: whose("asset", &asset.id, row, 2)?, asset })
 }
 
 async fn keep(

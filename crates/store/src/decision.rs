@@ -7,7 +7,7 @@
 use crate::{
     Page, Paging, Repository, StoreError, Transaction,
     database::{On, Row, query},
-    repository::count,
+    repository::{count, seen},
 };
 use ledger::{
     Decision, Deed, Frontier, Head, LogKey, Opening, Part, Place, Salt, Shown, Subject, TILE_WIDTH,
@@ -390,11 +390,17 @@ async fn tile<'t>(
     Ok(hashes.and_then(|hashes| hashes.get(..usize::from(width) * ledger::Hash::BYTES).map(<[u8]>::to_vec)))
 }
 
-/// $1 authority, $2 subject.
+/// $1 authorities, $2 subject.
 macro_rules! matching {
     () => {
-        " WHERE authority_id = $1 AND ($2 IS NULL OR number IN \
-         (SELECT number FROM leaf_about WHERE authority_id = $1 AND subject = $2))"
+        concat!(
+            " WHERE ",
+            seen!(),
+            " AND ($2 IS NULL OR (authority_id, number) IN \
+             (SELECT authority_id, number FROM leaf_about WHERE ",
+            seen!(),
+            " AND subject = $2))"
+        )
     };
 }
 
@@ -411,7 +417,7 @@ impl Repository {
         .await
     }
 
-    /// The decisions of the authority, the latest first; only about one thing where `about` is set.
+    /// The decisions of the authorities that are seen, the latest first; only about one thing where `about` is set.
     ///
     /// # Errors
     /// [`StoreError`] where they cannot be read.
@@ -422,19 +428,19 @@ impl Repository {
     ) -> Result<Page<DecisionRecord>, StoreError> {
         let about = about.map(Subject::as_str);
         let total = query(concat!("SELECT COUNT(*) FROM leaf", matching!()))
-            .bind(self.whose())
+            .bind(self.sees())
             .bind(about)
             .fetch_one(self.readers())
             .await?;
         let rows = query(concat!(
             "SELECT number, body, \
-             (SELECT value FROM opening WHERE authority_id = $1 AND number = leaf.number AND part = 'who'), \
-             (SELECT value FROM opening WHERE authority_id = $1 AND number = leaf.number AND part = 'details') \
+             (SELECT value FROM opening WHERE authority_id = leaf.authority_id AND number = leaf.number AND part = 'who'), \
+             (SELECT value FROM opening WHERE authority_id = leaf.authority_id AND number = leaf.number AND part = 'details') \
              FROM leaf",
             matching!(),
-            " ORDER BY number DESC LIMIT $3 OFFSET $4"
+            " ORDER BY at DESC, authority_id, number DESC LIMIT $3 OFFSET $4"
         ))
-        .bind(self.whose())
+        .bind(self.sees())
         .bind(about)
         .bind(paging.limit())
         .bind(paging.offset())

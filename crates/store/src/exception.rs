@@ -3,15 +3,17 @@
 use crate::{
     Decided, Repository, StoreError,
     database::{Row, query},
-    repository::{from_json, to_json},
+    repository::{from_json, seen, to_json, whose},
     writer::Transaction,
 };
-use model::{ContentHasher, Exception, FindingId, Timestamp};
+use model::{AuthorityId, ContentHasher, Exception, FindingId, Timestamp};
 use serde::Serialize;
 
 /// An exception as it is kept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ExceptionRecord {
+    /// Whose.
+    pub authority: AuthorityId,
     /// Names it in addresses and orders.
     pub id: String,
     /// The exception.
@@ -26,7 +28,7 @@ pub struct ExceptionRecord {
 impl ExceptionRecord {
     /// An exception made now; its id comes from its content.
     #[must_use]
-    pub fn new(exception: Exception, made: Timestamp) -> Self {
+    pub fn new(authority: AuthorityId, exception: Exception, made: Timestamp) -> Self {
         let content = ContentHasher::new()
             .part(exception.incident.as_str())
             .part(&exception.detector)
@@ -34,7 +36,7 @@ impl ExceptionRecord {
             .part(exception.peer.map(|peer| peer.to_string()).unwrap_or_default())
             .part(made.micros().to_be_bytes());
         let id = FindingId::from_content(content).to_string().replacen("fnd-", "exc-", 1);
-        Self { id, exception, made, revoked: None }
+        Self { authority, id, exception, made, revoked: None }
     }
 
     /// Whether it holds at `now`.
@@ -50,10 +52,12 @@ impl Repository {
     /// # Errors
     /// [`StoreError`] where they cannot be read.
     pub async fn exceptions(&self) -> Result<Vec<ExceptionRecord>, StoreError> {
-        let rows = query(
-            "SELECT id, made, revoked, body FROM exception WHERE authority_id = $1 ORDER BY made DESC, id LIMIT 1000",
-        )
-        .bind(self.whose())
+        let rows = query(concat!(
+            "SELECT id, made, revoked, body, authority_id FROM exception WHERE ",
+            seen!(),
+            " ORDER BY made DESC, id LIMIT 1000"
+        ))
+        .bind(self.sees())
         .fetch_all(self.readers())
         .await?;
         rows.iter().map(record).collect()
@@ -65,7 +69,7 @@ impl Repository {
     /// [`StoreError`] where they cannot be read.
     pub async fn exceptions_in_force(&self, now: Timestamp) -> Result<Vec<Exception>, StoreError> {
         let rows = query(
-            "SELECT id, made, revoked, body FROM exception \
+            "SELECT id, made, revoked, body, authority_id FROM exception \
              WHERE authority_id = $1 AND until > $2 AND revoked IS NULL ORDER BY made DESC, id LIMIT 1000",
         )
         .bind(self.whose())
@@ -126,6 +130,7 @@ fn record(row: &Row) -> Result<ExceptionRecord, StoreError> {
     let id: String = row.try_get(0)?;
     let body: String = row.try_get(3)?;
     Ok(ExceptionRecord {
+        authority: whose("exception", &id, row, 4)?,
         exception: from_json("exception", &id, &body)?,
         id,
         made: Timestamp::from_micros(row.try_get(1)?),

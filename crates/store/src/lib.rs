@@ -9,8 +9,10 @@
 
 mod access;
 mod asset;
+mod authority;
 pub mod copy;
 mod counter;
+mod credential;
 mod database;
 mod decision;
 mod error;
@@ -18,14 +20,17 @@ mod exception;
 mod incident;
 mod open;
 mod outbox;
+mod person;
 mod repository;
 mod response;
 mod retention;
 mod schema;
 mod writer;
 
-pub use access::{Session, Token};
-pub use asset::{AssetFilter, AssetSort};
+pub use access::{MOST_TOKENS, NewSession, Session, Token};
+pub use asset::{AssetFilter, AssetRecord, AssetSort};
+pub use authority::{MOST_AUTHORITIES, NotPlanted, Tree};
+pub use credential::{Credential, CredentialKind, MOST_CREDENTIALS};
 pub use database::{DatabaseUrl, PostgresUrl, WrongUrl};
 pub use decision::{Actor, Decided, DecisionRecord, LedgerError, LedgerKey};
 pub use error::{OpenError, StoreError};
@@ -34,7 +39,8 @@ pub use incident::{
     Closed, IncidentFilter, IncidentRecord, IncidentSort, IncidentState, Kept, SeverityCounts,
 };
 pub use outbox::Outgoing;
-pub use repository::{Health, MOST_BYTES, Page, Paging, Repository};
+pub use person::{MOST_HOLDINGS, Person, Taken};
+pub use repository::{Findable, Health, MOST_BYTES, Page, Paging, Repository};
 pub use response::{CommandRecord, JournalRow, PlanRecord};
 pub use retention::{Retention, Swept};
 

@@ -38,17 +38,17 @@ impl Repository {
         let readers = Readers::new(url.clone(), Arc::clone(&writer.health().epoch));
         let inner = Inner { writer, readers, url };
         let repository = Self::from_parts(authority, Arc::new(inner));
-        match repository.is_signed_with(&key).await {
-            Ok(true) => Ok(repository),
-            Ok(false) => {
-                repository.close().await;
-                Err(OpenError::OtherKey { place: repository.url().to_string() })
-            }
-            Err(error) => {
-                repository.close().await;
-                Err(OpenError::Unfit { place: repository.url().to_string(), found: error.what() })
-            }
-        }
+        let place = || repository.url().to_string();
+        let trouble = match repository.is_signed_with(&key).await {
+            Ok(true) => match repository.plant().await {
+                Ok(()) => return Ok(repository),
+                Err(error) => OpenError::Unfit { place: place(), found: error.what() },
+            },
+            Ok(false) => OpenError::OtherKey { place: place() },
+            Err(error) => OpenError::Unfit { place: place(), found: error.what() },
+        };
+        repository.close().await;
+        Err(trouble)
     }
 }
 

@@ -5,7 +5,7 @@
 
 use crate::{
     StoreError,
-    database::{DatabaseUrl, Readers, Row, Size, size},
+    database::{DatabaseUrl, Readers, Row, Size, query, size},
     writer::{Borrowing, Transaction, Writer},
 };
 use model::AuthorityId;
@@ -19,8 +19,18 @@ pub const MOST_BYTES: usize = 1 << 20;
 #[derive(Clone)]
 pub struct Repository {
     pub(crate) authority: AuthorityId,
+    /// The authorities whose records lists show: `,harbour-city,harbour-police,`.
+    sees: Arc<str>,
     pub(crate) inner: Arc<Inner>,
 }
+
+/// Rows of the authorities that are seen, which stand in $1.
+macro_rules! seen {
+    () => {
+        "authority_id IN (SELECT authority_id FROM authority WHERE $1 LIKE '%,' || authority_id || ',%')"
+    };
+}
+pub(crate) use seen;
 
 /// What all authorities share.
 pub(crate) struct Inner {
@@ -48,6 +58,23 @@ pub struct Health {
     pub commits: u64,
     /// Bytes of the database; unset while it does not say.
     pub bytes: Option<u64>,
+}
+
+/// What is looked up by its id alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Findable {
+    /// An incident.
+    Incident,
+    /// A plan.
+    Plan,
+    /// A command.
+    Command,
+    /// An asset.
+    Asset,
+    /// An asset, by one of its addresses.
+    Address,
+    /// An exception.
+    Exception,
 }
 
 /// One page of a list.
@@ -108,20 +135,63 @@ impl Default for Paging {
 }
 
 impl Repository {
-    pub(crate) const fn from_parts(authority: AuthorityId, inner: Arc<Inner>) -> Self {
-        Self { authority, inner }
+    pub(crate) fn from_parts(authority: AuthorityId, inner: Arc<Inner>) -> Self {
+        let sees = format!(",{authority},").into();
+        Self { authority, sees, inner }
     }
 
     /// The same store, for another authority.
     #[must_use]
     pub fn of(&self, authority: AuthorityId) -> Self {
-        Self { authority, inner: Arc::clone(&self.inner) }
+        Self::from_parts(authority, Arc::clone(&self.inner))
+    }
+
+    /// The same, with lists that show the records of all these authorities. What is looked up by its id and what is changed
+    /// stay those of the one.
+    #[must_use]
+    pub fn seeing<'a>(&self, authorities: impl IntoIterator<Item = &'a AuthorityId>) -> Self {
+        let mut sees = String::from(",");
+        for authority in authorities {
+            sees.push_str(authority.as_str());
+            sees.push(',');
+        }
+        Self { sees: sees.into(), ..self.clone() }
     }
 
     /// Whose records these are.
     #[must_use]
     pub const fn authority(&self) -> &AuthorityId {
         &self.authority
+    }
+
+    /// Which of the authorities that are seen have something with this id: ids come from content, so more than one may.
+    ///
+    /// # Errors
+    /// [`StoreError`] where it cannot be read.
+    pub async fn whose_is(&self, what: Findable, id: &str) -> Result<Vec<AuthorityId>, StoreError> {
+        macro_rules! select {
+            ($table:literal, $key:literal) => {
+                concat!(
+                    "SELECT DISTINCT authority_id FROM ",
+                    $table,
+                    " WHERE ",
+                    seen!(),
+                    " AND ",
+                    $key,
+                    " = $2 ORDER BY authority_id LIMIT 20"
+                )
+            };
+        }
+        let sql = match what {
+            Findable::Incident => select!("incident", "id"),
+            Findable::Plan => select!("plan", "id"),
+            Findable::Command => select!("command", "id"),
+            Findable::Asset => select!("asset", "id"),
+            Findable::Address => select!("asset_address", "address"),
+            Findable::Exception => select!("exception", "id"),
+        };
+        let rows = query(sql).bind(self.sees()).bind(id).fetch_all(self.readers()).await?;
+        rows.iter().map(|row| whose("authority", id, row, 0)).collect()
     }
 
     /// Where the database is.
@@ -188,15 +258,16 @@ impl Repository {
     pub(crate) fn whose(&self) -> String {
         self.authority.as_str().to_owned()
     }
+
+    /// What [`seen`] is asked with.
+    pub(crate) fn sees(&self) -> &str {
+        &self.sees
+    }
 }
 
 /// A record as JSON, refused where it is larger than the store takes.
 pub(crate) fn to_json<T: Serialize>(table: &'static str, id: &str, record: &T) -> Result<String, StoreError> {
-    let json = serde_json::to_string(record).map_err(|error| StoreError::Unreadable {
-        table,
-        id: id.to_owned(),
-        reason: error.to_string(),
-    })?;
+    let json = serde_json::to_string(record).map_err(|error| unreadable(table, id, error.to_string()))?;
     if json.len() > MOST_BYTES {
         return Err(StoreError::TooLarge { table, id: id.to_owned(), size: json.len(), most: MOST_BYTES });
     }
@@ -209,11 +280,22 @@ pub(crate) fn from_json<T: DeserializeOwned>(
     id: &str,
     json: &str,
 ) -> Result<T, StoreError> {
-    serde_json::from_str(json).map_err(|error| StoreError::Unreadable {
-        table,
-        id: id.to_owned(),
-        reason: error.to_string(),
-    })
+    serde_json::from_str(json).map_err(|error| unreadable(table, id, error.to_string()))
+}
+
+/// Whose row it is.
+pub(crate) fn whose(
+    table: &'static str,
+    id: &str,
+    row: &Row,
+    column: usize,
+) -> Result<AuthorityId, StoreError> {
+    row.try_get::<String>(column)?.parse().map_err(|reason| unreadable(table, id, reason))
+}
+
+/// A row that this program cannot have written.
+pub(crate) fn unreadable(table: &'static str, id: &str, reason: String) -> StoreError {
+    StoreError::Unreadable { table, id: id.to_owned(), reason }
 }
 
 /// A `LIKE` pattern that finds `text` anywhere; `\` is the escape.

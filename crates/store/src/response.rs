@@ -5,15 +5,17 @@
 use crate::{
     Page, Paging, Repository, StoreError,
     database::{Row, query},
-    repository::{count, from_json, to_json},
+    repository::{count, from_json, seen, to_json, whose},
     writer::Transaction,
 };
-use model::{Command, CommandId, IncidentId, Plan, PlanId, PlanStatus, Receipt, Timestamp};
+use model::{AuthorityId, Command, CommandId, IncidentId, Plan, PlanId, PlanStatus, Receipt, Timestamp};
 use serde::Serialize;
 
 /// A plan as it is kept.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PlanRecord {
+    /// Whose.
+    pub authority: AuthorityId,
     /// The plan.
     #[serde(flatten)]
     pub plan: Plan,
@@ -24,6 +26,8 @@ pub struct PlanRecord {
 /// A command with what it came to so far.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct CommandRecord {
+    /// Whose.
+    pub authority: AuthorityId,
     /// The command.
     #[serde(flatten)]
     pub command: Command,
@@ -78,12 +82,12 @@ macro_rules! order_of_effects {
     };
 }
 
-/// Commands ($1 authority, $2 now) that have not ended and whose latest receipt says that they are applied.
+/// Commands ($1 authorities, $2 now) that have not ended and whose latest receipt says that they are applied.
 macro_rules! in_force {
     () => {
         concat!(
-            " FROM command WHERE authority_id = $1 AND expires > $2 AND (SELECT effect FROM receipt \
-             WHERE receipt.authority_id = $1 AND receipt.command = command.id ORDER BY at DESC, ",
+            " FROM command WHERE ", seen!(), " AND expires > $2 AND (SELECT effect FROM receipt \
+             WHERE receipt.authority_id = command.authority_id AND receipt.command = command.id ORDER BY at DESC, ",
             order_of_effects!(),
             " DESC LIMIT 1) IN ('applied', 'effective', 'without-effect')"
         )
@@ -109,11 +113,12 @@ impl Repository {
     /// # Errors
     /// [`StoreError`] where it cannot be read.
     pub async fn plan(&self, id: &PlanId) -> Result<Option<PlanRecord>, StoreError> {
-        let row = query("SELECT id, changed, body FROM plan WHERE authority_id = $1 AND id = $2")
-            .bind(self.whose())
-            .bind(id.as_str())
-            .fetch_optional(self.readers())
-            .await?;
+        let row =
+            query("SELECT id, changed, body, authority_id FROM plan WHERE authority_id = $1 AND id = $2")
+                .bind(self.whose())
+                .bind(id.as_str())
+                .fetch_optional(self.readers())
+                .await?;
         row.as_ref().map(plan_record).transpose()
     }
 
@@ -123,7 +128,7 @@ impl Repository {
     /// [`StoreError`] where they cannot be read.
     pub async fn plans_of(&self, incident: &IncidentId) -> Result<Vec<PlanRecord>, StoreError> {
         let rows = query(
-            "SELECT id, changed, body FROM plan WHERE authority_id = $1 AND incident = $2 \
+            "SELECT id, changed, body, authority_id FROM plan WHERE authority_id = $1 AND incident = $2 \
              ORDER BY made DESC, changed DESC, id LIMIT 100",
         )
         .bind(self.whose())
@@ -144,16 +149,18 @@ impl Repository {
     ) -> Result<Page<PlanRecord>, StoreError> {
         let status = status.map(status_word);
         let total =
-            query("SELECT COUNT(*) FROM plan WHERE authority_id = $1 AND ($2 IS NULL OR status = $2)")
-                .bind(self.whose())
+            query(concat!("SELECT COUNT(*) FROM plan WHERE ", seen!(), " AND ($2 IS NULL OR status = $2)"))
+                .bind(self.sees())
                 .bind(status)
                 .fetch_one(self.readers())
                 .await?;
-        let rows = query(
-            "SELECT id, changed, body FROM plan WHERE authority_id = $1 AND ($2 IS NULL OR status = $2) \
-             ORDER BY made DESC, changed DESC, id LIMIT $3 OFFSET $4",
-        )
-        .bind(self.whose())
+        let rows = query(concat!(
+            "SELECT id, changed, body, authority_id FROM plan WHERE ",
+            seen!(),
+            " AND ($2 IS NULL OR status = $2) \
+             ORDER BY made DESC, changed DESC, id LIMIT $3 OFFSET $4"
+        ))
+        .bind(self.sees())
         .bind(status)
         .bind(paging.limit())
         .bind(paging.offset())
@@ -182,7 +189,7 @@ impl Repository {
     /// [`StoreError`] where it cannot be read.
     pub async fn command(&self, id: &CommandId) -> Result<Option<CommandRecord>, StoreError> {
         let row = query(
-            "SELECT plan.id, plan.changed, plan.body FROM command JOIN plan \
+            "SELECT plan.id, plan.changed, plan.body, plan.authority_id FROM command JOIN plan \
              ON plan.authority_id = command.authority_id AND plan.id = command.plan \
              WHERE command.authority_id = $1 AND command.id = $2",
         )
@@ -203,6 +210,7 @@ impl Repository {
         let mut records = Vec::with_capacity(plan.commands.len());
         for command in &plan.commands {
             records.push(CommandRecord {
+                authority: self.authority.clone(),
                 command: command.clone(),
                 plan: plan.id.clone(),
                 incident: plan.incident.clone(),
@@ -219,8 +227,8 @@ impl Repository {
     /// # Errors
     /// [`StoreError`] where they cannot be read.
     pub async fn commands_in_force(&self, now: Timestamp) -> Result<Vec<CommandRecord>, StoreError> {
-        let rows = query(concat!("SELECT id", in_force!(), " ORDER BY expires, id LIMIT 1000"))
-            .bind(self.whose())
+        let rows = query(concat!("SELECT id, authority_id", in_force!(), " ORDER BY expires, id LIMIT 1000"))
+            .bind(self.sees())
             .bind(now.micros())
             .fetch_all(self.readers())
             .await?;
@@ -228,7 +236,7 @@ impl Repository {
         for row in &rows {
             let id: String = row.try_get(0)?;
             if let Ok(id) = id.parse::<CommandId>()
-                && let Some(record) = self.command(&id).await?
+                && let Some(record) = self.of(whose("command", id.as_str(), row, 1)?).command(&id).await?
                 && record.in_force(now)
             {
                 records.push(record);
@@ -243,7 +251,7 @@ impl Repository {
     /// [`StoreError`] where they cannot be counted.
     pub async fn count_in_force(&self, now: Timestamp) -> Result<u64, StoreError> {
         let row = query(concat!("SELECT COUNT(*)", in_force!()))
-            .bind(self.whose())
+            .bind(self.sees())
             .bind(now.micros())
             .fetch_one(self.readers())
             .await?;
@@ -302,15 +310,17 @@ impl Repository {
     /// # Errors
     /// [`StoreError`] where it cannot be read.
     pub async fn journal(&self, paging: Paging) -> Result<Page<JournalRow>, StoreError> {
-        let total = query("SELECT COUNT(*) FROM journal WHERE authority_id = $1")
-            .bind(self.whose())
+        let total = query(concat!("SELECT COUNT(*) FROM journal WHERE ", seen!()))
+            .bind(self.sees())
             .fetch_one(self.readers())
             .await?;
-        let rows = query(
-            "SELECT seq, at, hash, body FROM journal WHERE authority_id = $1 \
-             ORDER BY at DESC, seq DESC LIMIT $2 OFFSET $3",
-        )
-        .bind(self.whose())
+        let rows = query(concat!(
+            "SELECT seq, at, hash, body FROM journal WHERE ",
+            seen!(),
+            " \
+             ORDER BY at DESC, seq DESC LIMIT $2 OFFSET $3"
+        ))
+        .bind(self.sees())
         .bind(paging.limit())
         .bind(paging.offset())
         .fetch_all(self.readers())
@@ -409,7 +419,11 @@ const fn status_word(status: PlanStatus) -> &'static str {
 fn plan_record(row: &Row) -> Result<PlanRecord, StoreError> {
     let id: String = row.try_get(0)?;
     let body: String = row.try_get(2)?;
-    Ok(PlanRecord { plan: from_json("plan", &id, &body)?, changed: Timestamp::from_micros(row.try_get(1)?) })
+    Ok(PlanRecord {
+        authority: whose("plan", &id, row, 3)?,
+        plan: from_json("plan", &id, &body)?,
+        changed: Timestamp::from_micros(row.try_get(1)?),
+    })
 }
 
 fn journal_row(row: &Row) -> Result<JournalRow, StoreError> {

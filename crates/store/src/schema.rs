@@ -65,9 +65,18 @@ pub(crate) fn tables() -> Vec<Table> {
         exception 2 { authority_id Text, id Text, incident Text, made Int, until Int, revoked Int, body Text }
         counter 3 { authority_id Text, name Text, hour Int, value Int }
         setting 2 { authority_id Text, name Text, value Text, changed Int }
-        sign_in_link 2 { authority_id Text, hash Text, who Text, made Int, expires Int, used Int }
-        session 2 { authority_id Text, hash Text, who Text, made Int, seen Int, expires Int }
-        token 2 { authority_id Text, hash Text, name Text, scope Text, made Int, expires Int }
+        authority 1 { authority_id Text, parent Text, name Text, level Text }
+        person 2 { authority_id Text, id Text, login Text, name Text, state Text, made Int }
+        holding 3 { authority_id Text, person Text, role Text, since Int }
+        credential 2 {
+            authority_id Text, id Text, person Text, kind Text, label Text, body Text, made Int, used Int,
+        }
+        sign_in_link 2 { authority_id Text, hash Text, person Text, made Int, expires Int, used Int }
+        session 2 {
+            authority_id Text, hash Text, person Text, method Text, device Text, place Text, made Int, seen Int,
+            expires Int,
+        }
+        token 2 { authority_id Text, hash Text, name Text, roles Text, person Text, made Int, expires Int, used Int }
         leaf 2 { authority_id Text, number Int, at Int, deed Text, body Bytes }
         leaf_about 3 { authority_id Text, subject Text, number Int }
         opening 3 { authority_id Text, number Int, part Text, person Text, salt Bytes, value Text }
@@ -95,6 +104,7 @@ macro_rules! migrations {
 migrations! {
     1 "0001_first",
     2 "0002_ledger",
+    3 "0003_people",
 }
 
 fn step(version: i64, what: &'static str, sql: &'static str) -> Migration {

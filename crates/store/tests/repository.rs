@@ -5,15 +5,13 @@ mod databases;
 mod incidents;
 
 use databases::{Database, on_both};
-use incidents::{asset, decided, incident, salts};
+use incidents::{asset, decided, incident};
 use ledger::Deed;
 use model::{
     Asset, AssetStatus, AuthorityId, Criticality, Effect, Exception, Incident, Kind, Layer, Plan, PlanStatus,
     Receipt, Role, Severity, Tactic, Timestamp,
 };
-use store::{
-    AssetFilter, Closed, IncidentFilter, IncidentSort, IncidentState, Kept, Paging, Retention, Token,
-};
+use store::{AssetFilter, Closed, IncidentFilter, IncidentSort, IncidentState, Kept, Paging, Retention};
 
 const NOW: Timestamp = Timestamp::from_secs(10_000);
 
@@ -23,7 +21,6 @@ on_both! {
     what_turned_out_to_be_one_is_one,
     finds_by_every_filter,
     one_authority_does_not_see_another,
-    a_sign_in_link_is_good_once_and_for_a_while,
     messages_are_written_with_their_incident,
     beyond_what_may_wait_the_oldest_messages_go,
     exceptions_come_with_the_closing_and_end,
@@ -197,43 +194,6 @@ async fn one_authority_does_not_see_another(database: Database) {
     assert_eq!(other.checkpoint().await.unwrap(), None);
     // The same incident seen by both is two records.
     assert_eq!(other.keep_incident(&incident, &[], NOW).await.unwrap(), Kept::New);
-}
-
-async fn a_sign_in_link_is_good_once_and_for_a_while(database: Database) {
-    let repository = database.open().await;
-    let add =
-        async |hash: &str| repository.add_link(hash, "administrator", NOW, NOW.plus_secs(900)).await.unwrap();
-    let redeem = async |link: &str, session: &str, at| {
-        repository.redeem_link(link, session, at, NOW.plus_secs(9_999), salts()).await.unwrap()
-    };
-    add("one").await;
-    let session =
-        async |hash: &str, at: Timestamp| repository.session(hash, at, at.plus_secs(-60)).await.unwrap();
-    // Two at the same moment: one of them.
-    let (first, second) = tokio::join!(redeem("one", "s1", NOW), redeem("one", "s2", NOW));
-    assert_eq!(usize::from(first.is_some()) + usize::from(second.is_some()), 1);
-    assert_eq!(redeem("one", "s3", NOW).await, None);
-    assert_eq!(redeem("none", "s4", NOW).await, None);
-    add("two").await;
-    assert_eq!(redeem("two", "s5", NOW.plus_secs(900)).await, None);
-    add("three").await;
-    add("four").await;
-    assert_eq!(redeem("three", "s6", NOW).await, None, "a newer link ends the older one");
-    assert_eq!(redeem("four", "s7", NOW).await.as_deref(), Some("administrator"));
-
-    assert!(session("s7", NOW.plus_secs(60)).await.is_some());
-    assert_eq!(session("s7", NOW.plus_secs(61)).await, None, "idle for too long");
-    repository.touch_session("s7", NOW.plus_secs(9_998)).await.unwrap();
-    assert!(session("s7", NOW.plus_secs(9_998)).await.is_some());
-    assert_eq!(session("s7", NOW.plus_secs(9_999)).await, None, "at its end");
-    assert_eq!(repository.end_sessions(None, decided(Deed::SessionEnded, NOW, &[])).await.unwrap(), 2);
-    assert_eq!(session("s7", NOW).await, None);
-
-    let token =
-        Token { name: "prometheus".into(), scope: "read".into(), made: NOW, expires: NOW.plus_secs(10) };
-    repository.add_token("t", &token, decided(Deed::TokenMade, NOW, &[])).await.unwrap();
-    assert_eq!(repository.token("t", NOW).await.unwrap(), Some(token));
-    assert_eq!(repository.token("t", NOW.plus_secs(10)).await.unwrap(), None);
 }
 
 async fn messages_are_written_with_their_incident(database: Database) {

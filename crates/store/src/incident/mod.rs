@@ -6,9 +6,9 @@ use crate::{
     Decided, Page, Paging, Repository, StoreError,
     database::{Query, Row, query},
     exception::{ExceptionRecord, insert_exception},
-    repository::{contains_pattern, count, from_json, to_json},
+    repository::{contains_pattern, count, from_json, seen, to_json, whose},
 };
-use model::{Exception, Incident, IncidentId, Severity, Tactic, Timestamp};
+use model::{AuthorityId, Exception, Incident, IncidentId, Severity, Tactic, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::{net::IpAddr, str::FromStr};
 
@@ -68,6 +68,8 @@ pub struct Closed {
 /// An incident as it is kept.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct IncidentRecord {
+    /// Whose.
+    pub authority: AuthorityId,
     /// The incident.
     #[serde(flatten)]
     pub incident: Incident,
@@ -188,21 +190,22 @@ impl SeverityCounts {
 /// Columns of a record, in the order that [`record`] reads.
 macro_rules! columns {
     () => {
-        "id, state, opened, changed, revision, body, closed_at, closed_by, closed_reason"
+        "id, state, opened, changed, revision, body, closed_at, closed_by, closed_reason, authority_id"
     };
 }
 
-/// The filter as SQL: $1 authority, $2 state, $3 severity, $4 stage, $5 address, $6 text, $7 from, $8 until.
+/// The filter as SQL: $1 authorities, $2 state, $3 severity, $4 stage, $5 address, $6 text, $7 from, $8 until.
 macro_rules! matching {
     () => {
-        " FROM incident WHERE authority_id = $1 \
+        concat!(" FROM incident WHERE ", seen!(), " \
          AND ($2 IS NULL OR state = $2) \
          AND ($3 IS NULL OR severity >= $3) \
          AND ($4 IS NULL OR stages LIKE $4) \
-         AND ($5 IS NULL OR id IN (SELECT incident FROM incident_address WHERE authority_id = $1 AND address = $5)) \
+         AND ($5 IS NULL OR (authority_id, id) IN (SELECT authority_id, incident FROM incident_address WHERE ", seen!(),
+         " AND address = $5)) \
          AND ($6 IS NULL OR search LIKE $6 ESCAPE '\\') \
          AND ($7 IS NULL OR last >= $7) \
-         AND ($8 IS NULL OR first < $8)"
+         AND ($8 IS NULL OR first < $8)")
     };
 }
 
@@ -285,10 +288,12 @@ impl Repository {
     /// # Errors
     /// [`StoreError`] where they cannot be counted.
     pub async fn open_incidents(&self) -> Result<SeverityCounts, StoreError> {
-        let rows = query(
-            "SELECT severity, COUNT(*) FROM incident WHERE authority_id = $1 AND state = 'open' GROUP BY severity",
-        )
-        .bind(self.whose())
+        let rows = query(concat!(
+            "SELECT severity, COUNT(*) FROM incident WHERE ",
+            seen!(),
+            " AND state = 'open' GROUP BY severity"
+        ))
+        .bind(self.sees())
         .fetch_all(self.readers())
         .await?;
         let mut counts = SeverityCounts::default();
@@ -319,8 +324,10 @@ impl Repository {
         exceptions: &[Exception],
         decided: Decided,
     ) -> Result<bool, StoreError> {
-        let records: Vec<_> =
-            exceptions.iter().map(|exception| ExceptionRecord::new(exception.clone(), closed.at)).collect();
+        let records: Vec<_> = exceptions
+            .iter()
+            .map(|exception| ExceptionRecord::new(self.authority.clone(), exception.clone(), closed.at))
+            .collect();
         let (authority, id, closed) = (self.authority.clone(), id.to_string(), closed.clone());
         self.write(move |transaction| {
             Box::pin(async move {
@@ -379,7 +386,7 @@ impl Repository {
 
     fn bind_filter(&self, sql: &'static str, filter: &IncidentFilter) -> Query {
         query(sql)
-            .bind(self.whose())
+            .bind(self.sees())
             .bind(filter.state.map(IncidentState::as_str))
             .bind(filter.severity.map(|severity| severity as i64))
             .bind(filter.stage.map(|stage| format!("% {stage} %")))
@@ -404,6 +411,7 @@ fn record(row: &Row) -> Result<IncidentRecord, StoreError> {
         }),
     };
     Ok(IncidentRecord {
+        authority: whose("incident", &id, row, 9)?,
         incident: from_json("incident", &id, &body)?,
         state: state.parse().map_err(|reason| StoreError::Unreadable { table: "incident", id, reason })?,
         opened: Timestamp::from_micros(row.try_get(2)?),

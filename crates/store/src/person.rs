@@ -1,0 +1,338 @@
+//! People and their roles.
+//!
+//! Guarantees: a login is one person's; whoever is suspended has no session and comes in by nothing; the last
+//! administrator of the authorities that have one is not lost by taking a role; each change is a leaf in the ledger of the
+//! authority it is about.
+
+use crate::{
+    Decided, Page, Paging, Repository, StoreError, Transaction,
+    database::{Row, query},
+    repository::{contains_pattern, count, seen, unreadable},
+};
+use model::{AuthorityId, AuthorityRole, Holding, LoginName, PersonId, PersonState, Timestamp};
+use serde::Serialize;
+
+/// Somebody who may sign in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Person {
+    /// Where they belong.
+    pub authority: AuthorityId,
+    /// Who.
+    pub id: PersonId,
+    /// What they sign in as.
+    pub login: LoginName,
+    /// How others call them.
+    pub name: String,
+    /// Whether they may sign in.
+    pub state: PersonState,
+    /// Since when.
+    pub made: Timestamp,
+}
+
+/// The most roles that somebody holds.
+pub const MOST_HOLDINGS: usize = 200;
+
+/// What taking a role came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// It is taken.
+    Done,
+    /// It was not held.
+    NotHeld,
+    /// It is the last administrator's: somebody must be left who can give it back.
+    Last,
+}
+
+/// Columns of a person, in the order that [`record`] reads.
+macro_rules! columns {
+    () => {
+        "person.authority_id, person.id, person.login, person.name, person.state, person.made"
+    };
+}
+pub(crate) use columns;
+
+/// $1 the authorities, $2 text.
+macro_rules! matching {
+    () => {
+        concat!(
+            " FROM person WHERE ",
+            seen!(),
+            " AND ($2 IS NULL OR LOWER(name) LIKE $2 ESCAPE '\\' OR login LIKE $2 ESCAPE '\\')"
+        )
+    };
+}
+
+impl Repository {
+    /// Adds a person to this authority with roles in it. False where the login is taken, perhaps where the asker cannot see it.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then nobody was added.
+    pub async fn add_person(
+        &self,
+        person: &Person,
+        roles: &[AuthorityRole],
+        decided: Decided,
+    ) -> Result<bool, StoreError> {
+        let (authority, person, roles) = (self.authority.clone(), person.clone(), roles.to_vec());
+        self.write(move |transaction| {
+            Box::pin(async move {
+                let added = query(
+                    "INSERT INTO person (authority_id, id, login, name, state, made) VALUES ($1, $2, $3, $4, $5, $6) \
+                     ON CONFLICT DO NOTHING",
+                )
+                .bind(authority.as_str())
+                .bind(person.id.as_str())
+                .bind(person.login.as_str())
+                .bind(person.name.as_str())
+                .bind(person.state.as_str())
+                .bind(person.made.micros())
+                .execute(&mut *transaction)
+                .await?;
+                if added == 0 {
+                    return Ok(false);
+                }
+                for role in roles {
+                    hold(transaction, &authority, &person.id, role, decided.at).await?;
+                }
+                transaction.decide(&authority, &decided).await?;
+                Ok(true)
+            })
+        })
+        .await
+    }
+
+    /// The people of the authorities that are seen, by name; only with `text` in name or login where it is set.
+    ///
+    /// # Errors
+    /// [`StoreError`] where they cannot be read.
+    pub async fn people(&self, text: Option<&str>, paging: Paging) -> Result<Page<Person>, StoreError> {
+        let pattern = text.map(contains_pattern);
+        let total = query(concat!("SELECT COUNT(*)", matching!()))
+            .bind(self.sees())
+            .bind(&pattern)
+            .fetch_one(self.readers())
+            .await?;
+        let rows =
+            query(concat!("SELECT ", columns!(), matching!(), " ORDER BY name, id LIMIT $3 OFFSET $4"))
+                .bind(self.sees())
+                .bind(&pattern)
+                .bind(paging.limit())
+                .bind(paging.offset())
+                .fetch_all(self.readers())
+                .await?;
+        let people = rows.iter().map(|row| record(row, 0)).collect::<Result<_, _>>()?;
+        Ok(paging.page(people, count(&total)?))
+    }
+
+    /// Somebody, in whatever authority.
+    ///
+    /// # Errors
+    /// [`StoreError`] where it cannot be read.
+    pub async fn person(&self, id: &PersonId) -> Result<Option<Person>, StoreError> {
+        let row = query(concat!("SELECT ", columns!(), " FROM person WHERE id = $1"))
+            .bind(id.as_str())
+            .fetch_optional(self.readers())
+            .await?;
+        row.map(|row| record(&row, 0)).transpose()
+    }
+
+    /// Who signs in with a login, in whatever authority.
+    ///
+    /// # Errors
+    /// [`StoreError`] where it cannot be read.
+    pub async fn person_by_login(&self, login: &LoginName) -> Result<Option<Person>, StoreError> {
+        let row = query(concat!("SELECT ", columns!(), " FROM person WHERE login = $1"))
+            .bind(login.as_str())
+            .fetch_optional(self.readers())
+            .await?;
+        row.map(|row| record(&row, 0)).transpose()
+    }
+
+    /// The roles of somebody, in all authorities.
+    ///
+    /// # Errors
+    /// [`StoreError`] where they cannot be read; then they hold none.
+    pub async fn holdings(&self, person: &PersonId) -> Result<Vec<Holding>, StoreError> {
+        let rows = query(
+            "SELECT authority_id, role FROM holding WHERE person = $1 ORDER BY authority_id, role LIMIT $2",
+        )
+        .bind(person.as_str())
+        .bind(MOST_HOLDINGS as i64)
+        .fetch_all(self.readers())
+        .await?;
+        rows.iter().map(|row| holding(person.as_str(), row)).collect()
+    }
+
+    /// Gives somebody another name, or lets them in no more, or again. Whoever is suspended is signed out. False where nobody of
+    /// this authority has that id.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then nothing changed.
+    pub async fn change_person(
+        &self,
+        id: &PersonId,
+        name: &str,
+        state: PersonState,
+        decided: Decided,
+    ) -> Result<bool, StoreError> {
+        let (authority, id, name) = (self.authority.clone(), id.clone(), name.to_owned());
+        self.write(move |transaction| {
+            Box::pin(async move {
+                let changed =
+                    query("UPDATE person SET name = $3, state = $4 WHERE authority_id = $1 AND id = $2")
+                        .bind(authority.as_str())
+                        .bind(id.as_str())
+                        .bind(name.as_str())
+                        .bind(state.as_str())
+                        .execute(&mut *transaction)
+                        .await?;
+                if changed == 0 {
+                    return Ok(false);
+                }
+                if state == PersonState::Suspended {
+                    for sql in [
+                        "DELETE FROM session WHERE person = $1",
+                        "DELETE FROM sign_in_link WHERE person = $1",
+                    ] {
+                        query(sql).bind(id.as_str()).execute(&mut *transaction).await?;
+                    }
+                }
+                transaction.decide(&authority, &decided).await?;
+                Ok(true)
+            })
+        })
+        .await
+    }
+
+    /// Gives somebody of any authority a role in this one. False where they hold it, or hold too many.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then they do not.
+    pub async fn give_role(
+        &self,
+        person: &PersonId,
+        role: AuthorityRole,
+        decided: Decided,
+    ) -> Result<bool, StoreError> {
+        let (authority, person) = (self.authority.clone(), person.clone());
+        self.write(move |transaction| {
+            Box::pin(async move {
+                let held = query("SELECT COUNT(*) FROM holding WHERE person = $1")
+                    .bind(person.as_str())
+                    .fetch_one(&mut *transaction)
+                    .await?;
+                let full = count(&held)? >= MOST_HOLDINGS as i64;
+                if full || !hold(transaction, &authority, &person, role, decided.at).await? {
+                    return Ok(false);
+                }
+                transaction.decide(&authority, &decided).await?;
+                Ok(true)
+            })
+        })
+        .await
+    }
+
+    /// Takes a role in this authority from somebody.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then they hold it.
+    pub async fn take_role(
+        &self,
+        person: &PersonId,
+        role: AuthorityRole,
+        decided: Decided,
+    ) -> Result<Taken, StoreError> {
+        let (authority, person) = (self.authority.clone(), person.clone());
+        self.write(move |transaction| {
+            Box::pin(async move {
+                let gone = query("DELETE FROM holding WHERE authority_id = $1 AND person = $2 AND role = $3")
+                    .bind(authority.as_str())
+                    .bind(person.as_str())
+                    .bind(role.as_str())
+                    .execute(&mut *transaction)
+                    .await?;
+                if gone == 0 {
+                    return Ok(Taken::NotHeld);
+                }
+                if role == AuthorityRole::Administrator && !has_administrator(transaction).await? {
+                    hold(transaction, &authority, &person, role, decided.at).await?;
+                    return Ok(Taken::Last);
+                }
+                transaction.decide(&authority, &decided).await?;
+                Ok(Taken::Done)
+            })
+        })
+        .await
+    }
+
+    /// An administrator of this very authority, the first one; unset where it has none.
+    ///
+    /// # Errors
+    /// [`StoreError`] where it cannot be read.
+    pub async fn administrator(&self) -> Result<Option<Person>, StoreError> {
+        let row = query(concat!(
+            "SELECT ",
+            columns!(),
+            " FROM person JOIN holding ON holding.person = person.id \
+             WHERE holding.authority_id = $1 AND holding.role = 'administrator' AND person.state = 'active' \
+             ORDER BY holding.since, person.id LIMIT 1"
+        ))
+        .bind(self.whose())
+        .fetch_optional(self.readers())
+        .await?;
+        row.map(|row| record(&row, 0)).transpose()
+    }
+}
+
+/// Whether anybody who may sign in is an administrator of anything.
+async fn has_administrator(transaction: &mut Transaction) -> Result<bool, StoreError> {
+    let row = query(
+        "SELECT COUNT(*) FROM holding JOIN person ON person.id = holding.person \
+         WHERE holding.role = 'administrator' AND person.state = 'active'",
+    )
+    .fetch_one(transaction)
+    .await?;
+    Ok(count(&row)? > 0)
+}
+
+/// False where it was held before.
+async fn hold(
+    transaction: &mut Transaction,
+    authority: &AuthorityId,
+    person: &PersonId,
+    role: AuthorityRole,
+    since: Timestamp,
+) -> Result<bool, StoreError> {
+    let held = query(
+        "INSERT INTO holding (authority_id, person, role, since) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
+    )
+    .bind(authority.as_str())
+    .bind(person.as_str())
+    .bind(role.as_str())
+    .bind(since.micros())
+    .execute(transaction)
+    .await?;
+    Ok(held > 0)
+}
+
+/// A person whose columns begin at `from`.
+pub(crate) fn record(row: &Row, from: usize) -> Result<Person, StoreError> {
+    let id: String = row.try_get(from + 1)?;
+    let wrong = |reason| unreadable("person", &id, reason);
+    Ok(Person {
+        authority: row.try_get::<String>(from)?.parse().map_err(wrong)?,
+        login: row.try_get::<String>(from + 2)?.parse().map_err(wrong)?,
+        name: row.try_get(from + 3)?,
+        state: row.try_get::<String>(from + 4)?.parse().map_err(wrong)?,
+        made: Timestamp::from_micros(row.try_get(from + 5)?),
+        id: id.parse().map_err(wrong)?,
+    })
+}
+
+fn holding(person: &str, row: &Row) -> Result<Holding, StoreError> {
+    let wrong = |reason| unreadable("holding", person, reason);
+    Ok(Holding {
+        authority: row.try_get::<String>(0)?.parse().map_err(wrong)?,
+        role: row.try_get::<String>(1)?.parse().map_err(wrong)?,
+    })
+}
