@@ -7,6 +7,7 @@
 mod flows;
 mod input;
 mod pipeline;
+mod told;
 
 pub use flows::FlowsError;
 pub use pipeline::{Analysis, AnalyzeError, Options, Progress, analyze};

@@ -3,6 +3,7 @@
 use crate::{
     flows::{FlowsError, Spool},
     input::{Input, Item},
+    told::Told,
 };
 use detect::Engine;
 use model::{Event, EventKind, NetSet, RecordRef};
@@ -70,7 +71,10 @@ pub fn analyze(options: &Options, tell: &mut dyn FnMut(Progress)) -> Result<Anal
     let detection = detect::Config { home: options.home.clone(), ..detect::Config::default() };
     let mut engine = Engine::new(detection, options.files.clone());
     let spool = options.flows.as_ref().map(|_| Spool::new()).transpose()?;
-    let mut sink = Sink { engine: &mut engine, spool, flows: 0, failed: None };
+    if spool.is_some() {
+        engine.remember_verdicts();
+    }
+    let mut sink = Sink { engine: &mut engine, spool, told: Told::default(), flows: 0, failed: None };
     // Captures of one network show a packet more than once: it counts where it was seen first.
     let captures = inputs.iter().filter(|input| input.is_capture()).count();
     let mut sightings = (captures > 1).then(|| Sightings::new(0));
@@ -113,13 +117,13 @@ pub fn analyze(options: &Options, tell: &mut dyn FnMut(Progress)) -> Result<Anal
         }
     }
     observer.finish(&mut |event| sink.event(&event, None));
-    let Sink { spool, flows: log_flows, failed, .. } = sink;
+    let Sink { spool, flows: log_flows, failed, told, .. } = sink;
     if let Some(failed) = failed {
         return Err(failed.into());
     }
     tell(progress(&inputs, records));
     engine.finish();
-    let incidents = engine.incidents();
+    let (incidents, untold) = told.finish(&mut engine);
     if let (Some(spool), Some(path)) = (spool, &options.flows) {
         spool.finish(&engine.verdicts(), path)?;
     }
@@ -133,7 +137,7 @@ pub fn analyze(options: &Options, tell: &mut dyn FnMut(Progress)) -> Result<Anal
         incidents: incidents.len() as u64,
         seconds: 0.0,
     };
-    let shed = stats.shed + counters.shed.flows + counters.shed.sessions;
+    let shed = untold + stats.shed + counters.shed.flows + counters.shed.sessions;
     Ok(Analysis {
         document: Document { inputs: summaries, totals, incidents },
         excluded: counters.excluded,
@@ -141,9 +145,10 @@ pub fn analyze(options: &Options, tell: &mut dyn FnMut(Progress)) -> Result<Anal
     })
 }
 
-/// Takes events from wherever they come.
+/// Takes events from wherever they come, and lets time go on as it would for one who watches.
 struct Sink<'a> {
     engine: &'a mut Engine,
+    told: Told,
     spool: Option<Spool>,
     flows: u64,
     failed: Option<FlowsError>,
@@ -151,6 +156,7 @@ struct Sink<'a> {
 
 impl Sink<'_> {
     fn event(&mut self, event: &Event, uid: Option<&str>) {
+        self.told.as_of(event.at, self.engine);
         self.engine.event(event);
         if let (Some(spool), EventKind::Flow(flow)) = (&mut self.spool, &event.kind)
             && flow.phase.closes()

@@ -99,6 +99,11 @@ impl Engine {
         }
     }
 
+    /// Remembers for [`Engine::verdicts`] what stories said that are over.
+    pub fn remember_verdicts(&mut self) {
+        self.correlator.remember();
+    }
+
     /// Takes one event.
     pub fn event(&mut self, event: &Event) {
         self.events += 1;
@@ -154,7 +159,7 @@ impl Engine {
         };
         self.local.advance(context);
         self.correlator.take_in(&mut self.findings, &self.hosts);
-        self.correlator.retire(self.now, &mut self.findings);
+        self.correlator.retire(self.now, &mut self.findings, &self.hosts);
     }
 
     /// The recording ended: what waited for time is decided by what was seen.
@@ -181,7 +186,7 @@ impl Engine {
         self.correlator.incidents(&self.findings, &self.hosts)
     }
 
-    /// What each flow comes to in the light of the incidents.
+    /// What each flow comes to in the light of the incidents; to be asked at the end.
     #[must_use]
     pub fn verdicts(&mut self) -> Verdicts {
         self.correlator.take_in(&mut self.findings, &self.hosts);

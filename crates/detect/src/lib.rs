@@ -20,5 +20,6 @@ mod measure;
 mod recon;
 mod verdict;
 
+pub use correlate::worst_first;
 pub use engine::{Config, Engine, Stats};
 pub use verdict::{FlowVerdict, Verdict, Verdicts};

@@ -34,6 +34,8 @@ const MAX_DECEIVED: usize = 64;
 /// New clients within a minute, and how many of them may be heard of otherwise.
 const CLIENTS: usize = 40;
 const CLIENTS_MICROS: i64 = 60_000_000;
+/// An offer comes within this time of the question.
+const OFFER_MICROS: i64 = 5_000_000;
 /// Inputs told apart, servers known, and what is kept of what each hands out.
 const INPUTS: usize = 64;
 const SERVERS: usize = 64;
@@ -102,12 +104,26 @@ struct Strange {
     offers: Vec<IpAddr>,
 }
 
+/// A server offers addresses.
+#[derive(Clone, Copy)]
+struct Offering {
+    server: IpAddr,
+    /// Since when, without a longer pause.
+    since: Timestamp,
+    last: Timestamp,
+}
+
+impl Offering {
+    fn goes_on(self, at: Timestamp) -> bool {
+        at.micros_since(self.last) <= CLIENTS_MICROS
+    }
+}
+
 /// The clients of one input that nobody knew.
 #[derive(Default)]
 struct Crowd {
     clients: VecDeque<(Timestamp, Mac, Mac)>,
-    /// Who offered an address last, and when.
-    offer: Option<(IpAddr, Timestamp)>,
+    offering: Option<Offering>,
     told: Option<(Handle, Timestamp)>,
 }
 
@@ -273,7 +289,10 @@ impl Local {
     /// A server spoke.
     fn server(&mut self, dhcp: &Dhcp, context: &mut Context<'_>) {
         let (at, address) = (context.at, dhcp.server.unwrap_or(dhcp.sender));
-        self.crowd(context).offer = Some((address, at));
+        let crowd = self.crowd(context);
+        let before = crowd.offering.filter(|offering| offering.goes_on(at));
+        crowd.offering =
+            Some(Offering { server: address, since: before.map_or(at, |before| before.since), last: at });
         let Some(place) = self.place_of(dhcp, address, at) else { return };
         let handed_out: Vec<IpAddr> = dhcp.routers.iter().chain(&dhcp.resolvers).copied().collect();
         let other = self.servers.get(place).and_then(|server| server.rival_of);
@@ -431,16 +450,19 @@ impl Crowd {
         }
         // One sender behind many clients gives itself away; else they are those that were never heard of again.
         let mut senders = Distinct::default();
-        let mut silent = 0;
-        for (_, client, sender) in &self.clients {
+        // Without a server nobody is starved: they all wait for it, and who asked before it came has to ask again.
+        let served = self.offering.filter(|offering| offering.goes_on(at));
+        let (mut asked, mut silent) = (0, 0);
+        for (first, client, sender) in &self.clients {
             senders.insert(digest(sender));
-            silent += usize::from(is_silent(client));
+            if served.is_some_and(|offering| *first >= offering.since.plus_micros(-OFFER_MICROS)) {
+                asked += 1;
+                silent += usize::from(is_silent(client));
+            }
         }
         let one_sender = senders.count() * 4 <= count as u64;
         let waited = self.clients.front().is_some_and(|(first, ..)| at.seconds_since(*first) > 5.0);
-        // Without a server nobody is starved: they all wait for it.
-        let offered = self.offer.is_some_and(|(_, offer)| at.micros_since(offer) <= CLIENTS_MICROS);
-        if !(one_sender || (waited && offered && silent * 10 >= count * 9)) {
+        if !(one_sender || (waited && asked >= CLIENTS && silent * 10 >= asked * 9)) {
             return;
         }
         let first = self.clients.front().map_or(at, |(first, ..)| *first);
@@ -453,7 +475,7 @@ impl Crowd {
             proof: Proof::Hardware,
             home: context.hosts.is_home(own),
         });
-        let victims = self.offer.map(|(server, _)| context.hosts.party(server, None, Role::Victim));
+        let victims = self.offering.map(|offering| context.hosts.party(offering.server, None, Role::Victim));
         let finding = context.state(Draft {
             detector: "dhcp-starvation",
             anchor: "clients".into(),

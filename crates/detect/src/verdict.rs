@@ -2,7 +2,7 @@
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use model::{FlowKey, FlowScope, IncidentId, Severity, Tactic, Timestamp};
+use model::{Finding, FlowKey, FlowScope, IncidentId, Severity, Tactic, Timestamp};
 use serde::Serialize;
 use std::net::IpAddr;
 
@@ -30,21 +30,34 @@ pub struct FlowVerdict {
     pub incident: Option<IncidentId>,
 }
 
-pub(crate) struct Spoken {
-    pub(crate) scope: FlowScope,
-    pub(crate) stage: Tactic,
-    pub(crate) incident: Option<(Severity, IncidentId)>,
+/// So many statements about flows of stories that are over are kept.
+const MAX_SPOKEN: usize = 1 << 19;
+
+struct Spoken {
+    scope: FlowScope,
+    stage: Tactic,
+    incident: Option<(Severity, IncidentId)>,
 }
 
 /// Looks up flows among all that findings speak of.
 #[derive(Default)]
 pub struct Verdicts {
     spoken: HashMap<(Option<IpAddr>, Option<IpAddr>), Vec<Spoken>, FixedState>,
+    count: usize,
 }
 
 impl Verdicts {
-    pub(crate) fn add(&mut self, spoken: Spoken) {
-        self.spoken.entry((spoken.scope.src, spoken.scope.dst)).or_default().push(spoken);
+    /// A finding speaks of its flows, as evidence in an incident where it came to one.
+    pub(crate) fn speak(&mut self, finding: &Finding, incident: Option<&(Severity, IncidentId)>) {
+        // Regularity alone is no reason to suspect anybody.
+        if incident.is_none() && finding.severity == Severity::Info {
+            return;
+        }
+        for &scope in finding.scopes.iter().take(MAX_SPOKEN.saturating_sub(self.count)) {
+            let spoken = Spoken { scope, stage: finding.stage, incident: incident.cloned() };
+            self.spoken.entry((scope.src, scope.dst)).or_default().push(spoken);
+            self.count += 1;
+        }
     }
 
     /// What a flow that lived from `first` to `last` comes to.

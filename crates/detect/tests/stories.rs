@@ -296,6 +296,21 @@ fn a_story_that_ended_days_ago_does_not_swallow_todays() {
 }
 
 #[test]
+fn a_row_that_dissolves_is_superseded() {
+    let mut world = World::new();
+    for stranger in 0..3u8 {
+        world.guess(f64::from(stranger) * 30.0, &format!("203.0.113.{stranger}"), CAMERA);
+    }
+    let row = world.engine.take_changed();
+    assert_eq!(row.len(), 1);
+    world.login(200.0, "203.0.113.0", CAMERA, LoginOutcome::Accepted, Some("an entry"));
+    let told = world.engine.take_changed();
+    assert_eq!(told.len(), 3);
+    let heirs = told.iter().filter(|incident| incident.supersedes.contains(&row[0].id)).count();
+    assert_eq!(heirs, 1);
+}
+
+#[test]
 fn only_what_changed_is_told_again() {
     let mut world = World::new();
     world.guess(0.0, "203.0.113.1", CAMERA);

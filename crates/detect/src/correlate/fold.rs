@@ -20,6 +20,8 @@ const APART: usize = 2;
 /// One incident as it is shown: a story, or many folded.
 pub(super) struct View {
     pub(super) id: IncidentId,
+    /// The stories by their numbers.
+    pub(super) cases: Vec<u32>,
     pub(super) findings: Vec<Handle>,
     pub(super) joined: Vec<String>,
     pub(super) first: Timestamp,
@@ -42,16 +44,16 @@ struct Class {
 /// All incidents as they are shown.
 pub(super) fn views(cases: &BTreeMap<u32, Case>, findings: &Findings, hosts: &Hosts) -> Vec<View> {
     let mut apart = Vec::new();
-    let mut classes: BTreeMap<Class, Vec<&Case>> = BTreeMap::new();
-    for case in cases.values() {
+    let mut classes: BTreeMap<Class, Vec<(u32, &Case)>> = BTreeMap::new();
+    for (&number, case) in cases {
         match class(case, findings, hosts) {
-            Some(class) => classes.entry(class).or_default().push(case),
-            None => apart.push(alone(case, findings)),
+            Some(class) => classes.entry(class).or_default().push((number, case)),
+            None => apart.push(alone(number, case, findings)),
         }
     }
     for (class, cases) in classes {
         if cases.len() <= APART {
-            apart.extend(cases.into_iter().map(|case| alone(case, findings)));
+            apart.extend(cases.into_iter().map(|(number, case)| alone(number, case, findings)));
         } else {
             apart.push(folded(&class, &cases, findings));
         }
@@ -59,10 +61,11 @@ pub(super) fn views(cases: &BTreeMap<u32, Case>, findings: &Findings, hosts: &Ho
     apart
 }
 
-fn alone(case: &Case, findings: &Findings) -> View {
+fn alone(number: u32, case: &Case, findings: &Findings) -> View {
     let (stories, unlisted) = many(case, findings);
     View {
         id: case.id.clone(),
+        cases: vec![number],
         findings: case.findings.clone(),
         joined: case.joined.clone(),
         first: case.first,
@@ -83,7 +86,9 @@ fn many(case: &Case, findings: &Findings) -> (u64, u64) {
     })
 }
 
-fn folded(class: &Class, cases: &[&Case], findings: &Findings) -> View {
+fn folded(class: &Class, stories: &[(u32, &Case)], findings: &Findings) -> View {
+    let cases: Vec<&Case> = stories.iter().map(|&(_, case)| case).collect();
+    let numbers = stories.iter().map(|&(number, _)| number).collect();
     let (stories, unlisted) = cases.iter().fold((0, 0), |sum, case| {
         let (stories, unlisted) = many(case, findings);
         (sum.0 + stories, sum.1 + unlisted)
@@ -96,6 +101,7 @@ fn folded(class: &Class, cases: &[&Case], findings: &Findings) -> View {
     supersedes.truncate(1_024);
     View {
         id: identity::of_fold(&class.method, &target, first),
+        cases: numbers,
         findings: cases.iter().flat_map(|case| case.findings.iter().copied()).collect(),
         joined: vec![format!("{stories} sources did the same ({}) to the same target in vain", class.method)],
         first,
@@ -169,6 +175,7 @@ pub(super) fn fingerprint(incident: &Incident) -> u64 {
         assets,
         incident.assets_omitted,
         incident.findings,
+        incident.supersedes.len(),
         incident.last.micros() / 10_000_000,
         incident.flows.checked_ilog2(),
     ))

@@ -19,7 +19,7 @@ use crate::{
     bounded::Bounded,
     findings::{Findings, Handle},
     hosts::Hosts,
-    verdict::{Spoken, Verdicts},
+    verdict::Verdicts,
 };
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
@@ -83,8 +83,12 @@ pub(crate) struct Correlator {
     swept: Timestamp,
     /// What was told of each incident, to tell what changed.
     told: HashMap<IncidentId, u64, FixedState>,
+    /// Rows that were told, each with the stories in it.
+    rows: HashMap<IncidentId, Vec<u32>, FixedState>,
     /// Findings that were let go for lack of room.
     shed: u64,
+    /// What stories that are over say of flows, where that will be asked.
+    past: Option<Verdicts>,
 }
 
 impl Correlator {
@@ -102,7 +106,9 @@ impl Correlator {
             injected: Bounded::new(1 << 12),
             swept: Timestamp::default(),
             told: HashMap::default(),
+            rows: HashMap::default(),
             shed: 0,
+            past: None,
         }
     }
 
@@ -355,35 +361,48 @@ impl Correlator {
         case.findings
     }
 
-    /// Lets go of stories that have long been over.
-    pub(crate) fn retire(&mut self, now: Timestamp, findings: &mut Findings) {
-        let gone: Vec<u32> = self
-            .cases
-            .iter()
-            .filter(|(_, case)| !case.dirty && now.micros_since(case.last) > GONE_MICROS)
-            .map(|(&number, _)| number)
-            .collect();
-        for number in gone {
-            for handle in self.drop_case(number) {
-                findings.forget(handle);
+    /// Lets go of stories that have long been over and were told, and of evidence that no story came for. What many did
+    /// in vain is over as a whole.
+    pub(crate) fn retire(&mut self, now: Timestamp, findings: &mut Findings, hosts: &Hosts) {
+        if (0..=SWEEP_MICROS).contains(&now.micros_since(self.swept)) {
+            return;
+        }
+        self.swept = now;
+        if self.cases.values().any(|case| !case.dirty && now.micros_since(case.last) > GONE_MICROS) {
+            for view in fold::views(&self.cases, findings, hosts) {
+                if view.dirty || now.micros_since(view.last) <= GONE_MICROS {
+                    continue;
+                }
+                if let Some(past) = &mut self.past {
+                    let incident = story::tell(&view, findings, hosts, &self.sources);
+                    let told = Some((incident.severity, incident.id));
+                    view.findings.iter().filter_map(|&handle| findings.get(handle)).for_each(|finding| {
+                        past.speak(finding, told.as_ref());
+                    });
+                }
+                for number in view.cases {
+                    self.drop_case(number).into_iter().for_each(|handle| findings.forget(handle));
+                }
             }
         }
-        if now.micros_since(self.swept) > SWEEP_MICROS {
-            self.swept = now;
-            let stale: Vec<Handle> = findings
-                .iter()
-                .filter(|(handle, finding)| {
-                    !self.of_finding.contains_key(handle) && now.micros_since(finding.last) > GONE_MICROS
-                })
-                .map(|(handle, _)| handle)
-                .collect();
-            stale.into_iter().for_each(|handle| findings.forget(handle));
-            self.waiting.retain(|_, handles| {
-                handles.retain(|&handle| findings.is_open(handle));
-                !handles.is_empty()
-            });
-            self.waiting_count = self.waiting.values().map(Vec::len).sum();
+        let stale: Vec<Handle> = findings
+            .iter()
+            .filter(|(handle, finding)| {
+                !self.of_finding.contains_key(handle) && now.micros_since(finding.last) > GONE_MICROS
+            })
+            .map(|(handle, _)| handle)
+            .collect();
+        for handle in stale {
+            if let (Some(past), Some(finding)) = (&mut self.past, findings.get(handle)) {
+                past.speak(finding, None);
+            }
+            findings.forget(handle);
         }
+        self.waiting.retain(|_, handles| {
+            handles.retain(|&handle| findings.is_open(handle));
+            !handles.is_empty()
+        });
+        self.waiting_count = self.waiting.values().map(Vec::len).sum();
     }
 
     /// Incidents that are new or changed noticeably since the last call, worst first.
@@ -392,7 +411,9 @@ impl Correlator {
             return Vec::new();
         }
         let mut changed = Vec::new();
-        for view in fold::views(&self.cases, findings, hosts) {
+        let mut views = fold::views(&self.cases, findings, hosts);
+        self.follow_rows(&mut views);
+        for view in views {
             if !view.dirty {
                 continue;
             }
@@ -410,6 +431,26 @@ impl Correlator {
         changed
     }
 
+    /// A row that is no more is superseded by what tells the first of its stories, and each of them is told anew.
+    fn follow_rows(&mut self, views: &mut [fold::View]) {
+        let rows: HashMap<IncidentId, Vec<u32>, FixedState> = views
+            .iter()
+            .filter(|view| view.cases.len() > 1)
+            .map(|view| (view.id.clone(), view.cases.clone()))
+            .collect();
+        for (id, numbers) in std::mem::replace(&mut self.rows, rows) {
+            if self.rows.contains_key(&id) {
+                continue;
+            }
+            let mut heir = Some(id);
+            let holds = |view: &fold::View| view.cases.iter().any(|case| numbers.binary_search(case).is_ok());
+            for view in views.iter_mut().filter(|view| holds(view)) {
+                view.supersedes.extend(heir.take());
+                view.dirty = true;
+            }
+        }
+    }
+
     /// All incidents, worst first.
     pub(crate) fn incidents(&self, findings: &Findings, hosts: &Hosts) -> Vec<Incident> {
         let views = fold::views(&self.cases, findings, hosts);
@@ -419,9 +460,15 @@ impl Correlator {
         all
     }
 
-    pub(crate) fn verdicts(&self, findings: &Findings, hosts: &Hosts) -> Verdicts {
-        let mut verdicts = Verdicts::default();
-        let mut told = HashMap::<Handle, (model::Severity, IncidentId), FixedState>::default();
+    /// What is let go is remembered for the verdicts on flows.
+    pub(crate) fn remember(&mut self) {
+        self.past = Some(Verdicts::default());
+    }
+
+    /// What each flow comes to; what was remembered is given away.
+    pub(crate) fn verdicts(&mut self, findings: &Findings, hosts: &Hosts) -> Verdicts {
+        let mut verdicts = self.past.take().unwrap_or_default();
+        let mut told = HashMap::<Handle, (Severity, IncidentId), FixedState>::default();
         for view in fold::views(&self.cases, findings, hosts) {
             let incident = story::tell(&view, findings, hosts, &self.sources);
             for &handle in &view.findings {
@@ -429,20 +476,14 @@ impl Correlator {
             }
         }
         for (handle, finding) in findings.iter() {
-            let incident = told.get(&handle).cloned();
-            // Regularity alone is no reason to suspect anybody.
-            if incident.is_none() && finding.severity == model::Severity::Info {
-                continue;
-            }
-            for &scope in &finding.scopes {
-                verdicts.add(Spoken { scope, stage: finding.stage, incident: incident.clone() });
-            }
+            verdicts.speak(finding, told.get(&handle));
         }
         verdicts
     }
 }
 
-fn worst_first(incidents: &mut [Incident]) {
+/// Orders incidents as a person would read them.
+pub fn worst_first(incidents: &mut [Incident]) {
     incidents.sort_by(|a, b| {
         (b.severity, b.confidence, a.first, &a.id).cmp(&(a.severity, a.confidence, b.first, &b.id))
     });
