@@ -14,7 +14,7 @@ use axum::http::StatusCode;
 use ledger::Deed;
 use model::{CommandId, Exception, Incident, IncidentId, PlanId, PlanStatus, Role, Timestamp};
 use std::{collections::BTreeSet, net::IpAddr};
-use store::{Closed, IncidentRecord, IncidentState, PlanRecord};
+use store::{Closed, Findable, IncidentRecord, IncidentState, PlanRecord};
 
 /// How long an exception lasts where nothing is said, in days.
 pub const EXCEPTION_DAYS: u32 = 30;
@@ -82,7 +82,13 @@ pub fn suggested(incident: &Incident) -> Vec<Narrow> {
 ///
 /// # Errors
 /// [`Problem`] that says what is wrong; then it stays open.
-pub async fn close(state: &AppState, user: &User, id: &IncidentId, closing: Closing) -> Result<(), Problem> {
+pub(crate) async fn close(
+    state: &AppState,
+    user: &User,
+    id: &IncidentId,
+    closing: Closing,
+) -> Result<(), Problem> {
+    let state = &state.at(Findable::Incident, id.as_str()).await?;
     let known = incident(state, id).await?;
     let reason = closing.reason.trim().to_owned();
     if reason.is_empty() || reason.chars().count() > MOST_REASON {
@@ -115,7 +121,8 @@ pub async fn close(state: &AppState, user: &User, id: &IncidentId, closing: Clos
 ///
 /// # Errors
 /// [`Problem`] that says what is wrong.
-pub async fn reopen(state: &AppState, user: &User, id: &IncidentId) -> Result<(), Problem> {
+pub(crate) async fn reopen(state: &AppState, user: &User, id: &IncidentId) -> Result<(), Problem> {
+    let state = &state.at(Findable::Incident, id.as_str()).await?;
     let known = incident(state, id).await?;
     let decided = decided(state, user, Deed::IncidentReopened, &[("incident", id.as_str())], None)?;
     if !state.repository().reopen_incident(id, decided).await? {
@@ -129,7 +136,8 @@ pub async fn reopen(state: &AppState, user: &User, id: &IncidentId) -> Result<()
 ///
 /// # Errors
 /// [`Problem`] that says what is wrong; then it still holds.
-pub async fn revoke_exception(state: &AppState, user: &User, id: &str) -> Result<(), Problem> {
+pub(crate) async fn revoke_exception(state: &AppState, user: &User, id: &str) -> Result<(), Problem> {
+    let state = &state.at(Findable::Exception, id).await?;
     let decided = decided(state, user, Deed::ExceptionRevoked, &[("exception", id)], None)?;
     if !state.repository().revoke_exception(id, decided).await? {
         return Err(Problem::not_found("exception that still holds", id));
@@ -141,7 +149,8 @@ pub async fn revoke_exception(state: &AppState, user: &User, id: &str) -> Result
 ///
 /// # Errors
 /// [`Problem`] where there is no such plan, it does not wait for a person, or there is no sensor.
-pub async fn approve(state: &AppState, user: &User, id: &PlanId) -> Result<PlanRecord, Problem> {
+pub(crate) async fn approve(state: &AppState, user: &User, id: &PlanId) -> Result<PlanRecord, Problem> {
+    let state = &state.at(Findable::Plan, id.as_str()).await?;
     let plan = waiting_plan(state, id).await?;
     let about = [("plan", id.as_str()), ("incident", plan.plan.incident.as_str())];
     let order = Order::Approve { plan: id.clone(), who: user.name().to_owned() };
@@ -153,7 +162,8 @@ pub async fn approve(state: &AppState, user: &User, id: &PlanId) -> Result<PlanR
 ///
 /// # Errors
 /// [`Problem`] where there is no such plan, it does not wait for a person, or there is no sensor.
-pub async fn refuse(state: &AppState, user: &User, id: &PlanId) -> Result<PlanRecord, Problem> {
+pub(crate) async fn refuse(state: &AppState, user: &User, id: &PlanId) -> Result<PlanRecord, Problem> {
+    let state = &state.at(Findable::Plan, id.as_str()).await?;
     let plan = waiting_plan(state, id).await?;
     let about = [("plan", id.as_str()), ("incident", plan.plan.incident.as_str())];
     let order = Order::Refuse { plan: id.clone(), who: user.name().to_owned() };
@@ -165,7 +175,8 @@ pub async fn refuse(state: &AppState, user: &User, id: &PlanId) -> Result<PlanRe
 ///
 /// # Errors
 /// [`Problem`] where there is no such command, it is not in force, or there is no sensor.
-pub async fn undo(state: &AppState, user: &User, id: &CommandId) -> Result<IncidentId, Problem> {
+pub(crate) async fn undo(state: &AppState, user: &User, id: &CommandId) -> Result<IncidentId, Problem> {
+    let state = &state.at(Findable::Command, id.as_str()).await?;
     let command =
         state.repository().command(id).await?.ok_or_else(|| Problem::not_found("command", id.as_str()))?;
     if !command.in_force(state.now()) {
@@ -183,7 +194,7 @@ pub async fn undo(state: &AppState, user: &User, id: &CommandId) -> Result<Incid
 ///
 /// # Errors
 /// [`Problem`] where there is no sensor.
-pub async fn undo_all(state: &AppState, user: &User) -> Result<(), Problem> {
+pub(crate) async fn undo_all(state: &AppState, user: &User) -> Result<(), Problem> {
     decide(state, user, Deed::AllCommandsUndone, &[], Order::UndoAll { who: user.name().to_owned() }).await
 }
 
@@ -191,7 +202,7 @@ pub async fn undo_all(state: &AppState, user: &User) -> Result<(), Problem> {
 ///
 /// # Errors
 /// [`Problem`] where there is no sensor.
-pub async fn set_responding(state: &AppState, user: &User, responding: bool) -> Result<(), Problem> {
+pub(crate) async fn set_responding(state: &AppState, user: &User, responding: bool) -> Result<(), Problem> {
     let who = user.name().to_owned();
     let (order, deed) = if responding {
         (Order::ResumeResponding { who }, Deed::RespondingResumed)
@@ -207,6 +218,10 @@ pub async fn set_responding(state: &AppState, user: &User, responding: bool) -> 
 /// [`Problem`] where they cannot be read or the sensor takes no orders.
 pub async fn send_exceptions(state: &AppState) -> Result<(), Problem> {
     state.announce(Change::Exceptions);
+    if state.repository().authority() != state.authority() {
+        // No sensor of that authority runs here.
+        return Ok(());
+    }
     let _turn = state.telling_exceptions().await;
     let exceptions = state.repository().exceptions_in_force(state.now()).await?;
     match state.order(Order::Exceptions(exceptions)) {
@@ -222,7 +237,7 @@ pub async fn send_exceptions(state: &AppState) -> Result<(), Problem> {
 ///
 /// # Errors
 /// [`Problem`] where there is none or it cannot be read.
-pub async fn incident(state: &AppState, id: &IncidentId) -> Result<IncidentRecord, Problem> {
+pub(crate) async fn incident(state: &AppState, id: &IncidentId) -> Result<IncidentRecord, Problem> {
     state.repository().incident(id).await?.ok_or_else(|| Problem::not_found("incident", id.as_str()))
 }
 
@@ -299,7 +314,7 @@ async fn decide(
     about: &[(&str, &str)],
     order: Order,
 ) -> Result<(), Problem> {
-    if !state.has_sensor() {
+    if !state.has_sensor() || state.repository().authority() != state.authority() {
         return Err(Problem::new(StatusCode::CONFLICT, OrderError::NoSensor.to_string()));
     }
     state.repository().decide(decided(state, user, deed, about, None)?).await?;

@@ -11,23 +11,22 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
 };
 use ledger::{Deed, Salt, Subject};
-use model::{IncidentId, Timestamp};
+use model::{AuthorityId, AuthorityRole, Holding, IncidentId, PersonId, PersonState, Timestamp};
+use policy::{Action, Asker, DecisionPoint, Denied, Grant, Kind};
 use serde::Deserialize;
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     net::{IpAddr, SocketAddr},
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
 };
-use store::{Actor, Decided, StoreError};
+use store::{Actor, Decided, MOST_TOKENS, NewSession, Person, Repository, Session, StoreError, Tree};
 
 /// How long a sign-in link is good, in seconds.
 pub const LINK_SECS: i64 = 15 * 60;
 /// How long a session lasts without a request, in seconds.
-pub const IDLE_SECS: i64 = 12 * 3600;
+pub const IDLE_SECS: i64 = 2 * 3600;
 /// How long a session lasts in any case, in seconds.
-pub const SESSION_SECS: i64 = 7 * 24 * 3600;
-/// Who a sign-in link is for, as long as there is one person only.
-pub const ADMINISTRATOR: &str = "administrator";
+pub const SESSION_SECS: i64 = 12 * 3600;
 /// A session is noted as seen at most this often, in seconds.
 const TOUCH_SECS: i64 = 60;
 /// What a page's script puts on requests that nobody asked for.
@@ -36,12 +35,27 @@ const BACKGROUND: &str = "bastide-background";
 const COOKIE: &str = "__Host-bastide";
 
 /// Somebody who is signed in, or a program with a token. A handler that takes one is never called without.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct User {
     name: String,
-    /// The hash of the session; unset for programs.
-    session: Option<String>,
-    may_act: bool,
+    /// Where they belong: what they decide about themselves stands in its ledger.
+    home: AuthorityId,
+    actor: Actor,
+    session: Option<Arc<Session>>,
+    /// Each of these has to be allowed: a token, and whoever made it.
+    held: Arc<[Held]>,
+    tree: Arc<Tree>,
+    point: Arc<DecisionPoint>,
+    /// The node's own authority.
+    here: AuthorityId,
+}
+
+/// Somebody or something with its roles.
+#[derive(Debug)]
+struct Held {
+    kind: Kind,
+    id: String,
+    holds: Vec<Holding>,
 }
 
 impl User {
@@ -57,10 +71,52 @@ impl User {
         self.session.is_none()
     }
 
-    /// May change something, not only read.
+    /// The session, for a person.
     #[must_use]
-    pub const fn may_act(&self) -> bool {
-        self.may_act
+    pub fn session(&self) -> Option<&Session> {
+        self.session.as_deref()
+    }
+
+    /// Where they belong.
+    #[must_use]
+    pub const fn home(&self) -> &AuthorityId {
+        &self.home
+    }
+
+    /// Whether they may do something in an authority.
+    ///
+    /// # Errors
+    /// [`Denied`] with the roles that may.
+    pub(crate) fn may(&self, action: Action, authority: &AuthorityId) -> Result<Grant, Denied> {
+        let point = &self.point;
+        let place = self.tree.lineage(authority);
+        let mut grant = None;
+        for held in self.held.iter() {
+            let asker = Asker { kind: held.kind, id: &held.id, holds: &held.holds };
+            grant = Some(point.decide(asker, action, &place)?);
+        }
+        // Nobody at all may nothing.
+        let nobody = Asker { kind: Kind::Person, id: "nobody", holds: &[] };
+        grant.map_or_else(|| point.decide(nobody, action, &place), Ok)
+    }
+
+    /// Whether they may do something in the node's own authority.
+    ///
+    /// # Errors
+    /// [`Denied`] with the roles that may.
+    pub(crate) fn may_here(&self, action: Action) -> Result<Grant, Denied> {
+        self.may(action, &self.here)
+    }
+
+    /// All authorities in which they may do something. Asked of those in which they hold a role, and of all below these.
+    pub(crate) fn reach(&self, action: Action) -> Vec<Grant> {
+        let Some(held) = self.held.first() else { return Vec::new() };
+        let places: BTreeSet<&AuthorityId> = held.holds.iter().map(|holding| &holding.authority).collect();
+        self.tree
+            .all()
+            .filter(|authority| self.tree.lineage(&authority.id).upwards().any(|id| places.contains(id)))
+            .filter_map(|authority| self.may(action, &authority.id).ok())
+            .collect()
     }
 }
 
@@ -77,40 +133,99 @@ impl<S: Send + Sync> FromRequestParts<S> for User {
     }
 }
 
-/// Makes a sign-in link for `who` and returns its address. Links that were made before and not used end.
+/// The first administrator of the repository's authority, who is made where it has none.
+///
+/// # Errors
+/// [`LinkError`] where there is no randomness or the database does not answer.
+pub async fn administrator(repository: &Repository, now: Timestamp) -> Result<Person, LinkError> {
+    if let Some(person) = repository.administrator().await? {
+        return Ok(person);
+    }
+    let authority = repository.authority().clone();
+    let login = if authority == AuthorityId::local() {
+        "administrator".to_owned()
+    } else {
+        format!("administrator@{authority}")
+    };
+    let login = login.parse().map_err(LinkError::Login)?;
+    let person = match repository.person_by_login(&login).await? {
+        // Suspended, or without the role: somebody on the machine itself outranks that.
+        Some(person) => person,
+        None => Person {
+            authority,
+            id: PersonId::from_random(secret::random()?),
+            name: "Administrator".to_owned(),
+            login,
+            state: PersonState::Active,
+            made: now,
+        },
+    };
+    let decided = |deed| {
+        let about =
+            vec![Subject::new("person", &person.id).map_err(|error| LinkError::Login(error.to_string()))?];
+        let details = Some("by a command on the machine itself".to_owned());
+        Ok::<_, LinkError>(Decided { at: now, who: Actor::Program, deed, about, details, salts: salts()? })
+    };
+    // The only one there is does everything; who comes later is given what they need.
+    let roles = [AuthorityRole::Administrator, AuthorityRole::Analyst, AuthorityRole::Operator];
+    if !repository.add_person(&person, &roles, decided(Deed::PersonInvited)?).await? {
+        let active = PersonState::Active;
+        repository.change_person(&person.id, &person.name, active, decided(Deed::PersonChanged)?).await?;
+        repository.give_role(&person.id, AuthorityRole::Administrator, decided(Deed::RoleGiven)?).await?;
+    }
+    Ok(person)
+}
+
+/// Makes a sign-in link for somebody, good for `secs`, and returns its address. Links of theirs that were not used end.
 ///
 /// # Errors
 /// [`LinkError`] where there is no randomness or the database does not keep it.
 pub async fn make_link(
-    repository: &store::Repository,
+    repository: &Repository,
     url: &str,
-    who: &str,
+    person: &Person,
     now: Timestamp,
+    secs: i64,
 ) -> Result<String, LinkError> {
     let link = secret::fresh()?;
-    repository.add_link(&secret::hash(&link), who, now, now.plus_secs(LINK_SECS)).await?;
+    let repository = repository.of(person.authority.clone());
+    repository.add_link(&secret::hash(&link), &person.id, now, now.plus_secs(secs)).await?;
     Ok(format!("{url}/sign-in?link={link}"))
 }
 
-/// Makes a token for a program and returns it; it is not shown again.
+/// Makes a token for a program in the repository's authority and returns it; it is not shown again. `by` made it, or somebody on
+/// the machine itself.
 ///
 /// # Errors
 /// [`LinkError`] where there is no randomness or the database does not keep it.
 pub async fn make_token(
-    repository: &store::Repository,
+    repository: &Repository,
+    by: Option<&User>,
     name: &str,
-    may_act: bool,
+    roles: &[AuthorityRole],
     now: Timestamp,
     days: u32,
 ) -> Result<String, LinkError> {
     let token = secret::fresh()?;
-    let scope = if may_act { "act" } else { "read" };
     let expires = now.plus_secs(i64::from(days) * 86_400);
-    let kept = store::Token { name: name.to_owned(), scope: scope.to_owned(), made: now, expires };
-    let details = Some(format!("{name}, may {scope}, until {expires}"));
-    let (who, deed) = (Actor::Program, Deed::TokenMade);
+    let kept = store::Token {
+        id: secret::hash(&token),
+        authority: repository.authority().clone(),
+        name: name.to_owned(),
+        roles: roles.to_vec(),
+        person: by.and_then(User::session).map(|session| session.person.id.clone()),
+        made: now,
+        expires,
+        used: None,
+    };
+    let words: Vec<&str> = roles.iter().map(|role| role.as_str()).collect();
+    let details = Some(format!("{name}, as {}, until {expires}", words.join(" and ")));
+    let who = by.map_or(Actor::Program, |user| user.actor.clone());
+    let deed = Deed::TokenMade;
     let decided = Decided { at: now, who, deed, about: Vec::new(), details, salts: salts()? };
-    repository.add_token(&secret::hash(&token), &kept, decided).await?;
+    if !repository.add_token(&kept, decided).await? {
+        return Err(LinkError::TooMany);
+    }
     Ok(token)
 }
 
@@ -123,31 +238,76 @@ pub enum LinkError {
     /// Not kept.
     #[error("the database did not keep it")]
     Store(#[from] StoreError),
+    /// A name that is none.
+    #[error("{0}")]
+    Login(String),
+    /// Too many tokens.
+    #[error("this authority has {MOST_TOKENS} tokens, and no more are kept: revoke some")]
+    TooMany,
 }
 
 /// Who sends a request: nobody where neither a session nor a token of ours is in it.
 pub(crate) async fn identify(state: &AppState, headers: &HeaderMap) -> Result<Option<User>, Problem> {
     let now = state.now();
+    let repository = state.repository();
     if let Some(token) = bearer(headers) {
-        let token = state.repository().token(&secret::hash(token), now).await?;
-        return Ok(token.map(|token| User {
-            may_act: token.scope == "act",
-            name: format!("token {}", token.name),
-            session: None,
-        }));
+        let Some(token) = repository.token(&secret::hash(token), now).await? else { return Ok(None) };
+        if token.used.is_none_or(|used| now.seconds_since(used) > 3_600.0)
+            && let Err(error) = repository.touch_token(&token.id, now).await
+        {
+            tracing::warn!(%error, "a token was not noted as used");
+        }
+        return Ok(Some(program(state, token).await?));
     }
     let Some(cookie) = cookie(headers) else { return Ok(None) };
     let hash = secret::hash(cookie);
-    let Some(session) = state.repository().session(&hash, now, now.plus_secs(-IDLE_SECS)).await? else {
+    let Some(session) = repository.session(&hash, now, now.plus_secs(-IDLE_SECS)).await? else {
         return Ok(None);
     };
     if !is_background(headers) && now.seconds_since(session.seen) > TOUCH_SECS as f64 {
         // Where it cannot be noted the session ends the earlier, nothing worse.
-        if let Err(error) = state.repository().touch_session(&hash, now).await {
+        if let Err(error) = repository.touch_session(&hash, now).await {
             tracing::warn!(%error, "a session was not noted as seen");
         }
     }
-    Ok(Some(User { name: session.who, session: Some(hash), may_act: true }))
+    let person = &session.person;
+    let held =
+        Held { kind: Kind::Person, id: person.id.to_string(), holds: repository.holdings(&person.id).await? };
+    Ok(Some(User {
+        name: person.login.to_string(),
+        home: person.authority.clone(),
+        actor: Actor::Person { id: person.id.to_string(), login: person.login.to_string() },
+        held: Arc::new([held]),
+        tree: Arc::new(repository.tree().await?),
+        point: Arc::clone(state.point()),
+        here: state.authority().clone(),
+        session: Some(Arc::new(session)),
+    }))
+}
+
+/// A program: its token's roles in its token's authority, and never more than whoever made it has today.
+async fn program(state: &AppState, token: store::Token) -> Result<User, Problem> {
+    let repository = state.repository();
+    let holds =
+        token.roles.iter().map(|role| Holding { role: *role, authority: token.authority.clone() }).collect();
+    let mut held = vec![Held { kind: Kind::Program, id: token.id, holds }];
+    if let Some(maker) = &token.person {
+        let holds = repository.holdings(maker).await?;
+        held.push(Held { kind: Kind::Person, id: maker.to_string(), holds });
+    }
+    Ok(User {
+        name: format!("token {}", token.name),
+        home: token.authority,
+        actor: Actor::Token {
+            name: token.name,
+            person: token.person.map_or_else(|| "the machine".to_owned(), |person| person.to_string()),
+        },
+        held: held.into(),
+        tree: Arc::new(repository.tree().await?),
+        point: Arc::clone(state.point()),
+        here: state.authority().clone(),
+        session: None,
+    })
 }
 
 /// Whether a page asks by itself: the stream of changes, which browsers open again and again, and what its script fetches.
@@ -199,9 +359,9 @@ pub(crate) async fn sign_in(
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("60"));
         return response;
     }
-    match redeem(&state, &link).await {
+    match redeem(&state, &link, &headers, peer.ip()).await {
         Ok(Some((who, session))) => {
-            tracing::info!(%who, %peer, "signed in");
+            tracing::info!(who = %who.id, %peer, "signed in");
             let mut response = Redirect::to(next).into_response();
             set_cookie(
                 &mut response,
@@ -220,17 +380,67 @@ pub(crate) async fn sign_in(
     }
 }
 
-async fn redeem(state: &AppState, link: &str) -> Result<Option<(String, String)>, Problem> {
+async fn redeem(
+    state: &AppState,
+    link: &str,
+    headers: &HeaderMap,
+    place: IpAddr,
+) -> Result<Option<(Person, String)>, Problem> {
     if !secret::is_well_formed(link) {
         return Ok(None);
     }
+    let secret = secret::fresh()?;
+    let session = new_session(state, &secret, "link", headers, place);
+    let who = state.repository().redeem_link(&secret::hash(link), session, salts()?).await?;
+    Ok(who.map(|who| (who, secret)))
+}
+
+/// A session that `secret` will open.
+fn new_session(
+    state: &AppState,
+    secret: &str,
+    method: &'static str,
+    headers: &HeaderMap,
+    place: IpAddr,
+) -> NewSession {
     let now = state.now();
-    let session = secret::fresh()?;
-    let who = state
-        .repository()
-        .redeem_link(&secret::hash(link), &secret::hash(&session), now, now.plus_secs(SESSION_SECS), salts()?)
-        .await?;
-    Ok(who.map(|who| (who, session)))
+    NewSession {
+        hash: secret::hash(secret),
+        method,
+        device: device(headers),
+        place: place.to_canonical().to_string(),
+        made: now,
+        expires: now.plus_secs(SESSION_SECS),
+    }
+}
+
+/// Browser and system, as far as they say: enough for somebody to know their own again.
+fn device(headers: &HeaderMap) -> String {
+    let agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();
+    let first = |names: &[(&str, &'static str)]| {
+        names.iter().find(|(mark, _)| agent.contains(mark)).map(|(_, name)| *name)
+    };
+    // In this order: browsers name those they are like.
+    let browser = first(&[
+        ("Edg/", "Edge"),
+        ("OPR/", "Opera"),
+        ("Firefox/", "Firefox"),
+        ("Chrome/", "Chrome"),
+        ("Safari/", "Safari"),
+    ]);
+    let system = first(&[
+        ("Android", "Android"),
+        ("iPhone", "iPhone"),
+        ("iPad", "iPad"),
+        ("Windows", "Windows"),
+        ("Mac OS X", "macOS"),
+        ("Linux", "Linux"),
+    ]);
+    match (browser, system) {
+        (Some(browser), Some(system)) => format!("{browser} on {system}"),
+        (Some(one), None) | (None, Some(one)) => one.to_owned(),
+        (None, None) => "an unknown program".to_owned(),
+    }
 }
 
 /// The page that says how to sign in. Who follows a link from another site comes without the cookie (`SameSite=Strict`)
@@ -246,23 +456,14 @@ async fn explain(state: &AppState, headers: &HeaderMap, next: &str, reason: Reas
 
 /// `POST /sign-out`: ends the session.
 pub(crate) async fn sign_out(State(state): State<AppState>, user: User) -> Result<Response, Problem> {
-    if let Some(session) = &user.session {
+    if let Some(session) = user.session() {
         let decided = decided(&state, &user, Deed::SignedOut, &[], None)?;
-        state.repository().end_sessions(Some(session), decided).await?;
+        let home = state.repository().of(user.home.clone());
+        home.end_sessions(&session.person.id, Some(&session.id), None, decided).await?;
     }
     let mut response = crate::console::sign_in_page(&state, Reason::SignedOut, None).into_response();
     set_cookie(&mut response, &format!("{COOKIE}=; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age=0"));
     Ok(response)
-}
-
-impl User {
-    /// Who it is in the ledger.
-    fn actor(&self) -> Actor {
-        match self.session {
-            Some(_) => Actor::Person { id: self.name.clone(), login: self.name.clone() },
-            None => Actor::Token { name: self.name.clone(), person: ADMINISTRATOR.to_owned() },
-        }
-    }
 }
 
 /// A decision of `user`, on its way into the ledger. `about` and `details` name what it concerns; the details may be
@@ -282,7 +483,7 @@ pub(crate) fn decided(
         .map(|(kind, id)| Subject::new(kind, id))
         .collect::<Result<_, _>>()
         .map_err(|error| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()))?;
-    Ok(Decided { at: state.now(), who: user.actor(), deed, about, details, salts: salts()? })
+    Ok(Decided { at: state.now(), who: user.actor.clone(), deed, about, details, salts: salts()? })
 }
 
 /// Notes in the ledger that `user` opened or took evidence: once an hour for the same. Where it cannot be noted that is
@@ -425,15 +626,16 @@ mod tests {
     async fn what_a_page_asks_by_itself_keeps_no_session_alive() {
         let dir = tempfile::tempdir().unwrap();
         let state = AppState::bare(dir.path()).await;
-        let (link, session) = (secret::fresh().unwrap(), secret::fresh().unwrap());
-        let (now, repository) = (state.now(), state.repository());
+        let (session, now, repository) = (secret::fresh().unwrap(), state.now(), state.repository());
         let then = now.plus_secs(-IDLE_SECS + 3600);
-        repository.add_link(&secret::hash(&link), "ada", then, now).await.unwrap();
+        let ada = administrator(repository, then).await.unwrap();
         let hash = secret::hash(&session);
-        repository
-            .redeem_link(&secret::hash(&link), &hash, then, now.plus_secs(3600), salts().unwrap())
-            .await
-            .unwrap();
+        let new = NewSession {
+            made: then,
+            expires: now.plus_secs(3600),
+            ..new_session(&state, &session, "link", &HeaderMap::new(), [192, 0, 2, 1].into())
+        };
+        assert!(repository.open_session(&ada.id, new, salts().unwrap()).await.unwrap());
         let ask = async |name: &'static str, value: &'static str| {
             let mut headers = HeaderMap::new();
             headers.append(header::COOKIE, HeaderValue::from_str(&format!("{COOKIE}={session}")).unwrap());

@@ -1,36 +1,28 @@
 //! The doors: what is refused before any handler sees it.
 //!
 //! Guarantees: a request for a name that is not ours is refused (DNS rebinding); a request that changes something and
-//! does not come from our own pages, or from a program with a token, is refused (forged requests); everything but
-//! [`is_open`] needs a session or a token; every answer carries the security headers; no answer takes longer to begin
+//! does not come from our own pages, or from a program with a token, is refused (forged requests); everybody gets
+//! where [`routes`] lets them and nowhere else; every answer carries the security headers; no answer takes longer to begin
 //! than [`PATIENCE`].
 
 use crate::{
     AppState,
     api::Problem,
     auth::{self, User},
+    reach::Granted,
+    routes::{self, Door},
 };
 use axum::{
-    extract::{Request, State},
+    extract::{MatchedPath, Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header},
     middleware::Next,
     response::{IntoResponse as _, Redirect, Response},
 };
+use policy::{Denied, Grant};
 use std::{net::IpAddr, time::Duration};
 
 /// How long an answer may take to begin.
 pub const PATIENCE: Duration = Duration::from_secs(30);
-
-/// What is open to anybody: health, signing in, and the style and script files that the sign-in page is made of. The test
-/// of all routes holds the same list.
-#[must_use]
-pub fn is_open(method: &Method, path: &str) -> bool {
-    let reading = *method == Method::GET || *method == Method::HEAD;
-    match path {
-        "/healthz" | "/sign-in" => reading,
-        _ => reading && path.starts_with("/static/") && !path.contains(".."),
-    }
-}
 
 /// The names under which this server answers.
 #[derive(Clone, Debug)]
@@ -119,19 +111,47 @@ pub(crate) async fn doors(State(state): State<AppState>, mut request: Request, n
             ))
             .into_response();
     }
-    match user {
-        Some(user) => {
-            if is_changing(request.method()) && !user.may_act() {
-                return Problem::new(StatusCode::FORBIDDEN, "this token may read only")
-                    .expected("a token made with `bastide up --token NAME --token-may-act`")
-                    .into_response();
-            }
-            request.extensions_mut().insert(user);
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let door = match &route {
+        Some(route) => routes::door(request.method(), route.as_str()),
+        // No route at all: only who is signed in learns that.
+        None => Some(Door::SignedIn),
+    };
+    let Some(user) = user else {
+        return if door == Some(Door::Anybody) { next.run(request).await } else { closed(&request) };
+    };
+    let granted = match door {
+        None => {
+            return Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this address takes no such request")
+                .see("/api/v1/openapi.json")
+                .into_response();
         }
-        None if is_open(request.method(), request.uri().path()) => {}
-        None => return closed(&request),
-    }
+        Some(Door::Anybody | Door::SignedIn) => Vec::new(),
+        Some(Door::Of(action)) => {
+            let granted = user.reach(action);
+            if granted.is_empty() {
+                return denied(user.may(action, user.home()));
+            }
+            granted
+        }
+        Some(Door::Here(action)) => match user.may_here(action) {
+            Ok(grant) => vec![grant],
+            no => return denied(no),
+        },
+    };
+    request.extensions_mut().insert(Granted(granted.into()));
+    request.extensions_mut().insert(user);
     next.run(request).await
+}
+
+/// No, and who could.
+fn denied(decision: Result<Grant, Denied>) -> Response {
+    let detail = "you may not do this";
+    let problem = Problem::new(StatusCode::FORBIDDEN, detail);
+    match decision {
+        Err(denied) => problem.expected(denied.to_string()).into_response(),
+        Ok(_) => problem.into_response(),
+    }
 }
 
 fn closed(request: &Request) -> Response {
@@ -255,21 +275,5 @@ mod tests {
         check(&[("origin", "null")], false);
         check(&[("sec-fetch-site", "same-origin"), ("origin", "https://evil.example")], false);
         check(&[("sec-fetch-site", "same-origin"), ("origin", "https://localhost:8443")], true);
-    }
-
-    #[test]
-    fn little_is_open() {
-        let check = |method: Method, path: &str, expected: bool| {
-            assert_eq!(is_open(&method, path), expected, "{method} {path}");
-        };
-        check(Method::GET, "/healthz", true);
-        check(Method::GET, "/sign-in", true);
-        check(Method::POST, "/sign-in", false);
-        check(Method::GET, "/static/console.css", true);
-        check(Method::GET, "/static/../api/v1/incidents", false);
-        check(Method::GET, "/", false);
-        check(Method::GET, "/healthz/", false);
-        check(Method::GET, "/metrics", false);
-        check(Method::GET, "/api/v1/openapi.json", false);
     }
 }

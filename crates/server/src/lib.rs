@@ -16,6 +16,8 @@ pub mod listen;
 pub mod live;
 mod metrics;
 pub mod notify;
+mod reach;
+pub mod routes;
 mod secret;
 mod state;
 pub mod tls;

@@ -1,7 +1,7 @@
 //! `/metrics` in the Prometheus text format, for who is signed in or has a token.
 
-use crate::{AppState, api::Problem, auth::User, health::free_bytes};
-use axum::{extract::State, http::header, response::IntoResponse};
+use crate::{AppState, api::Problem, health::free_bytes, reach::Reach};
+use axum::{http::header, response::IntoResponse};
 use model::Severity;
 use std::fmt::{Display, Write as _};
 
@@ -10,10 +10,7 @@ use std::fmt::{Display, Write as _};
     get, path = "/metrics", tag = "node",
     responses((status = 200, description = "Prometheus text format 0.0.4", content_type = "text/plain", body = String))
 )]
-pub(crate) async fn metrics(
-    State(state): State<AppState>,
-    _user: User,
-) -> Result<impl IntoResponse, Problem> {
+pub(crate) async fn metrics(Reach(state): Reach) -> Result<impl IntoResponse, Problem> {
     let mut text = Text::default();
     store(&mut text, &state).await?;
     sensor(&mut text, &state);

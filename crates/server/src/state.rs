@@ -4,7 +4,8 @@ use crate::auth::Attempts;
 use crate::guard::Doors;
 use crate::live::{BACKLOG, Change, Order, OrderError, Orders, SensorStatus};
 use ledger::Deed;
-use model::{IncidentId, Timestamp};
+use model::{AuthorityId, IncidentId, Timestamp};
+use policy::{DecisionPoint, PolicyError};
 use serde::Serialize;
 use std::{
     collections::HashMap,
@@ -20,10 +21,17 @@ const LOOKS: usize = 4_096;
 
 /// What every request handler can reach. Cheap to clone.
 #[derive(Clone)]
-pub struct AppState(Arc<Shared>);
+pub struct AppState {
+    shared: Arc<Shared>,
+    /// What is kept, as far as this reaches.
+    repository: Repository,
+    /// Whether the authority of the node itself is reached: what its sensor says and does is its business.
+    own: bool,
+}
 
 struct Shared {
-    repository: Repository,
+    authority: AuthorityId,
+    point: Arc<DecisionPoint>,
     changes: broadcast::Sender<Change>,
     orders: Option<Orders>,
     sensor: Mutex<SensorStatus>,
@@ -74,15 +82,23 @@ pub struct Setting {
 
 impl AppState {
     /// Everything together. `orders` is unset where no sensor runs.
-    #[must_use]
-    pub fn new(repository: Repository, node: Node, doors: Doors, orders: Option<Orders>) -> Self {
+    ///
+    /// # Errors
+    /// [`PolicyError`] where the policies that are shipped cannot be used.
+    pub fn new(
+        repository: Repository,
+        node: Node,
+        doors: Doors,
+        orders: Option<Orders>,
+    ) -> Result<Self, PolicyError> {
         let (changes, _) = broadcast::channel(BACKLOG);
         let sensor =
             Mutex::new(SensorStatus { response_mode: node.response_mode.clone(), ..SensorStatus::default() });
         let stopping = watch::Sender::new(false);
         let started = Instant::now();
-        Self(Arc::new(Shared {
-            repository,
+        let shared = Arc::new(Shared {
+            authority: repository.authority().clone(),
+            point: Arc::new(DecisionPoint::new()?),
             changes,
             orders,
             sensor,
@@ -93,7 +109,32 @@ impl AppState {
             started,
             stopping,
             telling_exceptions: tokio::sync::Mutex::default(),
-        }))
+        });
+        Ok(Self { shared, repository, own: true })
+    }
+
+    /// The same, reaching the records of these authorities only; the first of them, or the node's own where it is among
+    /// them, is the one in whose name something is done.
+    pub(crate) fn reaching(&self, authorities: &[AuthorityId]) -> Self {
+        let own = authorities.contains(&self.shared.authority);
+        let first = match authorities.first() {
+            Some(first) => first.clone(),
+            // Nothing is reached, and nobody's records are.
+            None => self.shared.authority.clone(),
+        };
+        let repository = self.repository.of(first).seeing(authorities);
+        Self { shared: Arc::clone(&self.shared), repository, own }
+    }
+
+    /// Where it is decided who may do what.
+    pub(crate) fn point(&self) -> &Arc<DecisionPoint> {
+        &self.shared.point
+    }
+
+    /// The authority of the node itself.
+    #[must_use]
+    pub fn authority(&self) -> &AuthorityId {
+        &self.shared.authority
     }
 
     /// With an empty database and nothing set: for tests of a part.
@@ -124,19 +165,19 @@ impl AppState {
             least_told: model::Severity::Info,
             settings: Vec::new(),
         };
-        Self::new(repository, node, Doors::new(&[], &[], 8443), None)
+        Self::new(repository, node, Doors::new(&[], &[], 8443), None).unwrap()
     }
 
     /// What is kept.
     #[must_use]
     pub fn repository(&self) -> &Repository {
-        &self.0.repository
+        &self.repository
     }
 
     /// This node, as it was started.
     #[must_use]
     pub fn node(&self) -> &Node {
-        &self.0.node
+        &self.shared.node
     }
 
     /// The moment that it is now.
@@ -153,19 +194,19 @@ impl AppState {
     /// Seconds since the start.
     #[must_use]
     pub fn uptime_secs(&self) -> u64 {
-        self.0.started.elapsed().as_secs()
+        self.shared.started.elapsed().as_secs()
     }
 
-    /// Whether a sensor runs here that takes orders.
+    /// Whether a sensor runs here that takes orders about what is reached.
     #[must_use]
     pub fn has_sensor(&self) -> bool {
-        self.0.orders.is_some()
+        self.own && self.shared.orders.is_some()
     }
 
-    /// What the sensor last said of itself.
+    /// What the sensor last said of itself; nothing where it belongs to an authority that is not reached.
     #[must_use]
     pub fn sensor(&self) -> SensorStatus {
-        self.locked_sensor().clone()
+        if self.own { self.locked_sensor().clone() } else { SensorStatus::default() }
     }
 
     /// Takes an order to the sensor; does not wait for what comes of it.
@@ -173,46 +214,47 @@ impl AppState {
     /// # Errors
     /// [`OrderError`] where there is no sensor or it takes no orders.
     pub fn order(&self, order: Order) -> Result<(), OrderError> {
-        self.0.orders.as_ref().map_or(Err(OrderError::NoSensor), |orders| orders(order))
+        let orders = self.shared.orders.as_ref().filter(|_| self.repository.authority() == self.authority());
+        orders.map_or(Err(OrderError::NoSensor), |orders| orders(order))
     }
 
     /// The changes from now on.
     #[must_use]
     pub fn changes(&self) -> broadcast::Receiver<Change> {
-        self.0.changes.subscribe()
+        self.shared.changes.subscribe()
     }
 
     /// Tells everybody who looks.
     pub fn announce(&self, change: Change) {
         // Nobody looking is fine.
-        let _ = self.0.changes.send(change);
+        let _ = self.shared.changes.send(change);
     }
 
     /// Resolves when the server is stopping; long answers end then.
     pub async fn stopping(&self) {
-        let mut stopping = self.0.stopping.subscribe();
+        let mut stopping = self.shared.stopping.subscribe();
         let _ = stopping.wait_for(|stopping| *stopping).await;
     }
 
     /// Begins the stop.
     pub fn stop(&self) {
-        self.0.stopping.send_replace(true);
+        self.shared.stopping.send_replace(true);
     }
 
     /// Held while the exceptions are read and told, so that the last ones told are the last ones kept.
     pub(crate) async fn telling_exceptions(&self) -> tokio::sync::MutexGuard<'_, ()> {
-        self.0.telling_exceptions.lock().await
+        self.shared.telling_exceptions.lock().await
     }
 
     pub(crate) fn doors(&self) -> &Doors {
-        &self.0.doors
+        &self.shared.doors
     }
 
     /// Whether nobody by this name did that with this incident within the last hour. Of the last
     /// [`LOOKS`] only; what is forgotten counts as the first.
     pub(crate) fn is_first_look(&self, who: &str, deed: Deed, incident: &IncidentId) -> bool {
         let now = self.now();
-        let mut looks = self.0.looks.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut looks = self.shared.looks.lock().unwrap_or_else(PoisonError::into_inner);
         looks.retain(|_, at| now.seconds_since(*at) < 3_600.0);
         if looks.len() >= LOOKS {
             looks.clear();
@@ -221,7 +263,7 @@ impl AppState {
     }
 
     pub(crate) fn attempts(&self) -> &Attempts {
-        &self.0.attempts
+        &self.shared.attempts
     }
 
     pub(crate) fn set_sensor(&self, status: SensorStatus) {
@@ -230,6 +272,6 @@ impl AppState {
 
     fn locked_sensor(&self) -> MutexGuard<'_, SensorStatus> {
         // A figure half written by a thread that died is replaced within a second.
-        self.0.sensor.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared.sensor.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

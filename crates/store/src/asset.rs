@@ -3,10 +3,10 @@
 use crate::{
     Page, Paging, Repository, StoreError,
     database::{Query, Row, query},
-    repository::{contains_pattern, count, from_json, seen, to_json, whose},
+    repository::{contains_pattern, count, from_json, seen, to_json},
     writer::Transaction,
 };
-use model::{Asset, AuthorityId, Timestamp};
+use model::{Asset, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
@@ -48,16 +48,6 @@ pub struct AssetFilter {
     pub text: Option<String>,
     /// The order.
     pub sort: AssetSort,
-}
-
-/// An asset as it is listed.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct AssetRecord {
-    /// Whose.
-    pub authority: AuthorityId,
-    /// The asset.
-    #[serde(flatten)]
-    pub asset: Asset,
 }
 
 /// $1 authorities, $2 kind, $3 criticality, $4 status, $5 text.
@@ -122,32 +112,16 @@ impl Repository {
     ///
     /// # Errors
     /// [`StoreError`] where they cannot be read.
-    pub async fn assets(
-        &self,
-        filter: &AssetFilter,
-        paging: Paging,
-    ) -> Result<Page<AssetRecord>, StoreError> {
+    pub async fn assets(&self, filter: &AssetFilter, paging: Paging) -> Result<Page<Asset>, StoreError> {
         let sql = match filter.sort {
             AssetSort::Seen => {
-                concat!(
-                    "SELECT id, body, authority_id",
-                    matching!(),
-                    " ORDER BY last_seen DESC, id LIMIT $6 OFFSET $7"
-                )
+                concat!("SELECT id, body", matching!(), " ORDER BY last_seen DESC, id LIMIT $6 OFFSET $7")
             }
             AssetSort::Name => {
-                concat!(
-                    "SELECT id, body, authority_id",
-                    matching!(),
-                    " ORDER BY label, id LIMIT $6 OFFSET $7"
-                )
+                concat!("SELECT id, body", matching!(), " ORDER BY label, id LIMIT $6 OFFSET $7")
             }
             AssetSort::Kind => {
-                concat!(
-                    "SELECT id, body, authority_id",
-                    matching!(),
-                    " ORDER BY kind, label, id LIMIT $6 OFFSET $7"
-                )
+                concat!("SELECT id, body", matching!(), " ORDER BY kind, label, id LIMIT $6 OFFSET $7")
             }
         };
         let total = self
@@ -160,7 +134,7 @@ impl Repository {
             .bind(paging.offset())
             .fetch_all(self.readers())
             .await?;
-        let items = rows.iter().map(record).collect::<Result<_, _>>()?;
+        let items = rows.iter().map(asset).collect::<Result<_, _>>()?;
         Ok(paging.page(items, count(&total)?))
     }
 
@@ -189,11 +163,6 @@ impl Repository {
             .bind(filter.status.clone())
             .bind(filter.text.as_deref().map(contains_pattern))
     }
-}
-
-fn record(row: &Row) -> Result<AssetRecord, StoreError> {
-    let asset = asset(row)?;
-    Ok(AssetRecord { authority: whose("asset", &asset.id, row, 2)?, asset })
 }
 
 async fn keep(

@@ -28,7 +28,7 @@ mod schema;
 mod writer;
 
 pub use access::{MOST_TOKENS, NewSession, Session, Token};
-pub use asset::{AssetFilter, AssetRecord, AssetSort};
+pub use asset::{AssetFilter, AssetSort};
 pub use authority::{MOST_AUTHORITIES, NotPlanted, Tree};
 pub use credential::{Credential, CredentialKind, MOST_CREDENTIALS};
 pub use database::{DatabaseUrl, PostgresUrl, WrongUrl};

@@ -70,16 +70,17 @@ pub(crate) struct Args {
     /// Print all settings with their meaning and where each came from, then stop
     #[arg(long)]
     print_config: bool,
-    /// Print a new sign-in link, then stop; works while a server runs on the same data. The link before it, where it was
-    /// not used, no longer works
-    #[arg(long)]
-    sign_in_link: bool,
-    /// Make a token for a program (such as Prometheus) and print it, then stop; it may read everything and change nothing
+    /// Print a new sign-in link for LOGIN, or for the administrator, then stop; works while a server runs on the same data.
+    /// The link before it, where it was not used, no longer works
+    #[arg(long, value_name = "LOGIN", num_args = 0..=1, default_missing_value = "")]
+    sign_in_link: Option<String>,
+    /// Make a token for a program (such as Prometheus) and print it, then stop
     #[arg(long, value_name = "NAME", conflicts_with = "sign_in_link")]
     token: Option<String>,
-    /// With --token: it may also approve, refuse, undo and close
-    #[arg(long, requires = "token")]
-    token_may_act: bool,
+    /// With --token: what it may: auditor (reads everything, changes nothing), analyst (closes incidents), operator (approves,
+    /// refuses, undoes), integrator (enrols devices); may be given more than once
+    #[arg(long, value_name = "ROLE", requires = "token", default_value = "auditor", value_parser = token_role)]
+    token_role: Vec<model::AuthorityRole>,
     /// With --token: how long it is good, in days
     #[arg(long, value_name = "DAYS", requires = "token", default_value_t = 365, value_parser = clap::value_parser!(u32).range(1..=3650))]
     token_days: u32,
@@ -94,7 +95,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     log_to_stderr(&loaded.settings.log)?;
     // Whatever is made from here on is for its owner only.
     rustix::process::umask(rustix::fs::Mode::from_bits_truncate(0o077));
-    if args.sign_in_link || args.token.is_some() {
+    if args.sign_in_link.is_some() || args.token.is_some() {
         return hand_out(&args, &loaded);
     }
     up(&loaded)
@@ -142,7 +143,8 @@ fn hand_out(args: &Args, loaded: &Loaded) -> anyhow::Result<ExitCode> {
             repository.setting(serve::URL).await?.unwrap_or_else(|| "https://localhost:8443".to_owned());
         let line = match &args.token {
             Some(name) => {
-                server::auth::make_token(&repository, name, args.token_may_act, now, args.token_days).await?
+                let roles = &args.token_role;
+                server::auth::make_token(&repository, None, name, roles, now, args.token_days).await?
             }
             None => {
                 // For the person, not for the program that takes the link.
@@ -150,13 +152,38 @@ fn hand_out(args: &Args, loaded: &Loaded) -> anyhow::Result<ExitCode> {
                     "Good once, within {} minutes. Links made before that were not used no longer work.",
                     server::auth::LINK_SECS / 60
                 );
-                server::auth::make_link(&repository, &url, server::auth::ADMINISTRATOR, now).await?
+                let person = match args.sign_in_link.as_deref().filter(|login| !login.is_empty()) {
+                    None => server::auth::administrator(&repository, now).await?,
+                    Some(login) => named(&repository, login).await?,
+                };
+                server::auth::make_link(&repository, &url, &person, now, server::auth::LINK_SECS).await?
             }
         };
         repository.close().await;
         crate::terminal::say(&line)?;
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// The roles of a token: what manages people is for people.
+fn token_role(text: &str) -> Result<model::AuthorityRole, String> {
+    match text.parse()? {
+        model::AuthorityRole::Administrator => Err("a token cannot be an administrator".to_owned()),
+        role => Ok(role),
+    }
+}
+
+async fn named(repository: &store::Repository, login: &str) -> anyhow::Result<store::Person> {
+    let login: model::LoginName = login.parse().map_err(anyhow::Error::msg)?;
+    match repository.person_by_login(&login).await? {
+        Some(person) if person.state == model::PersonState::Active => Ok(person),
+        Some(_) => {
+            anyhow::bail!("{login} is suspended: an administrator can let them in again in the console")
+        }
+        None => anyhow::bail!(
+            "nobody signs in as {login}: --sign-in-link without a name is for the administrator"
+        ),
+    }
 }
 
 pub(crate) fn small_runtime() -> anyhow::Result<tokio::runtime::Runtime> {

@@ -64,7 +64,7 @@ pub(super) async fn serve(
         Some(handle) => (Some(pump::orders(handle.orders)), Some(handle.notices), Some(handle.guard)),
         None => (None, None, None),
     };
-    let state = AppState::new(repository.clone(), node, doors, orders);
+    let state = AppState::new(repository.clone(), node, doors, orders)?;
     let intake = match notices {
         Some(notices) => Some(pump::start(state.clone(), notices, place.sensor())?),
         None => None,
@@ -118,10 +118,14 @@ pub(super) async fn serve(
 
 async fn greet(state: &AppState, settings: &Settings, tls: &Tls, url: &str) -> anyhow::Result<()> {
     let repository = state.repository();
-    let signed_in = repository.active_sessions(now(), now().plus_secs(-auth::IDLE_SECS)).await? > 0;
-    let link = match signed_in {
+    let now = now();
+    let administrator = auth::administrator(repository, now).await?;
+    let sessions = repository.sessions(&administrator.id, now, now.plus_secs(-auth::IDLE_SECS)).await?;
+    // Whoever has a passkey or a password needs no link.
+    let finds_in = !sessions.is_empty() || !repository.credentials(&administrator.id).await?.is_empty();
+    let link = match finds_in {
         true => None,
-        false => Some(auth::make_link(repository, url, auth::ADMINISTRATOR, now()).await?),
+        false => Some(auth::make_link(repository, url, &administrator, now, auth::LINK_SECS).await?),
     };
     let greeting = Greeting {
         url,

@@ -4,7 +4,7 @@ use super::Problem;
 use axum::{
     Json,
     extract::{FromRequest, FromRequestParts, Path, Query, Request, rejection::JsonRejection},
-    http::{StatusCode, request::Parts},
+    http::{StatusCode, Uri, request::Parts},
 };
 use serde::de::DeserializeOwned;
 use std::{fmt::Display, str::FromStr};
@@ -16,7 +16,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Parameters<T> 
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
-        match Query::<T>::try_from_uri(&parts.uri) {
+        match Query::<T>::try_from_uri(&without_authority(&parts.uri)) {
             Ok(Query(parameters)) => Ok(Self(parameters)),
             Err(rejection) => {
                 Err(Problem::new(StatusCode::BAD_REQUEST, "a parameter of the address is wrong")
@@ -25,6 +25,14 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Parameters<T> 
             }
         }
     }
+}
+
+/// The address without the parameter that [`Reach`](crate::reach::Reach) takes.
+fn without_authority(uri: &Uri) -> Uri {
+    let Some(query) = uri.query() else { return uri.clone() };
+    let rest: Vec<&str> =
+        query.split('&').filter(|pair| *pair != "authority" && !pair.starts_with("authority=")).collect();
+    format!("{}?{}", uri.path(), rest.join("&")).parse().unwrap_or_else(|_| uri.clone())
 }
 
 /// An id in the path.

@@ -2,16 +2,18 @@
 
 use super::{Accepted, Body, Id, Listed, Parameters, Problem};
 use crate::{
-    AppState,
     act::{self, Closing, EXCEPTION_DAYS, Narrow},
     auth::{User, note_evidence},
+    reach::Reach,
 };
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{Json, http::StatusCode};
 use ledger::Deed;
 use model::{IncidentId, Severity, Tactic, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
-use store::{ExceptionRecord, IncidentFilter, IncidentRecord, IncidentSort, IncidentState, PlanRecord};
+use store::{
+    ExceptionRecord, Findable, IncidentFilter, IncidentRecord, IncidentSort, IncidentState, PlanRecord,
+};
 use utoipa::{IntoParams, ToSchema};
 
 /// Which incidents to list. What is left out matches anything.
@@ -54,8 +56,7 @@ pub(super) struct Which {
     responses((status = 200, description = "One page", body = ref("#/components/schemas/Incidents")))
 )]
 pub(super) async fn list(
-    State(state): State<AppState>,
-    _user: User,
+    Reach(state): Reach,
     Parameters(which): Parameters<Which>,
 ) -> Result<Json<Listed<IncidentRecord>>, Problem> {
     let filter = IncidentFilter {
@@ -91,10 +92,11 @@ pub(super) struct Whole {
     )
 )]
 pub(super) async fn one(
-    State(state): State<AppState>,
+    Reach(state): Reach,
     user: User,
     Id(id): Id<IncidentId>,
 ) -> Result<Json<Whole>, Problem> {
+    let state = state.at(Findable::Incident, id.as_str()).await?;
     let known = act::incident(&state, &id).await?;
     let plans = state.repository().plans_of(&id).await?;
     note_evidence(&state, Some(&user), Deed::EvidenceOpened, &id).await;
@@ -149,7 +151,7 @@ impl From<Narrow> for NarrowBody {
     )
 )]
 pub(super) async fn close(
-    State(state): State<AppState>,
+    Reach(state): Reach,
     user: User,
     Id(id): Id<IncidentId>,
     Body(close): Body<Close>,
@@ -179,7 +181,7 @@ pub(super) async fn close(
     )
 )]
 pub(super) async fn reopen(
-    State(state): State<AppState>,
+    Reach(state): Reach,
     user: User,
     Id(id): Id<IncidentId>,
 ) -> Result<StatusCode, Problem> {
@@ -192,10 +194,7 @@ pub(super) async fn reopen(
     get, path = "/api/v1/exceptions", tag = "incidents",
     responses((status = 200, description = "All", body = ref("#/components/schemas/Exceptions")))
 )]
-pub(super) async fn exceptions(
-    State(state): State<AppState>,
-    _user: User,
-) -> Result<Json<Listed<ExceptionRecord>>, Problem> {
+pub(super) async fn exceptions(Reach(state): Reach) -> Result<Json<Listed<ExceptionRecord>>, Problem> {
     let items = state.repository().exceptions().await?;
     Ok(Json(Listed::all(items)))
 }
@@ -210,7 +209,7 @@ pub(super) async fn exceptions(
     )
 )]
 pub(super) async fn revoke(
-    State(state): State<AppState>,
+    Reach(state): Reach,
     user: User,
     Id(id): Id<String>,
 ) -> Result<(StatusCode, Json<Accepted>), Problem> {

@@ -1,12 +1,12 @@
 //! Assets, settings and figures of this node.
 
 use super::{Id, Listed, Parameters, Problem};
-use crate::auth::User;
-use crate::{AppState, live::SensorStatus, state::Setting};
-use axum::{Json, extract::State};
+use crate::{live::SensorStatus, reach::Reach, state::Setting};
+use axum::{Json, http::StatusCode};
 use model::{Asset, Timestamp};
 use serde::{Deserialize, Serialize};
-use store::{AssetFilter, AssetSort, SeverityCounts};
+use std::net::IpAddr;
+use store::{AssetFilter, AssetSort, Findable, SeverityCounts};
 use utoipa::{IntoParams, ToSchema};
 
 /// Which assets to list. What is left out matches anything.
@@ -37,8 +37,7 @@ pub(super) struct Which {
     responses((status = 200, description = "One page", body = ref("#/components/schemas/Assets")))
 )]
 pub(super) async fn assets(
-    State(state): State<AppState>,
-    _user: User,
+    Reach(state): Reach,
     Parameters(which): Parameters<Which>,
 ) -> Result<Json<Listed<Asset>>, Problem> {
     let filter = AssetFilter {
@@ -61,16 +60,21 @@ pub(super) async fn assets(
         (status = 404, description = "There is none", body = Problem, content_type = "application/problem+json"),
     )
 )]
-pub(super) async fn asset(
-    State(state): State<AppState>,
-    _user: User,
-    Id(id): Id<String>,
-) -> Result<Json<Asset>, Problem> {
-    let mut known = state.repository().asset(&id).await?;
-    if let (None, Ok(address)) = (&known, id.parse()) {
-        known = state.repository().asset_at(address).await?;
-    }
-    known.map(Json).ok_or_else(|| Problem::not_found("asset", &id))
+pub(super) async fn asset(Reach(state): Reach, Id(id): Id<String>) -> Result<Json<Asset>, Problem> {
+    let not_found = || Problem::not_found("asset", &id);
+    let named =
+        |problem: Problem| if problem.status() == StatusCode::NOT_FOUND { not_found() } else { problem };
+    let known = match id.parse::<IpAddr>() {
+        Ok(address) => {
+            let state = state.at(Findable::Address, &address.to_string()).await.map_err(named)?;
+            state.repository().asset_at(address).await?
+        }
+        Err(_) => {
+            let state = state.at(Findable::Asset, &id).await?;
+            state.repository().asset(&id).await?
+        }
+    };
+    known.map(Json).ok_or_else(not_found)
 }
 
 /// The settings in force, with their meaning and where each came from. Secrets are masked.
@@ -78,7 +82,7 @@ pub(super) async fn asset(
     get, path = "/api/v1/settings", tag = "node",
     responses((status = 200, description = "All", body = ref("#/components/schemas/Settings")))
 )]
-pub(super) async fn settings(State(state): State<AppState>, _user: User) -> Json<Listed<Setting>> {
+pub(super) async fn settings(Reach(state): Reach) -> Json<Listed<Setting>> {
     Json(Listed::all(state.node().settings.clone()))
 }
 
@@ -108,7 +112,7 @@ pub(super) struct Figures {
     get, path = "/api/v1/stats", tag = "node",
     responses((status = 200, description = "The figures", body = Figures))
 )]
-pub(super) async fn stats(State(state): State<AppState>, _user: User) -> Result<Json<Figures>, Problem> {
+pub(super) async fn stats(Reach(state): Reach) -> Result<Json<Figures>, Problem> {
     Ok(Json(Figures {
         version: state.node().version.clone(),
         at: state.now(),

@@ -1,11 +1,11 @@
 //! Plans, commands, the lever and the journal.
 
 use super::{Accepted, Body, Id, Listed, Parameters, Problem};
-use crate::{AppState, act, auth::User};
-use axum::{Json, extract::State, http::StatusCode};
+use crate::{act, auth::User, reach::Reach};
+use axum::{Json, http::StatusCode};
 use model::{CommandId, PlanId, PlanStatus};
 use serde::{Deserialize, Serialize};
-use store::{CommandRecord, DecisionRecord, JournalRow, PlanRecord};
+use store::{CommandRecord, DecisionRecord, Findable, JournalRow, PlanRecord};
 use utoipa::{IntoParams, ToSchema};
 
 /// Which plans to list.
@@ -39,8 +39,7 @@ pub(super) struct WhichPage {
     responses((status = 200, description = "One page", body = ref("#/components/schemas/Plans")))
 )]
 pub(super) async fn plans(
-    State(state): State<AppState>,
-    _user: User,
+    Reach(state): Reach,
     Parameters(which): Parameters<Which>,
 ) -> Result<Json<Listed<PlanRecord>>, Problem> {
     let paging = super::paging(which.page, which.per_page)?;
@@ -64,11 +63,8 @@ pub(super) struct WholePlan {
         (status = 404, description = "There is none", body = Problem, content_type = "application/problem+json"),
     )
 )]
-pub(super) async fn plan(
-    State(state): State<AppState>,
-    _user: User,
-    Id(id): Id<PlanId>,
-) -> Result<Json<WholePlan>, Problem> {
+pub(super) async fn plan(Reach(state): Reach, Id(id): Id<PlanId>) -> Result<Json<WholePlan>, Problem> {
+    let state = state.at(Findable::Plan, id.as_str()).await?;
     let known = state.repository().plan(&id).await?;
     let record = known.ok_or_else(|| Problem::not_found("plan", id.as_str()))?;
     let outcomes = state.repository().commands_of(&record.plan).await?;
@@ -86,7 +82,7 @@ pub(super) async fn plan(
     )
 )]
 pub(super) async fn approve(
-    State(state): State<AppState>,
+    Reach(state): Reach,
     user: User,
     Id(id): Id<PlanId>,
 ) -> Result<(StatusCode, Json<Accepted>), Problem> {
@@ -106,7 +102,7 @@ pub(super) async fn approve(
     )
 )]
 pub(super) async fn refuse(
-    State(state): State<AppState>,
+    Reach(state): Reach,
     user: User,
     Id(id): Id<PlanId>,
 ) -> Result<(StatusCode, Json<Accepted>), Problem> {
@@ -119,10 +115,7 @@ pub(super) async fn refuse(
     get, path = "/api/v1/commands", tag = "response",
     responses((status = 200, description = "All in force", body = ref("#/components/schemas/Commands")))
 )]
-pub(super) async fn commands(
-    State(state): State<AppState>,
-    _user: User,
-) -> Result<Json<Listed<CommandRecord>>, Problem> {
+pub(super) async fn commands(Reach(state): Reach) -> Result<Json<Listed<CommandRecord>>, Problem> {
     let items = state.repository().commands_in_force(state.now()).await?;
     Ok(Json(Listed::all(items)))
 }
@@ -137,10 +130,10 @@ pub(super) async fn commands(
     )
 )]
 pub(super) async fn command(
-    State(state): State<AppState>,
-    _user: User,
+    Reach(state): Reach,
     Id(id): Id<CommandId>,
 ) -> Result<Json<CommandRecord>, Problem> {
+    let state = state.at(Findable::Command, id.as_str()).await?;
     let known = state.repository().command(&id).await?;
     known.map(Json).ok_or_else(|| Problem::not_found("command", id.as_str()))
 }
@@ -156,7 +149,7 @@ pub(super) async fn command(
     )
 )]
 pub(super) async fn undo(
-    State(state): State<AppState>,
+    Reach(state): Reach,
     user: User,
     Id(id): Id<CommandId>,
 ) -> Result<(StatusCode, Json<Accepted>), Problem> {
@@ -173,7 +166,7 @@ pub(super) async fn undo(
     )
 )]
 pub(super) async fn undo_all(
-    State(state): State<AppState>,
+    Reach(state): Reach,
     user: User,
 ) -> Result<(StatusCode, Json<Accepted>), Problem> {
     act::undo_all(&state, &user).await?;
@@ -193,7 +186,7 @@ pub(super) struct Responding {
     get, path = "/api/v1/responding", tag = "response",
     responses((status = 200, description = "The lever", body = Responding))
 )]
-pub(super) async fn responding(State(state): State<AppState>, _user: User) -> Json<Responding> {
+pub(super) async fn responding(Reach(state): Reach) -> Json<Responding> {
     Json(Responding { responding: !state.sensor().responding_stopped })
 }
 
@@ -206,7 +199,7 @@ pub(super) async fn responding(State(state): State<AppState>, _user: User) -> Js
     )
 )]
 pub(super) async fn set_responding(
-    State(state): State<AppState>,
+    Reach(state): Reach,
     user: User,
     Body(asked): Body<Responding>,
 ) -> Result<(StatusCode, Json<Accepted>), Problem> {
@@ -220,8 +213,7 @@ pub(super) async fn set_responding(
     responses((status = 200, description = "One page", body = ref("#/components/schemas/Journal")))
 )]
 pub(super) async fn journal(
-    State(state): State<AppState>,
-    _user: User,
+    Reach(state): Reach,
     Parameters(which): Parameters<WhichPage>,
 ) -> Result<Json<Listed<JournalRow>>, Problem> {
     let paging = super::paging(which.page, which.per_page)?;
@@ -234,8 +226,7 @@ pub(super) async fn journal(
     responses((status = 200, description = "One page", body = ref("#/components/schemas/Decisions")))
 )]
 pub(super) async fn decisions(
-    State(state): State<AppState>,
-    _user: User,
+    Reach(state): Reach,
     Parameters(which): Parameters<WhichPage>,
 ) -> Result<Json<Listed<DecisionRecord>>, Problem> {
     let paging = super::paging(which.page, which.per_page)?;

@@ -4,13 +4,8 @@
 //! the session that opened it, and when the server stops.
 
 use super::Problem;
-use crate::{
-    AppState,
-    auth::{self, User},
-    live::Change,
-};
+use crate::{AppState, auth, live::Change, reach::Reach};
 use axum::{
-    extract::State,
     http::{HeaderMap, StatusCode},
     response::{
         IntoResponse, Response,
@@ -18,6 +13,7 @@ use axum::{
     },
 };
 use futures_util::stream;
+use policy::Action;
 use std::{
     convert::Infallible,
     sync::{Arc, LazyLock},
@@ -51,7 +47,7 @@ struct Reader {
         (status = 503, description = "Too many streams", body = Problem, content_type = "application/problem+json"),
     )
 )]
-pub(super) async fn stream(State(state): State<AppState>, _user: User, headers: HeaderMap) -> Response {
+pub(super) async fn stream(Reach(state): Reach, headers: HeaderMap) -> Response {
     let Ok(place) = Arc::clone(&ROOM).try_acquire_owned() else {
         return Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too many streams are open")
             .expected(format!("at most {STREAMS} at once"))
@@ -78,7 +74,8 @@ async fn next(reader: &mut Reader) -> Option<Event> {
             () = reader.state.stopping() => return None,
             _ = reader.recheck.tick() => {
                 match auth::identify(&reader.state, &reader.headers).await {
-                    Ok(Some(_)) => continue,
+                    // The session, and what it may see, can be taken away meanwhile.
+                    Ok(Some(user)) if user.may_here(Action::SeeIncidents).is_ok() => continue,
                     _ => return None,
                 }
             }

@@ -10,9 +10,10 @@ use crate::{
     api::Problem,
     auth::{User, is_local_path},
     live::Change,
+    reach::Reach,
 };
 use axum::{
-    extract::{Path, RawForm, State},
+    extract::{Path, RawForm},
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Redirect, Response},
 };
@@ -25,7 +26,7 @@ const PATIENCE: Duration = Duration::from_millis(1_500);
 
 /// `POST /plans/{id}/approve`.
 pub(super) async fn approve(
-    State(state): State<AppState>,
+    Reach(state): Reach,
     visit: Visit,
     user: User,
     Path(id): Path<String>,
@@ -43,7 +44,7 @@ pub(super) async fn approve(
 
 /// `POST /plans/{id}/refuse`.
 pub(super) async fn refuse(
-    State(state): State<AppState>,
+    Reach(state): Reach,
     visit: Visit,
     user: User,
     Path(id): Path<String>,
@@ -62,7 +63,7 @@ pub(super) async fn refuse(
 
 /// `POST /commands/{id}/undo`.
 pub(super) async fn undo(
-    State(state): State<AppState>,
+    Reach(state): Reach,
     visit: Visit,
     user: User,
     Path(id): Path<String>,
@@ -82,11 +83,7 @@ pub(super) async fn undo(
 }
 
 /// `POST /commands/undo-all`.
-pub(super) async fn undo_all(
-    State(state): State<AppState>,
-    visit: Visit,
-    user: User,
-) -> Result<Redirect, Trouble> {
+pub(super) async fn undo_all(Reach(state): Reach, visit: Visit, user: User) -> Result<Redirect, Trouble> {
     let order = act::undo_all(&state, &user);
     ordered(&state, &visit, order, |_, change| matches!(change, Change::Receipt { .. })).await?;
     Ok(Redirect::to("/"))
@@ -94,7 +91,7 @@ pub(super) async fn undo_all(
 
 /// `POST /responding/stop`.
 pub(super) async fn stop_responding(
-    State(state): State<AppState>,
+    Reach(state): Reach,
     visit: Visit,
     user: User,
 ) -> Result<Redirect, Trouble> {
@@ -103,7 +100,7 @@ pub(super) async fn stop_responding(
 
 /// `POST /responding/resume`.
 pub(super) async fn resume_responding(
-    State(state): State<AppState>,
+    Reach(state): Reach,
     visit: Visit,
     user: User,
 ) -> Result<Redirect, Trouble> {
@@ -124,7 +121,7 @@ async fn set_responding(
 
 /// `POST /exceptions/{id}/revoke`.
 pub(super) async fn revoke_exception(
-    State(state): State<AppState>,
+    Reach(state): Reach,
     visit: Visit,
     user: User,
     Path(id): Path<String>,
@@ -135,7 +132,7 @@ pub(super) async fn revoke_exception(
 
 /// `POST /incidents/{id}/reopen`.
 pub(super) async fn reopen(
-    State(state): State<AppState>,
+    Reach(state): Reach,
     visit: Visit,
     user: User,
     Path(id): Path<String>,
@@ -147,7 +144,7 @@ pub(super) async fn reopen(
 
 /// `POST /incidents/{id}/close`.
 pub(super) async fn close(
-    State(state): State<AppState>,
+    Reach(state): Reach,
     visit: Visit,
     user: User,
     Path(id): Path<String>,

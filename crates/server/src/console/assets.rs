@@ -5,10 +5,10 @@ use super::{
     response::names_in,
     view::{self, Choice, Markup, Pager},
 };
-use crate::{AppState, api::Problem};
+use crate::{AppState, api::Problem, reach::Reach};
 use askama::Template;
 use axum::{
-    extract::{Path, Query, State},
+    extract::{Path, Query},
     http::StatusCode,
     response::{IntoResponse, Redirect, Response},
 };
@@ -16,7 +16,7 @@ use model::{Asset, AssetStatus, Criticality, Timestamp};
 use report::{Names, words};
 use serde::Deserialize;
 use std::net::IpAddr;
-use store::{AssetFilter, AssetSort, IncidentFilter, IncidentSort, Paging};
+use store::{AssetFilter, AssetSort, Findable, IncidentFilter, IncidentSort, Paging};
 
 /// Rows of a page unless the address says otherwise.
 const ROWS: u32 = 50;
@@ -68,7 +68,7 @@ struct Row {
 
 /// `GET /assets`.
 pub(super) async fn list(
-    State(state): State<AppState>,
+    Reach(state): Reach,
     visit: Visit,
     Query(asked): Query<Asked>,
 ) -> Result<Response, Trouble> {
@@ -177,14 +177,18 @@ fn row(asset: &Asset, now: Timestamp) -> Row {
 
 /// `GET /assets/at/{address}`: on to the asset that was last seen there.
 pub(super) async fn at(
-    State(state): State<AppState>,
+    Reach(state): Reach,
     visit: Visit,
     Path(address): Path<String>,
 ) -> Result<Response, Trouble> {
     let parsed: IpAddr =
         address.parse().map_err(|_| visit.trouble(Problem::not_found("address", &address)))?;
-    let asset = state.repository().asset_at(parsed).await.map_err(|error| visit.trouble(error))?;
-    match asset {
+    let found = match state.at(Findable::Address, &parsed.to_string()).await {
+        Ok(theirs) => theirs.repository().asset_at(parsed).await.map_err(|error| visit.trouble(error))?,
+        Err(problem) if problem.status() == StatusCode::NOT_FOUND => None,
+        Err(problem) => return Err(visit.trouble(problem)),
+    };
+    match found {
         Some(asset) => Ok(Redirect::to(&path_of(&asset)).into_response()),
         None => stranger(&state, &visit, parsed).await.map_err(|problem| visit.trouble(problem)),
     }
@@ -217,10 +221,11 @@ struct IncidentRow {
 
 /// `GET /assets/{id}`.
 pub(super) async fn show(
-    State(state): State<AppState>,
+    Reach(state): Reach,
     visit: Visit,
     Path(id): Path<String>,
 ) -> Result<Response, Trouble> {
+    let state = state.at(Findable::Asset, &id).await.map_err(|problem| visit.trouble(problem))?;
     let asset = state.repository().asset(&id).await.map_err(|error| visit.trouble(error))?;
     let Some(asset) = asset else { return Err(visit.trouble(Problem::not_found("asset", &id))) };
     let label = report::clipped(&asset.label(), 200);

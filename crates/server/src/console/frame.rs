@@ -12,6 +12,7 @@ use axum::{
     response::{Html, IntoResponse, Response},
 };
 use model::Severity;
+use policy::Action;
 
 /// What stands around a page.
 pub(super) struct Frame {
@@ -20,7 +21,7 @@ pub(super) struct Frame {
     pub(super) theme: &'static str,
     pub(super) path: String,
     pub(super) user: String,
-    pub(super) may_act: bool,
+    pub(super) may: May,
     /// Open incidents that need a person.
     pub(super) pressing: u64,
     /// The lever is pulled.
@@ -29,6 +30,32 @@ pub(super) struct Frame {
     pub(super) version: String,
     pub(super) css: String,
     pub(super) script: String,
+}
+
+/// What the reader may: what they may not is not offered.
+#[derive(Default)]
+pub(super) struct May {
+    pub(super) incidents: bool,
+    pub(super) assets: bool,
+    pub(super) record: bool,
+    pub(super) node: bool,
+    /// In the authority whose records are shown.
+    pub(super) judge: bool,
+    pub(super) respond: bool,
+}
+
+impl May {
+    /// The sections that show anything at all.
+    fn sections(user: &User) -> Self {
+        let anywhere = |action| !user.reach(action).is_empty();
+        Self {
+            incidents: anywhere(Action::SeeIncidents),
+            assets: anywhere(Action::SeeAssets),
+            record: anywhere(Action::SeeRecord),
+            node: user.may_here(Action::SeeNode).is_ok(),
+            ..Self::default()
+        }
+    }
 }
 
 /// The path that is shown, its theme, and who looks.
@@ -91,6 +118,10 @@ impl Frame {
         let sensor = state.sensor();
         let mut frame = Self::bare(state.node().version.clone(), visit, section, title);
         frame.stopped = sensor.responding_stopped;
+        if let Some(user) = &visit.user {
+            let may = |action| user.may(action, state.repository().authority()).is_ok();
+            (frame.may.judge, frame.may.respond) = (may(Action::JudgeIncidents), may(Action::Respond));
+        }
         match state.repository().open_incidents().await {
             Ok(counts) => frame.pressing = counts.of(Severity::Critical) + counts.of(Severity::High),
             Err(error) => {
@@ -121,7 +152,7 @@ impl Frame {
             theme: visit.theme,
             path: visit.path.clone(),
             user: visit.user.as_ref().map(|user| user.name().to_owned()).unwrap_or_default(),
-            may_act: visit.user.as_ref().is_some_and(User::may_act),
+            may: visit.user.as_ref().map(May::sections).unwrap_or_default(),
             pressing: 0,
             stopped: false,
             troubles: Vec::new(),

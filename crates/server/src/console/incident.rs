@@ -7,17 +7,17 @@ use super::{
     response::{PlanView, names_of},
     view::{self, Choice, Markup},
 };
-use crate::{AppState, act, api::Problem, auth};
+use crate::{AppState, act, api::Problem, auth, reach::Reach};
 use askama::Template;
 use axum::{
-    extract::{Path, State},
+    extract::Path,
     http::{HeaderValue, header},
     response::{Html, IntoResponse, Response},
 };
 use ledger::Deed;
 use model::{Action, Effect, Evidence, Incident, IncidentAsset, IncidentId, Timestamp};
 use report::{Act, Context, Document, Names, Totals, words};
-use store::{CommandRecord, IncidentRecord, IncidentState, PlanRecord};
+use store::{CommandRecord, Findable, IncidentRecord, IncidentState, PlanRecord};
 
 /// Rows of each table.
 const MOST_EVIDENCE: usize = 100;
@@ -84,6 +84,8 @@ struct FalseAlarm {
 
 /// Everything that is known about an incident.
 struct Known {
+    /// Reaching the authority whose it is.
+    state: AppState,
     record: IncidentRecord,
     plans: Vec<(PlanRecord, Vec<CommandRecord>)>,
     plans_more: usize,
@@ -92,6 +94,7 @@ struct Known {
 
 async fn read(state: &AppState, id: &str) -> Result<Known, Problem> {
     let id: IncidentId = id.parse().map_err(|_| Problem::not_found("incident", id))?;
+    let state = &state.at(Findable::Incident, id.as_str()).await?;
     let record = act::incident(state, &id).await?;
     let all = state.repository().plans_of(&id).await?;
     let plans_more = all.len().saturating_sub(MOST_PLANS);
@@ -102,7 +105,7 @@ async fn read(state: &AppState, id: &str) -> Result<Known, Problem> {
     }
     let commands = plans.iter().flat_map(|(plan, _)| &plan.plan.commands);
     let names = names_of(state, record.incident.assets.iter(), commands).await?;
-    Ok(Known { record, plans, plans_more, names })
+    Ok(Known { state: state.clone(), record, plans, plans_more, names })
 }
 
 impl Known {
@@ -185,11 +188,12 @@ impl Known {
 
 /// `GET /incidents/{id}`.
 pub(super) async fn show(
-    State(state): State<AppState>,
+    Reach(state): Reach,
     visit: Visit,
     Path(id): Path<String>,
 ) -> Result<Response, Trouble> {
     let known = read(&state, &id).await.map_err(|problem| visit.trouble(problem))?;
+    let state = known.state.clone();
     let frame = Frame::new(
         &state,
         &visit,
@@ -356,11 +360,12 @@ impl FalseAlarm {
 
 /// `GET /incidents/{id}/report.html`: the report as one file.
 pub(super) async fn download(
-    State(state): State<AppState>,
+    Reach(state): Reach,
     visit: Visit,
     Path(id): Path<String>,
 ) -> Result<Response, Trouble> {
     let known = read(&state, &id).await.map_err(|problem| visit.trouble(problem))?;
+    let state = known.state.clone();
     let id = &known.record.incident.id;
     auth::note_evidence(&state, visit.user.as_ref(), Deed::ReportTaken, id).await;
     let incident = known.record.incident.clone();

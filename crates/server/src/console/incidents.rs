@@ -5,12 +5,9 @@ use super::{
     response::names_in,
     view::{self, Choice, Markup, Pager},
 };
-use crate::{AppState, api::Problem};
+use crate::{AppState, api::Problem, reach::Reach};
 use askama::Template;
-use axum::{
-    extract::{Query, State},
-    response::Response,
-};
+use axum::{extract::Query, response::Response};
 use model::{Severity, Tactic, Timestamp};
 use report::{Names, words};
 use serde::Deserialize;
@@ -83,7 +80,7 @@ struct Row {
 
 /// `GET /incidents`.
 pub(super) async fn show(
-    State(state): State<AppState>,
+    Reach(state): Reach,
     visit: Visit,
     Query(asked): Query<Asked>,
 ) -> Result<Response, Trouble> {

@@ -4,12 +4,9 @@ use super::{
     frame::{Frame, Trouble, Visit, page},
     view::{self, Markup, Pager},
 };
-use crate::{AppState, api::Problem};
+use crate::{AppState, api::Problem, reach::Reach};
 use askama::Template;
-use axum::{
-    extract::{Query, State},
-    response::Response,
-};
+use axum::{extract::Query, response::Response};
 use ledger::{Deed, Subject};
 use model::{IncidentId, Timestamp};
 use serde::Deserialize;
@@ -50,7 +47,7 @@ pub(super) struct Asked {
 
 /// `GET /journal`.
 pub(super) async fn show(
-    State(state): State<AppState>,
+    Reach(state): Reach,
     visit: Visit,
     Query(asked): Query<Asked>,
 ) -> Result<Response, Trouble> {

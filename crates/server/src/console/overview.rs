@@ -5,9 +5,9 @@ use super::{
     response::{CommandView, ReceiptView, names_in, names_of},
     view::{self, Markup},
 };
-use crate::{AppState, SensorStatus, api::Problem};
+use crate::{AppState, SensorStatus, api::Problem, reach::Reach};
 use askama::Template;
-use axum::{Json, extract::State, response::Response};
+use axum::{Json, response::Response};
 use model::{PlanStatus, Severity, Timestamp};
 use report::{Names, words};
 use serde_json::{Map, Value, json};
@@ -89,7 +89,7 @@ pub(super) struct InputView {
 }
 
 /// `GET /`.
-pub(super) async fn show(State(state): State<AppState>, visit: Visit) -> Result<Response, Trouble> {
+pub(super) async fn show(Reach(state): Reach, visit: Visit) -> Result<Response, Trouble> {
     let frame = Frame::new(&state, &visit, "overview", "Overview").await;
     let overview = read(&state, frame).await.map_err(|problem| visit.trouble(problem))?;
     Ok(page(&overview))
@@ -111,7 +111,8 @@ async fn read(state: &AppState, frame: Frame) -> Result<Overview, Problem> {
     let mut waiting = Vec::new();
     for plan in &plans.items {
         let names = names_of(state, [].iter(), plan.plan.commands.iter()).await?;
-        let of: Vec<IncidentRecord> = repository.incident(&plan.plan.incident).await?.into_iter().collect();
+        let theirs = repository.of(plan.authority.clone());
+        let of: Vec<IncidentRecord> = theirs.incident(&plan.plan.incident).await?.into_iter().collect();
         let named = names_in(state, &of).await?;
         let title = of.first().map(|record| report::titled(&record.incident.title, &named));
         let hits: u64 = plan.plan.commands.iter().map(|command| command.hits.len() as u64).sum();
@@ -244,7 +245,7 @@ async fn recent(state: &AppState, now: Timestamp) -> Result<Vec<Recent>, Problem
             continue;
         }
         let names = names_of(state, [].iter(), plan.plan.commands.iter()).await?;
-        for command in state.repository().commands_of(&plan.plan).await? {
+        for command in state.repository().of(plan.authority.clone()).commands_of(&plan.plan).await? {
             if let Some(receipt) = command.receipt() {
                 rows.push(Recent {
                     id: command.command.id.to_string(),
@@ -282,7 +283,7 @@ pub(super) fn inputs(sensor: &SensorStatus, now: Timestamp) -> Vec<InputView> {
 }
 
 /// `GET /live`: the figures of the first page for the script, by the name of their place.
-pub(super) async fn figures(State(state): State<AppState>) -> Result<Json<Value>, Problem> {
+pub(super) async fn figures(Reach(state): Reach) -> Result<Json<Value>, Problem> {
     let counts = state.repository().open_incidents().await?;
     let waiting = state.repository().plans(Some(PlanStatus::Proposed), Paging::new(1, 1)).await?.total;
     let sensor = state.sensor();

@@ -220,7 +220,9 @@ fn grave(plan: &Plan) -> String {
 
 /// Names of the assets of ours in incidents, for a list of them.
 pub(super) async fn names_in(state: &AppState, records: &[store::IncidentRecord]) -> Result<Names, Problem> {
-    names_of(state, records.iter().flat_map(|record| record.incident.assets.iter().take(4)), [].iter()).await
+    // An address may be another device's in another authority: what is not ours goes by its address.
+    let ours = records.iter().filter(|record| record.authority == *state.repository().authority());
+    names_of(state, ours.flat_map(|record| record.incident.assets.iter().take(4)), [].iter()).await
 }
 
 /// Names of the assets of an incident, as far as they are known. A name that looks like an address is none.

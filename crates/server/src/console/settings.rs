@@ -5,9 +5,9 @@ use super::{
     overview::{InputView, inputs},
     view::{self, Markup},
 };
-use crate::{AppState, Setting, api::Problem};
+use crate::{AppState, Setting, api::Problem, reach::Reach};
 use askama::Template;
-use axum::{extract::State, response::Response};
+use axum::response::Response;
 use report::words;
 
 #[derive(Template)]
@@ -51,7 +51,7 @@ struct ExceptionRow {
 }
 
 /// `GET /settings`.
-pub(super) async fn show(State(state): State<AppState>, visit: Visit) -> Result<Response, Trouble> {
+pub(super) async fn show(Reach(state): Reach, visit: Visit) -> Result<Response, Trouble> {
     let frame = Frame::new(&state, &visit, "settings", "Settings").await;
     let settings = read(&state, frame).await.map_err(|problem| visit.trouble(problem))?;
     Ok(page(&settings))

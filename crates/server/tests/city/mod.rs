@@ -70,7 +70,7 @@ pub(crate) async fn open(dir: &Path, sensor: bool) -> (AppState, Given) {
             Ok(())
         }) as server::Orders
     });
-    (AppState::new(repository, node, doors, orders), given)
+    (AppState::new(repository, node, doors, orders).unwrap(), given)
 }
 
 fn settings() -> Vec<Setting> {
@@ -128,10 +128,15 @@ pub(crate) struct Page {
 }
 
 impl Browser {
+    /// The first administrator.
     pub(crate) async fn sign_in(state: &AppState) -> Self {
+        let person = server::auth::administrator(state.repository(), state.now()).await.unwrap();
+        Self::sign_in_as(state, &person).await
+    }
+
+    pub(crate) async fn sign_in_as(state: &AppState, person: &store::Person) -> Self {
         let url = format!("https://{HOST}");
-        let link =
-            server::auth::make_link(state.repository(), &url, "administrator", state.now()).await.unwrap();
+        let link = server::auth::make_link(state.repository(), &url, person, state.now(), 60).await.unwrap();
         let path = link.strip_prefix(&url).unwrap().to_owned();
         let mut browser = Self { state: state.clone(), cookie: String::new() };
         let answer = browser.get(&path).await;
@@ -156,6 +161,25 @@ impl Browser {
         self.send(Method::POST, path, Body::from(form.to_owned())).await
     }
 
+    /// A request as a program makes it, with the session where there is one.
+    pub(crate) async fn ask(
+        &self,
+        method: &Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Page {
+        let mut request = Request::builder().method(method).uri(path).header(header::HOST, HOST);
+        if !self.cookie.is_empty() {
+            request = request.header(header::COOKIE, &self.cookie).header("sec-fetch-site", "same-origin");
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let from = ConnectInfo(SocketAddr::from(([127, 0, 0, 1], 40_000)));
+        answered(&self.state, request.extension(from).body(Body::from(body.to_owned())).unwrap()).await
+    }
+
     async fn send(&self, method: Method, path: &str, body: Body) -> Page {
         let request = Request::builder()
             .method(method)
@@ -168,15 +192,18 @@ impl Browser {
             .extension(ConnectInfo(SocketAddr::from(([127, 0, 0, 1], 40_000))))
             .body(body)
             .unwrap();
-        let answer = server::router(self.state.clone()).oneshot(request).await.unwrap();
-        let (parts, body) = answer.into_parts();
-        let bytes = axum::body::to_bytes(body, 16 << 20).await.unwrap();
-        Page {
-            status: parts.status,
-            headers: parts.headers,
-            text: String::from_utf8(bytes.to_vec()).unwrap(),
-        }
+        answered(&self.state, request).await
     }
+}
+
+/// The answer; a stream is not read, because it does not end.
+async fn answered(state: &AppState, request: Request<Body>) -> Page {
+    let (parts, body) = server::router(state.clone()).oneshot(request).await.unwrap().into_parts();
+    let text = match parts.headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind == "text/event-stream") {
+        true => String::new(),
+        false => String::from_utf8(axum::body::to_bytes(body, 16 << 20).await.unwrap().to_vec()).unwrap(),
+    };
+    Page { status: parts.status, headers: parts.headers, text }
 }
 
 fn address(text: &str) -> IpAddr {

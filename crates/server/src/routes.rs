@@ -1,0 +1,85 @@
+//! Who each route is for: one table, asked by the doors. A route or a method that is not in it is refused.
+
+use axum::http::Method;
+use policy::Action;
+
+/// Who may pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Door {
+    /// Anybody: health, signing in, and what the sign-in page is made of.
+    Anybody,
+    /// Whoever is signed in, about themselves.
+    SignedIn,
+    /// Whoever may do this in at least one authority; the handler reaches the records of those and no others.
+    Of(Action),
+    /// Whoever may do this in the authority of the node itself: it is about the machine and its sensor.
+    Here(Action),
+}
+
+use Action::{JudgeIncidents, Respond, SeeAssets, SeeIncidents, SeeNode, SeeRecord};
+use Door::{Anybody, Here, Of, SignedIn};
+
+/// Method, path as the router writes it, and who may pass.
+pub const ROUTES: &[(&str, &str, Door)] = &[
+    ("GET", "/healthz", Anybody),
+    ("GET", "/sign-in", Anybody),
+    ("GET", "/static/{file}", Anybody),
+    ("POST", "/sign-out", SignedIn),
+    ("POST", "/theme", SignedIn),
+    // The console.
+    ("GET", "/", Of(SeeIncidents)),
+    ("GET", "/live", Of(SeeIncidents)),
+    ("GET", "/incidents", Of(SeeIncidents)),
+    ("GET", "/incidents/{id}", Of(SeeIncidents)),
+    ("GET", "/incidents/{id}/report.html", Of(SeeIncidents)),
+    ("POST", "/incidents/{id}/close", Of(JudgeIncidents)),
+    ("POST", "/incidents/{id}/reopen", Of(JudgeIncidents)),
+    ("POST", "/plans/{id}/approve", Of(Respond)),
+    ("POST", "/plans/{id}/refuse", Of(Respond)),
+    ("POST", "/commands/{id}/undo", Of(Respond)),
+    ("POST", "/commands/undo-all", Here(Respond)),
+    ("POST", "/exceptions/{id}/revoke", Of(JudgeIncidents)),
+    ("POST", "/responding/stop", Here(Respond)),
+    ("POST", "/responding/resume", Here(Respond)),
+    ("GET", "/assets", Of(SeeAssets)),
+    ("GET", "/assets/at/{address}", Of(SeeAssets)),
+    ("GET", "/assets/{id}", Of(SeeAssets)),
+    ("GET", "/journal", Of(SeeRecord)),
+    ("GET", "/settings", Here(SeeNode)),
+    // The API.
+    ("GET", "/api/v1/incidents", Of(SeeIncidents)),
+    ("GET", "/api/v1/incidents/{id}", Of(SeeIncidents)),
+    ("POST", "/api/v1/incidents/{id}/close", Of(JudgeIncidents)),
+    ("POST", "/api/v1/incidents/{id}/reopen", Of(JudgeIncidents)),
+    ("GET", "/api/v1/exceptions", Of(SeeIncidents)),
+    ("DELETE", "/api/v1/exceptions/{id}", Of(JudgeIncidents)),
+    ("GET", "/api/v1/plans", Of(SeeIncidents)),
+    ("GET", "/api/v1/plans/{id}", Of(SeeIncidents)),
+    ("POST", "/api/v1/plans/{id}/approve", Of(Respond)),
+    ("POST", "/api/v1/plans/{id}/refuse", Of(Respond)),
+    ("GET", "/api/v1/commands", Of(SeeIncidents)),
+    ("GET", "/api/v1/commands/{id}", Of(SeeIncidents)),
+    ("POST", "/api/v1/commands/{id}/undo", Of(Respond)),
+    ("POST", "/api/v1/commands/undo-all", Here(Respond)),
+    ("GET", "/api/v1/responding", Here(SeeNode)),
+    ("POST", "/api/v1/responding", Here(Respond)),
+    ("GET", "/api/v1/journal", Of(SeeRecord)),
+    ("GET", "/api/v1/decisions", Of(SeeRecord)),
+    ("GET", "/api/v1/assets", Of(SeeAssets)),
+    ("GET", "/api/v1/assets/{id}", Of(SeeAssets)),
+    ("GET", "/api/v1/settings", Here(SeeNode)),
+    ("GET", "/api/v1/stats", Here(SeeNode)),
+    ("GET", "/api/v1/stream", Here(SeeIncidents)),
+    ("GET", "/api/v1/openapi.json", SignedIn),
+    ("GET", "/metrics", Here(SeeNode)),
+];
+
+/// Who may pass with this method at this path. HEAD is GET.
+#[must_use]
+pub fn door(method: &Method, path: &str) -> Option<Door> {
+    let method = if *method == Method::HEAD { &Method::GET } else { method };
+    ROUTES
+        .iter()
+        .find(|(verb, route, _)| method.as_str() == *verb && path == *route)
+        .map(|(_, _, door)| *door)
+}

@@ -1,0 +1,340 @@
+//! Every route of the API and the console, tried as a stranger, as a sibling and with each role.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+
+mod city;
+
+use axum::http::{Method, StatusCode, header};
+use city::{Browser, Page};
+use ledger::{Deed, Salt};
+use model::{
+    Authority, AuthorityId, AuthorityLevel, AuthorityRole, Criticality, Effect, Exception, PersonId,
+    PersonState, PlanStatus, Severity,
+};
+use policy::Action;
+use server::{
+    AppState,
+    routes::{Door, ROUTES},
+};
+use std::collections::{BTreeMap, BTreeSet};
+use store::{Actor, Closed, Decided, IncidentState, Paging, Person, Repository};
+
+const METHODS: [Method; 7] =
+    [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
+
+/// What each role may, written down a second time: the policies are tested, not repeated.
+fn roles_that_may(action: Action) -> &'static [AuthorityRole] {
+    use AuthorityRole::*;
+    match action {
+        Action::SeeIncidents | Action::SeeRecord => &[Administrator, Analyst, Operator, Auditor],
+        Action::SeeAssets | Action::SeeNode => &[Administrator, Analyst, Operator, Auditor, Integrator],
+        Action::SeePeople => &[Administrator, Auditor],
+        Action::JudgeIncidents => &[Analyst],
+        Action::Respond => &[Operator],
+        Action::EnrolDevices => &[Administrator, Integrator],
+        Action::ManagePeople | Action::ManageAuthorities | Action::ChangeSettings => &[Administrator],
+    }
+}
+
+/// local, with north and south below it; everything happened in north.
+struct Tree {
+    state: AppState,
+    given: city::Given,
+    ids: BTreeMap<&'static str, String>,
+    _dir: tempfile::TempDir,
+}
+
+fn decided(deed: Deed) -> Decided {
+    let salts = [Salt::new([1; 32]), Salt::new([2; 32])];
+    Decided {
+        at: model::Timestamp::from_secs(1_800_000_000),
+        who: Actor::Program,
+        deed,
+        about: Vec::new(),
+        details: None,
+        salts,
+    }
+}
+
+fn id(text: &str) -> AuthorityId {
+    text.parse().unwrap()
+}
+
+async fn tree() -> Tree {
+    let dir = tempfile::tempdir().unwrap();
+    let (state, given) = city::open(dir.path(), true).await;
+    for name in ["north", "south"] {
+        let new = Authority {
+            id: id(name),
+            name: name.to_uppercase(),
+            level: AuthorityLevel::Department,
+            parent: Some(AuthorityId::local()),
+        };
+        state.repository().add_authority(&new, decided(Deed::AuthorityMade)).await.unwrap().unwrap();
+    }
+    let north = state.repository().of(id("north"));
+    let ids = night(&north, &state).await;
+    Tree { state, given, ids, _dir: dir }
+}
+
+/// An attack in an authority: incident, two plans, a command in force, an exception, an asset.
+async fn night(repository: &Repository, state: &AppState) -> BTreeMap<&'static str, String> {
+    let now = state.now();
+    let (isolate, block) = (city::isolate(now), city::block(now));
+    let (attack, guessing) = (city::takeover(now, 240), city::guessing(now, 3, Severity::High));
+    let camera = city::asset(now, 17, Some("cam-07"), "camera", Criticality::Ordinary);
+    repository.keep_asset(&camera).await.unwrap();
+    for incident in [&attack, &guessing] {
+        repository.keep_incident(incident, &[], now).await.unwrap();
+    }
+    let proposed = city::plan(now, PlanStatus::Proposed, vec![isolate]);
+    repository.keep_plan(&proposed, now).await.unwrap();
+    repository.keep_plan(&city::plan(now, PlanStatus::Active, vec![block.clone()]), now).await.unwrap();
+    repository.keep_receipt(&city::receipt(now, &block, Effect::Applied)).await.unwrap();
+    let exception = Exception {
+        incident: guessing.id.clone(),
+        detector: guessing.evidence[0].detector.clone(),
+        address: guessing.assets[0].address,
+        peer: None,
+        until: now.plus_secs(86_400),
+        reason: "the installer".into(),
+        who: "ada".into(),
+    };
+    let closed = Closed { at: now, by: "ada".into(), reason: "the installer".into() };
+    let (false_alarm, decided) = (IncidentState::FalseAlarm, decided(Deed::IncidentClosed));
+    repository.close_incident(&guessing.id, false_alarm, &closed, &[exception], decided).await.unwrap();
+    let exception = repository.exceptions().await.unwrap()[0].id.clone();
+    BTreeMap::from([
+        ("incidents", attack.id.to_string()),
+        ("plans", proposed.id.to_string()),
+        ("commands", block.id.to_string()),
+        ("exceptions", exception),
+        ("assets", camera.id),
+    ])
+}
+
+impl Tree {
+    async fn person(&self, name: &str, place: &str, roles: &[AuthorityRole]) -> Browser {
+        let number = name.bytes().fold(7_u128, |number, byte| number.wrapping_mul(257) + u128::from(byte));
+        let place = self.state.repository().of(id(place));
+        let person = Person {
+            authority: place.authority().clone(),
+            id: PersonId::from_random(number.to_be_bytes()),
+            login: name.parse().unwrap(),
+            name: name.to_uppercase(),
+            state: PersonState::Active,
+            made: self.state.now(),
+        };
+        assert!(place.add_person(&person, roles, decided(Deed::PersonInvited)).await.unwrap());
+        Browser::sign_in_as(&self.state, &person).await
+    }
+
+    /// The address of a route with the ids of what is in north.
+    fn path(&self, route: &str) -> String {
+        let kind = route.split('/').find(|part| self.ids.contains_key(part)).unwrap_or("incidents");
+        route
+            .replace("{id}", &self.ids[kind].replace(':', "%3A"))
+            .replace("{address}", "192.168.20.17")
+            .replace("{file}", "console.css")
+    }
+
+    /// Everything that a request could have changed.
+    async fn record(&self) -> String {
+        let north = self.state.repository().of(id("north"));
+        let incident = north.incident(&self.ids["incidents"].parse().unwrap()).await.unwrap().unwrap();
+        let plans = north.plans(None, Paging::default()).await.unwrap();
+        let exceptions = north.exceptions().await.unwrap();
+        let decisions = north.decisions(None, Paging::default()).await.unwrap().total;
+        let orders = self.given.lock().unwrap().len();
+        format!(
+            "{:?} {:?} {exceptions:?} {decisions} {orders}",
+            (incident.state, incident.revision),
+            plans.items
+        )
+    }
+}
+
+const fn refused(page: &Page) -> bool {
+    matches!(page.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
+}
+
+#[tokio::test]
+async fn a_stranger_passes_no_door_but_the_open_ones() {
+    let tree = tree().await;
+    let before = tree.record().await;
+    const NONE: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+    let (cookie, token) = (format!("__Host-bastide={NONE}"), format!("Bearer {NONE}"));
+    let strangers: [&[(&str, &str)]; 5] = [
+        &[],
+        &[("sec-fetch-site", "same-origin")],
+        &[("origin", "https://localhost:8443"), ("accept", "text/html")],
+        &[("cookie", &cookie), ("sec-fetch-site", "same-origin")],
+        &[("authorization", &token)],
+    ];
+    let mut open = BTreeSet::new();
+    let browser = Browser::stranger(&tree.state);
+    for path in ROUTES.iter().map(|(_, path, _)| *path).collect::<BTreeSet<_>>() {
+        for method in &METHODS {
+            for headers in strangers {
+                let page = browser.ask(method, &tree.path(path), headers, "").await;
+                let to_sign_in = page.status == StatusCode::SEE_OTHER
+                    && page.headers[header::LOCATION].to_str().unwrap().starts_with("/sign-in");
+                if !refused(&page) && !to_sign_in {
+                    let name = if *method == Method::HEAD { "GET" } else { method.as_str() };
+                    open.insert((name.to_owned(), path));
+                }
+            }
+        }
+    }
+    let expected: BTreeSet<_> = ROUTES
+        .iter()
+        .filter(|(_, _, door)| *door == Door::Anybody)
+        .map(|(method, path, _)| ((*method).to_owned(), *path))
+        .collect();
+    assert_eq!(open, expected);
+    assert_eq!(tree.record().await, before);
+}
+
+#[tokio::test]
+async fn each_role_passes_its_doors_and_no_other() {
+    let tree = tree().await;
+    for role in AuthorityRole::ALL {
+        for place in ["north", "local"] {
+            let browser = tree.person(&format!("{role}-{place}"), place, &[role]).await;
+            for (method, route, door) in ROUTES {
+                if *route == "/sign-out" {
+                    continue;
+                }
+                let may = match door {
+                    Door::Anybody | Door::SignedIn => true,
+                    Door::Of(action) => roles_that_may(*action).contains(&role),
+                    // The node is local's, and who stands below it has no say in it.
+                    Door::Here(action) => place == "local" && roles_that_may(*action).contains(&role),
+                };
+                let before = tree.record().await;
+                let page = browser.ask(&method.parse().unwrap(), &tree.path(route), &[], "").await;
+                assert_eq!(!refused(&page), may, "{role} of {place}: {method} {route}: {}", page.status);
+                if !may {
+                    assert_eq!(tree.record().await, before, "{role} of {place}: {method} {route}");
+                    let told = page.text.contains("takes the role of");
+                    assert!(told, "{role} of {place}: {method} {route}: {}", page.text);
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn siblings_see_and_change_nothing_of_each_other() {
+    let tree = tree().await;
+    // Whoever looks from above sees it: else the test could not fail.
+    let above = tree.person("above", "local", &AuthorityRole::ALL).await;
+    let sibling = tree.person("sibling", "south", &AuthorityRole::ALL).await;
+    let secrets = ["cam-07", "192.168.20.17", "203.0.113.", "north", "NORTH", "the installer", "street0"];
+    let mut shown = BTreeSet::new();
+    for (method, route, door) in ROUTES {
+        if *route == "/sign-out" || *route == "/api/v1/stream" {
+            continue;
+        }
+        let method: Method = method.parse().unwrap();
+        let path = tree.path(route);
+        if method == Method::GET {
+            let page = above.ask(&method, &path, &[], "").await;
+            shown.extend(secrets.iter().filter(|secret| page.text.contains(**secret)));
+        }
+        let before = tree.record().await;
+        for path in [path.clone(), format!("{path}?authority=north"), format!("{path}?authority=local")] {
+            let page = sibling.ask(&method, &path, &[], "{}").await;
+            assert_eq!(tree.record().await, before, "{method} {path}");
+            // What was sent comes back in a message, and the last address of a page in its links.
+            let text = tree.ids.values().fold(page.text.replace(&path, ""), |text, id| text.replace(id, ""));
+            let text =
+                text.replace("there is no address \"192.168.20.17\"", "").replace("?authority=north", "");
+            let leaked: Vec<_> =
+                secrets.iter().filter(|secret| text.contains(**secret) && !path.contains(**secret)).collect();
+            assert!(leaked.is_empty() || page.status == StatusCode::NOT_FOUND, "{method} {path}: {leaked:?}");
+            match door {
+                Door::Here(_) => assert_eq!(page.status, StatusCode::FORBIDDEN, "{method} {path}"),
+                Door::Of(_) if route.contains('{') || path.contains('?') => {
+                    assert_eq!(page.status, StatusCode::NOT_FOUND, "{method} {path}: {}", page.text);
+                }
+                Door::Of(_) | Door::Anybody | Door::SignedIn => {}
+            }
+        }
+    }
+    for secret in ["cam-07", "192.168.20.17", "203.0.113.", "north", "the installer"] {
+        assert!(shown.contains(&secret), "{secret} is shown to nobody: the test would miss it");
+    }
+}
+
+#[tokio::test]
+async fn the_same_id_in_two_authorities_is_two_records() {
+    let tree = tree().await;
+    let south = tree.state.repository().of(id("south"));
+    night(&south, &tree.state).await;
+    let above = tree.person("above", "local", &AuthorityRole::ALL).await;
+    let path = format!("/api/v1/incidents/{}", tree.ids["incidents"]);
+    let ask = async |path: &str| above.ask(&Method::GET, path, &[], "").await;
+    let both = ask(&path).await;
+    assert_eq!(both.status, StatusCode::CONFLICT);
+    assert!(both.text.contains("`?authority=` with one of north, south"), "{}", both.text);
+    for name in ["north", "south"] {
+        let one = ask(&format!("{path}?authority={name}")).await;
+        let record: serde_json::Value = serde_json::from_str(&one.text).unwrap();
+        assert_eq!(record["authority"], name);
+        let listed = ask(&format!("/api/v1/incidents?authority={name}&state=open")).await;
+        let listed: serde_json::Value = serde_json::from_str(&listed.text).unwrap();
+        assert_eq!((&listed["total"], &listed["items"][0]["authority"]), (&1.into(), &name.into()));
+    }
+    let close = format!("{path}/close?authority=south");
+    let body = r#"{"reason": "done", "state": "resolved"}"#;
+    let answer = above.ask(&Method::POST, &close, &[("content-type", "application/json")], body).await;
+    assert_eq!(answer.status, StatusCode::NO_CONTENT, "{}", answer.text);
+    let state = async |name: &str| {
+        let theirs = tree.state.repository().of(id(name));
+        theirs.incident(&tree.ids["incidents"].parse().unwrap()).await.unwrap().unwrap().state
+    };
+    assert_eq!((state("north").await, state("south").await), (IncidentState::Open, IncidentState::Resolved));
+    // It stands in the ledger of the authority that it is about.
+    let deed = south.decisions(None, Paging::default()).await.unwrap().items[0].deed;
+    assert_eq!(deed, Deed::IncidentClosed);
+}
+
+/// What is kept of a secret.
+fn hash(secret: &str) -> String {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, secret.as_bytes());
+    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[tokio::test]
+async fn a_token_may_no_more_than_whoever_made_it() {
+    let tree = tree().await;
+    let repository = tree.state.repository();
+    tree.person("maker", "local", &[AuthorityRole::Operator]).await;
+    let person = repository.person_by_login(&"maker".parse().unwrap()).await.unwrap().unwrap();
+    let token = store::Token {
+        id: hash("BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB"),
+        authority: AuthorityId::local(),
+        name: "script".into(),
+        roles: vec![AuthorityRole::Operator, AuthorityRole::Analyst],
+        person: Some(person.id.clone()),
+        made: tree.state.now(),
+        expires: tree.state.now().plus_secs(60),
+        used: None,
+    };
+    assert!(repository.add_token(&token, decided(Deed::TokenMade)).await.unwrap());
+    let program = Browser::stranger(&tree.state);
+    let ask = async |method: Method, path: &str| {
+        let bearer = [("authorization", "Bearer BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB")];
+        program.ask(&method, path, &bearer, "").await.status.as_u16()
+    };
+    let judge = format!("/api/v1/incidents/{}/reopen", tree.ids["incidents"]);
+    assert_eq!(ask(Method::POST, "/api/v1/commands/undo-all").await, 202);
+    assert_eq!(ask(Method::POST, &judge).await, 403, "its maker is no analyst");
+    let taken = decided(Deed::RoleTaken);
+    repository.take_role(&person.id, AuthorityRole::Operator, taken).await.unwrap();
+    assert_eq!(
+        ask(Method::POST, "/api/v1/commands/undo-all").await,
+        403,
+        "its maker is no operator any more"
+    );
+}
