@@ -77,6 +77,20 @@ impl User {
         self.session.as_deref()
     }
 
+    /// Whether this is who they are, themselves and not by a token.
+    pub(crate) fn is(&self, person: &PersonId) -> bool {
+        self.session().is_some_and(|session| session.person.id == *person)
+    }
+
+    /// Whether they hold a role in an authority or above it. What they may is another question.
+    pub(crate) fn holds(&self, role: AuthorityRole, authority: &AuthorityId) -> bool {
+        let place = self.tree.lineage(authority);
+        let held = |held: &Held| {
+            held.holds.iter().any(|held| held.role == role && place.upwards().any(|id| *id == held.authority))
+        };
+        self.held.iter().all(held)
+    }
+
     /// Where they belong.
     #[must_use]
     pub const fn home(&self) -> &AuthorityId {

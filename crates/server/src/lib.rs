@@ -14,6 +14,7 @@ pub mod intake;
 pub mod keyfile;
 pub mod listen;
 pub mod live;
+mod manage;
 mod metrics;
 pub mod notify;
 mod reach;

@@ -16,7 +16,9 @@ pub enum Door {
     Here(Action),
 }
 
-use Action::{JudgeIncidents, Respond, SeeAssets, SeeIncidents, SeeNode, SeeRecord};
+use Action::{
+    JudgeIncidents, ManageAuthorities, ManagePeople, Respond, SeeAssets, SeeIncidents, SeeNode, SeePeople, SeeRecord,
+};
 use Door::{Anybody, Here, Of, SignedIn};
 
 /// Method, path as the router writes it, and who may pass.
@@ -46,6 +48,17 @@ pub const ROUTES: &[(&str, &str, Door)] = &[
     ("GET", "/assets/{id}", Of(SeeAssets)),
     ("GET", "/journal", Of(SeeRecord)),
     ("GET", "/settings", Here(SeeNode)),
+    ("GET", "/people", Of(SeePeople)),
+    ("POST", "/people", Of(ManagePeople)),
+    ("GET", "/people/{id}", Of(SeePeople)),
+    ("POST", "/people/{id}/{deed}", Of(ManagePeople)),
+    ("GET", "/authorities", Of(SeePeople)),
+    ("POST", "/authorities", Of(ManageAuthorities)),
+    ("POST", "/authorities/{id}/rename", Of(ManageAuthorities)),
+    // Whose tokens these are is looked at there: one's own are one's own.
+    ("GET", "/tokens", SignedIn),
+    ("POST", "/tokens", SignedIn),
+    ("POST", "/tokens/{id}/revoke", SignedIn),
     // The API.
     ("GET", "/api/v1/incidents", Of(SeeIncidents)),
     ("GET", "/api/v1/incidents/{id}", Of(SeeIncidents)),
@@ -67,6 +80,21 @@ pub const ROUTES: &[(&str, &str, Door)] = &[
     ("GET", "/api/v1/decisions", Of(SeeRecord)),
     ("GET", "/api/v1/assets", Of(SeeAssets)),
     ("GET", "/api/v1/assets/{id}", Of(SeeAssets)),
+    ("GET", "/api/v1/people", Of(SeePeople)),
+    ("POST", "/api/v1/people", Of(ManagePeople)),
+    ("GET", "/api/v1/people/{id}", Of(SeePeople)),
+    ("PATCH", "/api/v1/people/{id}", Of(ManagePeople)),
+    ("DELETE", "/api/v1/people/{id}", Of(ManagePeople)),
+    ("POST", "/api/v1/people/{id}/link", Of(ManagePeople)),
+    ("DELETE", "/api/v1/people/{id}/sessions", Of(ManagePeople)),
+    ("POST", "/api/v1/people/{id}/roles", Of(ManagePeople)),
+    ("DELETE", "/api/v1/people/{id}/roles/{place}/{role}", Of(ManagePeople)),
+    ("GET", "/api/v1/authorities", Of(SeePeople)),
+    ("POST", "/api/v1/authorities", Of(ManageAuthorities)),
+    ("PATCH", "/api/v1/authorities/{id}", Of(ManageAuthorities)),
+    ("GET", "/api/v1/tokens", SignedIn),
+    ("POST", "/api/v1/tokens", SignedIn),
+    ("DELETE", "/api/v1/tokens/{id}", SignedIn),
     ("GET", "/api/v1/settings", Here(SeeNode)),
     ("GET", "/api/v1/stats", Here(SeeNode)),
     ("GET", "/api/v1/stream", Here(SeeIncidents)),

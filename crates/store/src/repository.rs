@@ -158,6 +158,12 @@ impl Repository {
         Self { sees: sees.into(), ..self.clone() }
     }
 
+    /// Whether lists show the records of an authority.
+    #[must_use]
+    pub fn shows(&self, authority: &AuthorityId) -> bool {
+        self.sees.split(',').any(|seen| seen == authority.as_str())
+    }
+
     /// Whose records these are.
     #[must_use]
     pub const fn authority(&self) -> &AuthorityId {

@@ -3,6 +3,7 @@
 mod extract;
 mod incidents;
 mod node;
+mod people;
 mod problem;
 mod response;
 mod stream;
@@ -47,6 +48,16 @@ fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(response::responding, response::set_responding))
         .routes(routes!(response::journal))
         .routes(routes!(response::decisions))
+        .routes(routes!(people::authorities, people::add_authority))
+        .routes(routes!(people::rename_authority))
+        .routes(routes!(people::people, people::invite))
+        .routes(routes!(people::person, people::change, people::erase))
+        .routes(routes!(people::link))
+        .routes(routes!(people::sign_out))
+        .routes(routes!(people::give))
+        .routes(routes!(people::take))
+        .routes(routes!(people::tokens, people::make_token))
+        .routes(routes!(people::revoke_token))
         .routes(routes!(node::assets))
         .routes(routes!(node::asset))
         .routes(routes!(node::settings))

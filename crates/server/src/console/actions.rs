@@ -236,12 +236,12 @@ async fn ordered<T>(
 }
 
 /// The fields of a form, in their order; names may come more than once.
-struct Fields(Vec<(String, String)>);
+pub(super) struct Fields(Vec<(String, String)>);
 
 impl Fields {
     const MOST: usize = 200;
 
-    fn read(form: &[u8]) -> Self {
+    pub(super) fn read(form: &[u8]) -> Self {
         let pairs = form.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()).take(Self::MOST);
         Self(
             pairs
@@ -254,11 +254,11 @@ impl Fields {
         )
     }
 
-    fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+    pub(super) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
         self.0.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    fn one(&self, name: &str) -> Option<String> {
+    pub(super) fn one(&self, name: &str) -> Option<String> {
         self.all(name).next().map(str::to_owned)
     }
 }

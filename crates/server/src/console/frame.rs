@@ -39,9 +39,11 @@ pub(super) struct May {
     pub(super) assets: bool,
     pub(super) record: bool,
     pub(super) node: bool,
+    pub(super) people: bool,
     /// In the authority whose records are shown.
     pub(super) judge: bool,
     pub(super) respond: bool,
+    pub(super) manage: bool,
 }
 
 impl May {
@@ -52,6 +54,7 @@ impl May {
             incidents: anywhere(Action::SeeIncidents),
             assets: anywhere(Action::SeeAssets),
             record: anywhere(Action::SeeRecord),
+            people: anywhere(Action::SeePeople),
             node: user.may_here(Action::SeeNode).is_ok(),
             ..Self::default()
         }
@@ -121,6 +124,7 @@ impl Frame {
         if let Some(user) = &visit.user {
             let may = |action| user.may(action, state.repository().authority()).is_ok();
             (frame.may.judge, frame.may.respond) = (may(Action::JudgeIncidents), may(Action::Respond));
+            frame.may.manage = may(Action::ManagePeople);
         }
         match state.repository().open_incidents().await {
             Ok(counts) => frame.pressing = counts.of(Severity::Critical) + counts.of(Severity::High),

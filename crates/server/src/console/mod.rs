@@ -12,8 +12,10 @@ mod incident;
 mod incidents;
 mod journal;
 mod overview;
+mod people;
 mod response;
 mod settings;
+mod tokens;
 mod view;
 
 pub(crate) use frame::sign_in_page;
@@ -50,6 +52,13 @@ pub(crate) fn router() -> Router<AppState> {
         .route("/assets/{id}", get(assets::show))
         .route("/journal", get(journal::show))
         .route("/settings", get(settings::show))
+        .route("/people", get(people::list).post(people::invite))
+        .route("/people/{id}", get(people::show))
+        .route("/people/{id}/{deed}", post(people::act))
+        .route("/authorities", get(people::authorities).post(people::add_authority))
+        .route("/authorities/{id}/rename", post(people::rename_authority))
+        .route("/tokens", get(tokens::show).post(tokens::make))
+        .route("/tokens/{id}/revoke", post(tokens::revoke))
         .route("/theme", post(actions::theme))
         .route("/static/{file}", get(files::file))
 }

@@ -1,0 +1,435 @@
+//! People and their roles, and the authorities in which they hold them.
+
+use super::{
+    actions::Fields,
+    frame::{Frame, Trouble, Visit, page},
+    view::{self, Choice, Markup, Pager},
+};
+use crate::{
+    AppState,
+    api::Problem,
+    auth::{IDLE_SECS, User},
+    manage::{self, Invitation},
+    reach::Reach,
+};
+use askama::Template;
+use axum::{
+    extract::{Path, Query, RawForm},
+    response::{IntoResponse as _, Redirect, Response},
+};
+use model::{Authority, AuthorityId, AuthorityLevel, AuthorityRole, Holding, PersonId, PersonState};
+use policy::Action;
+use report::words;
+use serde::Deserialize;
+use std::str::FromStr;
+use store::{Paging, Tree};
+
+/// What the address asks for.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Asked {
+    text: String,
+    page: String,
+}
+
+#[derive(Template)]
+#[template(path = "people.html")]
+struct People {
+    frame: Frame,
+    asked: Asked,
+    rows: Vec<Row>,
+    pager: Pager,
+    places: Vec<Choice>,
+    roles: Vec<Choice>,
+    /// Whether more than one authority is shown.
+    several: bool,
+}
+
+struct Row {
+    id: String,
+    name: String,
+    login: String,
+    authority: String,
+    roles: String,
+    suspended: bool,
+    made: Markup,
+}
+
+/// `GET /people`.
+pub(super) async fn list(
+    Reach(state): Reach,
+    visit: Visit,
+    Query(asked): Query<Asked>,
+) -> Result<Response, Trouble> {
+    let frame = Frame::new(&state, &visit, "people", "People").await;
+    let people = read(&state, frame, asked).await.map_err(|problem| visit.trouble(problem))?;
+    Ok(page(&people))
+}
+
+async fn read(state: &AppState, frame: Frame, asked: Asked) -> Result<People, Problem> {
+    let text = Some(asked.text.trim()).filter(|text| !text.is_empty());
+    let found = state.repository().people(text, Paging::new(asked.page.parse().unwrap_or(1), 50)).await?;
+    let tree = state.repository().tree().await?;
+    let mut rows = Vec::new();
+    for person in &found.items {
+        let mut holds = state.repository().holdings(&person.id).await?;
+        holds.retain(|held| state.repository().shows(&held.authority));
+        rows.push(Row {
+            id: person.id.to_string(),
+            name: person.name.clone(),
+            login: person.login.to_string(),
+            authority: named(&tree, &person.authority),
+            roles: roles_in(&holds, &person.authority, &tree),
+            suspended: person.state == PersonState::Suspended,
+            made: view::ago(person.made, state.now()),
+        });
+    }
+    let places = places(state, &tree);
+    Ok(People {
+        pager: Pager::new(&found, |page| {
+            format!("/people{}", view::query(&[("text", &asked.text), ("page", &page.to_string())]))
+        }),
+        several: places.len() > 1,
+        places,
+        roles: roles(),
+        rows,
+        asked,
+        frame,
+    })
+}
+
+/// "analyst, operator; auditor in Harbour Police".
+fn roles_in(holds: &[Holding], home: &AuthorityId, tree: &Tree) -> String {
+    let own: Vec<&str> =
+        holds.iter().filter(|held| held.authority == *home).map(|held| held.role.as_str()).collect();
+    let elsewhere = holds
+        .iter()
+        .filter(|held| held.authority != *home)
+        .map(|held| format!("{} in {}", held.role, named(tree, &held.authority)));
+    let all: Vec<String> = Some(own.join(", ")).filter(|own| !own.is_empty()).into_iter().chain(elsewhere).collect();
+    all.join("; ")
+}
+
+fn named(tree: &Tree, id: &AuthorityId) -> String {
+    tree.get(id).map_or_else(|| id.to_string(), |authority| authority.name.clone())
+}
+
+/// The authorities that are shown, as choices of a form.
+fn places(state: &AppState, tree: &Tree) -> Vec<Choice> {
+    let own = state.repository().authority();
+    tree.all()
+        .filter(|authority| state.repository().shows(&authority.id))
+        .map(|authority| {
+            Choice::new(authority.id.as_str(), &format!("{} ({})", authority.name, authority.id), own.as_str())
+        })
+        .collect()
+}
+
+fn roles() -> Vec<Choice> {
+    AuthorityRole::ALL
+        .iter()
+        .map(|role| Choice::new(role.as_str(), &format!("{role}: {}", means(*role)), "analyst"))
+        .collect()
+}
+
+pub(super) const fn means(role: AuthorityRole) -> &'static str {
+    match role {
+        AuthorityRole::Administrator => "people, roles, authorities, settings",
+        AuthorityRole::Analyst => "judges incidents",
+        AuthorityRole::Operator => "approves, refuses and undoes responses",
+        AuthorityRole::Auditor => "reads all, changes nothing",
+        AuthorityRole::Integrator => "enrols devices",
+    }
+}
+
+#[derive(Template)]
+#[template(path = "link.html")]
+struct LinkPage {
+    frame: Frame,
+    who: String,
+    why: &'static str,
+    link: String,
+    back: String,
+}
+
+/// `POST /people`: invites somebody, and shows their link this once.
+pub(super) async fn invite(
+    Reach(state): Reach,
+    visit: Visit,
+    user: User,
+    RawForm(form): RawForm,
+) -> Result<Response, Trouble> {
+    let done = async {
+        let fields = Fields::read(&form);
+        let roles = fields.all("role").map(|role| parsed("role", role)).collect::<Result<_, _>>()?;
+        let invitation = Invitation {
+            login: parsed("login", &fields.one("login").unwrap_or_default())?,
+            name: fields.one("name").unwrap_or_default(),
+            authority: Some(parsed("place", &fields.one("place").unwrap_or_default())?),
+            roles,
+        };
+        manage::invite(&state, &user, invitation).await
+    };
+    let (person, link) = done.await.map_err(|problem| visit.trouble(problem))?;
+    let why = "They sign in with this link once, within three days, and then set up how they sign in from then on.";
+    let back = format!("/people/{}", person.id);
+    show_link(&state, &visit, person.name, why, link, back).await
+}
+
+async fn show_link(
+    state: &AppState,
+    visit: &Visit,
+    who: String,
+    why: &'static str,
+    link: String,
+    back: String,
+) -> Result<Response, Trouble> {
+    let frame = Frame::new(state, visit, "people", "Sign-in link").await;
+    Ok(page(&LinkPage { frame, who, why, link, back }))
+}
+
+fn parsed<T: FromStr<Err = String>>(name: &str, text: &str) -> Result<T, Problem> {
+    text.parse().map_err(|reason: String| Problem::parameter(name, reason))
+}
+
+#[derive(Template)]
+#[template(path = "person.html")]
+struct PersonPage {
+    frame: Frame,
+    id: String,
+    name: String,
+    facts: Vec<(&'static str, Markup)>,
+    suspended: bool,
+    holds: Vec<HoldRow>,
+    sessions: Vec<SessionRow>,
+    places: Vec<Choice>,
+    roles: Vec<Choice>,
+    may_manage: bool,
+    own: bool,
+}
+
+struct HoldRow {
+    role: &'static str,
+    means: &'static str,
+    authority: String,
+    place: String,
+}
+
+pub(super) struct SessionRow {
+    pub(super) method: String,
+    pub(super) device: String,
+    pub(super) place: String,
+    pub(super) made: Markup,
+    pub(super) seen: Markup,
+}
+
+/// `GET /people/{id}`.
+pub(super) async fn show(
+    Reach(state): Reach,
+    visit: Visit,
+    user: User,
+    Path(id): Path<String>,
+) -> Result<Response, Trouble> {
+    let read = read_person(&state, &visit, &user, &id).await;
+    read.map(|person| page(&person)).map_err(|problem| visit.trouble(problem))
+}
+
+async fn read_person(state: &AppState, visit: &Visit, user: &User, id: &str) -> Result<PersonPage, Problem> {
+    let id: PersonId = id.parse().map_err(|_| Problem::not_found("person", id))?;
+    let person = manage::person(state, &id).await?;
+    let (now, tree) = (state.now(), state.repository().tree().await?);
+    let holds = state.repository().holdings(&id).await?;
+    let holds = holds.into_iter().filter(|held| state.repository().shows(&held.authority));
+    let sessions = state.repository().sessions(&id, now, now.plus_secs(-IDLE_SECS)).await?;
+    Ok(PersonPage {
+        frame: Frame::new(state, visit, "people", person.name.clone()).await,
+        facts: vec![
+            ("Signs in as", view::code(person.login.as_str())),
+            ("Belongs to", Markup::text(&named(&tree, &person.authority))),
+            ("Since", view::ago(person.made, now)),
+            ("Id", view::code(person.id.as_str())),
+        ],
+        suspended: person.state == PersonState::Suspended,
+        holds: holds
+            .map(|held| HoldRow {
+                role: held.role.as_str(),
+                means: means(held.role),
+                authority: named(&tree, &held.authority),
+                place: held.authority.to_string(),
+            })
+            .collect(),
+        sessions: sessions
+            .into_iter()
+            .map(|session| SessionRow {
+                method: session.method,
+                device: session.device,
+                place: session.place,
+                made: view::ago(session.made, now),
+                seen: view::ago(session.seen, now),
+            })
+            .collect(),
+        places: places(state, &tree),
+        roles: roles(),
+        may_manage: user.may(Action::ManagePeople, &person.authority).is_ok(),
+        own: user.is(&id),
+        id: person.id.to_string(),
+        name: person.name,
+    })
+}
+
+/// `POST /people/{id}/{deed}`: what can be done with somebody, then back to their page.
+pub(super) async fn act(
+    Reach(state): Reach,
+    visit: Visit,
+    user: User,
+    Path((id, deed)): Path<(String, String)>,
+    RawForm(form): RawForm,
+) -> Result<Response, Trouble> {
+    let fields = Fields::read(&form);
+    let done = async {
+        let id: PersonId = id.parse().map_err(|_| Problem::not_found("person", &id))?;
+        let holding = || {
+            Ok::<_, Problem>(Holding {
+                role: parsed("role", &fields.one("role").unwrap_or_default())?,
+                authority: parsed("place", &fields.one("place").unwrap_or_default())?,
+            })
+        };
+        match deed.as_str() {
+            "name" => {
+                let name = fields.one("name").unwrap_or_default();
+                manage::change(&state, &user, &id, Some(&name), None).await?;
+            }
+            "suspend" => drop(manage::change(&state, &user, &id, None, Some(PersonState::Suspended)).await?),
+            "allow" => drop(manage::change(&state, &user, &id, None, Some(PersonState::Active)).await?),
+            "give" => manage::give(&state, &user, &id, &holding()?).await?,
+            "take" => manage::take(&state, &user, &id, &holding()?).await?,
+            "sign-out" => drop(manage::sign_out(&state, &user, &id).await?),
+            "link" => {
+                let person = manage::person(&state, &id).await?;
+                return Ok(Some((person.name, manage::link(&state, &user, &id).await?)));
+            }
+            "erase" => manage::erase(&state, &user, &id).await?,
+            other => return Err(Problem::not_found("deed", other)),
+        }
+        Ok(None)
+    };
+    match done.await.map_err(|problem: Problem| visit.trouble(problem))? {
+        Some((who, link)) => {
+            let why = "They sign in with this link once, within three days. A link before it is no good any more.";
+            show_link(&state, &visit, who, why, link, format!("/people/{id}")).await
+        }
+        None if deed == "erase" => Ok(Redirect::to("/people").into_response()),
+        None => Ok(Redirect::to(&format!("/people/{id}")).into_response()),
+    }
+}
+
+#[derive(Template)]
+#[template(path = "authorities.html")]
+struct Authorities {
+    frame: Frame,
+    rows: Vec<AuthorityRow>,
+    parents: Vec<Choice>,
+    levels: Vec<Choice>,
+    may_manage: bool,
+}
+
+struct AuthorityRow {
+    id: String,
+    name: String,
+    level: &'static str,
+    above: String,
+    depth: usize,
+    people: String,
+    open: String,
+    may_rename: bool,
+}
+
+/// `GET /authorities`: the tree, as far as the reader sees it.
+pub(super) async fn authorities(
+    Reach(state): Reach,
+    visit: Visit,
+    user: User,
+) -> Result<Response, Trouble> {
+    let read = read_authorities(&state, &visit, &user).await;
+    read.map(|tree| page(&tree)).map_err(|problem| visit.trouble(problem))
+}
+
+async fn read_authorities(state: &AppState, visit: &Visit, user: &User) -> Result<Authorities, Problem> {
+    let tree = state.repository().tree().await?;
+    let shown = |id: &AuthorityId| state.repository().shows(id);
+    let mut rows = Vec::new();
+    let tops = tree.all().filter(|authority| {
+        shown(&authority.id) && !authority.parent.as_ref().is_some_and(&shown)
+    });
+    let mut waiting: Vec<(&Authority, usize)> = tops.map(|authority| (authority, 0)).collect();
+    waiting.reverse();
+    while let Some((authority, depth)) = waiting.pop() {
+        let theirs = state.repository().of(authority.id.clone());
+        let open = theirs.open_incidents().await?;
+        let people = theirs.people(None, Paging::new(1, 1)).await?.total;
+        rows.push(AuthorityRow {
+            id: authority.id.to_string(),
+            name: authority.name.clone(),
+            level: authority.level.as_str(),
+            above: authority.parent.as_ref().filter(|id| shown(id)).map(|id| named(&tree, id)).unwrap_or_default(),
+            depth: depth.min(8),
+            people: words::count(people),
+            open: words::count(model::Severity::ALL.iter().map(|severity| open.of(*severity)).sum()),
+            may_rename: user.may(Action::ManageAuthorities, &authority.id).is_ok(),
+        });
+        let mut below: Vec<_> = tree.below(&authority.id).map(|below| (below, depth + 1)).collect();
+        below.reverse();
+        waiting.extend(below);
+    }
+    let parents: Vec<Choice> = places(state, &tree)
+        .into_iter()
+        .filter(|place| place.value.parse().is_ok_and(|id| user.may(Action::ManageAuthorities, &id).is_ok()))
+        .collect();
+    let levels = AuthorityLevel::ALL.iter().map(|level| Choice::new(level.as_str(), level.as_str(), "department"));
+    Ok(Authorities {
+        frame: Frame::new(state, visit, "people", "Authorities").await,
+        rows,
+        may_manage: !parents.is_empty(),
+        parents,
+        levels: levels.collect(),
+    })
+}
+
+/// `POST /authorities`: makes one.
+pub(super) async fn add_authority(
+    Reach(state): Reach,
+    visit: Visit,
+    user: User,
+    RawForm(form): RawForm,
+) -> Result<Redirect, Trouble> {
+    let fields = Fields::read(&form);
+    let done = async {
+        let field = |name: &str| fields.one(name).unwrap_or_default();
+        let new = Authority {
+            id: parsed("id", field("id").trim())?,
+            name: field("name"),
+            level: parsed("level", &field("level"))?,
+            parent: Some(parsed("parent", &field("parent"))?),
+        };
+        manage::add_authority(&state, &user, new).await
+    };
+    done.await.map_err(|problem| visit.trouble(problem))?;
+    Ok(Redirect::to("/authorities"))
+}
+
+/// `POST /authorities/{id}/rename`.
+pub(super) async fn rename_authority(
+    Reach(state): Reach,
+    visit: Visit,
+    user: User,
+    Path(id): Path<String>,
+    RawForm(form): RawForm,
+) -> Result<Redirect, Trouble> {
+    let name = Fields::read(&form).one("name").unwrap_or_default();
+    let done = async {
+        let id = id.parse().map_err(|_: String| Problem::not_found("authority", &id))?;
+        manage::rename_authority(&state, &user, &id, &name).await
+    };
+    done.await.map_err(|problem| visit.trouble(problem))?;
+    Ok(Redirect::to("/authorities"))
+}
