@@ -14,7 +14,7 @@ use store::{
 
 /// Which database; as of `bastide up`.
 #[derive(clap::Args)]
-struct Which {
+pub(crate) struct Which {
     /// The data directory of `bastide up`
     #[arg(long, value_name = "DIR")]
     data_dir: Option<String>,
@@ -26,7 +26,7 @@ struct Which {
     config: Option<PathBuf>,
     /// Says nothing about how far it is
     #[arg(long, short)]
-    quiet: bool,
+    pub(crate) quiet: bool,
 }
 
 /// Arguments of `bastide backup`.
@@ -112,7 +112,7 @@ pub(crate) fn transfer(args: &MoveArgs) -> anyhow::Result<ExitCode> {
 }
 
 impl Which {
-    fn settings(&self) -> anyhow::Result<Settings> {
+    pub(crate) fn settings(&self) -> anyhow::Result<Settings> {
         let flags = [("data_dir", &self.data_dir), ("database", &self.database)];
         let flags = flags.into_iter().filter_map(|(key, value)| Some((key, vec![value.clone()?]))).collect();
         let loaded = settings::load(&Given { file: self.config.clone(), flags }, settings::variables())?;

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 mod analyze;
 mod copy;
 mod drill;
+mod ledger;
 mod respond;
 mod sensor;
 mod settings;
@@ -32,6 +33,8 @@ enum Verb {
     Restore(copy::RestoreArgs),
     /// Everything from one database into another, such as from SQLite to PostgreSQL
     Move(copy::MoveArgs),
+    /// Every decision as a leaf of a signed log: verify it, export it, remember it
+    Ledger(ledger::Args),
     /// A live attack on a city of network namespaces: noticed, stopped, reported
     Drill(drill::Args),
     /// A part of a drill, inside of its namespaces
@@ -62,6 +65,7 @@ fn main() -> ExitCode {
         Verb::Backup(args) => copy::backup(&args),
         Verb::Restore(args) => copy::restore(&args),
         Verb::Move(args) => copy::transfer(&args),
+        Verb::Ledger(args) => ledger::run(args),
         Verb::Drill(args) => drill::run(args),
         Verb::DrillHost(args) => drill::host(&args),
         Verb::StopResponding(args) => respond::stop(&args),

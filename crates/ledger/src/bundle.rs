@@ -7,8 +7,8 @@
 //! log does.
 
 use crate::{
-    Decision, LeafError, LeafProof, LeafProofError, MAX_LEAF, Note, Shown, ShownError, Source, Tree,
-    TreeError, Trust, VerifierKey, Witnessed, checkpoint::number, place::MAX_KEYS, proof::MAX_TEXT,
+    Decision, LeafError, LeafProof, LeafProofError, MAX_ARCHIVE, MAX_LEAF, Note, Shown, ShownError, Source,
+    Tree, TreeError, Trust, VerifierKey, Witnessed, checkpoint::number, place::MAX_KEYS, proof::MAX_TEXT,
     shortened, shown::MAX_OPENINGS,
 };
 use std::collections::BTreeMap;
@@ -63,6 +63,9 @@ pub enum BundleError {
     /// Too many of them.
     #[error("expected at most {MAX_FILES} files")]
     TooMany,
+    /// Not an archive of files.
+    #[error("expected a tar archive of at most {MAX_ARCHIVE} bytes: {0}")]
+    Archive(String),
     /// Too long.
     #[error("{file}: expected at most {most} bytes, found {found}")]
     TooLong {
@@ -214,7 +217,7 @@ impl Bundle {
 }
 
 /// A file of a bundle.
-enum File {
+pub(crate) enum File {
     Keys,
     Leaf(u64),
     Proof(u64),
@@ -223,7 +226,7 @@ enum File {
 
 impl File {
     /// What a name stands for, and how long it may be.
-    fn named(name: &str) -> Option<(Self, usize)> {
+    pub(crate) fn named(name: &str) -> Option<(Self, usize)> {
         if name == "keys" {
             return Some((Self::Keys, MAX_KEYS));
         }

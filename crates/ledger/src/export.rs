@@ -1,11 +1,12 @@
 //! A whole log as a folder.
 //!
 //! Guarantees: the folder is exactly what C2SP tlog-tiles serves (`checkpoint`, `tile/…`, `tile/entries/…`), with
-//! `keys` and `openings/…` beside it, so that whatever reads such logs reads it; it is complete for the size that its
+//! `keys`, `witnessed` and `openings/…` beside it, so that whatever reads such logs reads it; it is complete for the size that its
 //! checkpoint says, however the log grows meanwhile. Files are the caller's: here are places and bytes.
 
 use crate::{
-    Checkpoint, CheckpointError, Leaves, Note, Place, ResourceError, Source, TreeError,
+    BundleError, Checkpoint, CheckpointError, Head, Leaves, Note, Place, ResourceError, ShownError, Source,
+    TreeError,
     place::{entry_bundle, read_bundle, read_tile},
 };
 
@@ -22,6 +23,26 @@ pub enum ExportError<E: std::error::Error + 'static> {
     /// The checkpoint cannot be.
     #[error("the checkpoint: {0}")]
     Checkpoint(#[from] CheckpointError),
+    /// The verifier keys cannot be.
+    #[error(transparent)]
+    Keys(#[from] BundleError),
+    /// What may be shown cannot be read.
+    #[error("{place}: {error}")]
+    Shown {
+        /// Where it is.
+        place: Place,
+        /// What is wrong.
+        #[source]
+        error: ShownError,
+    },
+    /// A leaf is not the one that was signed: nothing would prove it.
+    #[error("leaf {leaf} ({place}) is not the one that was signed; verify the log")]
+    Changed {
+        /// Which.
+        leaf: u64,
+        /// The bundle that it is in.
+        place: Place,
+    },
 }
 
 /// All files of a log, for the size that its checkpoint says when this is called.
@@ -32,18 +53,27 @@ pub fn export<S: Source>(
     source: &S,
 ) -> Result<impl Iterator<Item = Resource<S::Error>> + '_, ExportError<S::Error>> {
     let bytes = read(source, Place::Checkpoint)?.ok_or(TreeError::Missing(Place::Checkpoint))?;
-    let note = Note::from_bytes(&bytes).map_err(CheckpointError::Note)?;
-    let size = note.text().parse::<Checkpoint>()?.head.size;
+    let (_, head) = read_checkpoint(&bytes)?;
+    let size = head.size;
     let tree = Place::of_tree(size).map(|place| Ok((place, tree_resource(source, place)?)));
     let openings = Place::entries_of_tree(size).filter_map(|place| {
         let Place::Entries { index, .. } = place else { return None };
         optional(source, Place::Openings { index })
     });
-    let first = std::iter::once(Ok((Place::Checkpoint, bytes))).chain(optional(source, Place::Keys));
-    Ok(first.chain(tree).chain(openings))
+    let beside = [Place::Keys, Place::Witnessed].into_iter().filter_map(|place| optional(source, place));
+    // Last: a folder that was not written to its end has no checkpoint, and is no log.
+    let last = std::iter::once(Ok((Place::Checkpoint, bytes)));
+    Ok(tree.chain(openings).chain(beside).chain(last))
 }
 
-fn read<S: Source>(source: &S, place: Place) -> Result<Option<Vec<u8>>, TreeError<S::Error>> {
+/// A checkpoint and what it says; whether it is to be believed is another question.
+pub(crate) fn read_checkpoint(bytes: &[u8]) -> Result<(Note, Head), CheckpointError> {
+    let note = Note::from_bytes(bytes)?;
+    let head = note.text().parse::<Checkpoint>()?.head;
+    Ok((note, head))
+}
+
+pub(crate) fn read<S: Source>(source: &S, place: Place) -> Result<Option<Vec<u8>>, TreeError<S::Error>> {
     source.read(place).map_err(|source| TreeError::Source { place, source })
 }
 

@@ -5,6 +5,7 @@
 //! tlog-proof), so that other people's programs verify it; FORMAT.md has the one thing that is ours, the leaf. What
 //! it reads it reads bounded, and never panics on.
 
+mod archive;
 mod bundle;
 mod check;
 mod checkpoint;
@@ -12,6 +13,7 @@ mod commitment;
 mod deed;
 mod export;
 mod frontier;
+mod gather;
 mod hash;
 mod key;
 mod leaf;
@@ -23,6 +25,7 @@ mod tree;
 mod verify;
 pub mod witness;
 
+pub use archive::MAX_ARCHIVE;
 pub use bundle::{Bundle, BundleError, Exhibit, MAX_FILES, Proved, keys_file, read_keys};
 pub use check::{MAX_PROOF, ProofError, check_consistency, check_inclusion};
 pub use checkpoint::{Checkpoint, CheckpointError, Head, MAX_EXTENSIONS, Trust, Witnessed, origin};
@@ -30,6 +33,7 @@ pub use commitment::{Commitment, MAX_VALUE, Opening, Salt, ValueTooLong};
 pub use deed::Deed;
 pub use export::{ExportError, Resource, export};
 pub use frontier::Frontier;
+pub use gather::about;
 pub use hash::{Hash, HashError};
 pub use key::{Algorithm, KeyError, LogKey, VerifierKey, WitnessKey, new_private_key};
 pub use leaf::{Decision, LeafError, MAX_LEAF, MAX_SUBJECTS, Subject, VERSION, Who};

@@ -1,8 +1,9 @@
 //! Where everything of a log is: the paths of C2SP tlog-tiles, and whoever can read what is there.
 //!
 //! Guarantees: a path has one [`Place`] and a place one path. Tiles have height 8. Beside what the standard lays down
-//! stand `keys` (the verifier keys, one a line; whether they are to be trusted has to be learnt elsewhere) and
-//! `openings/<N>` (what may be shown of the leaves of bundle `<N>`).
+//! stand `keys` (the verifier keys, one a line; whether they are to be trusted has to be learnt elsewhere),
+//! `witnessed` (the latest checkpoint that witnesses cosigned) and `openings/<N>` (what may be shown of the leaves of
+//! bundle `<N>`).
 
 use crate::{Hash, MAX_LEAF, MAX_NOTE, MAX_OPENINGS, shortened};
 use std::{collections::BTreeMap, convert::Infallible, fmt, str::FromStr};
@@ -23,6 +24,8 @@ pub enum Place {
     Checkpoint,
     /// The verifier keys of the log and its witnesses.
     Keys,
+    /// The latest checkpoint that witnesses cosigned; may be older than the checkpoint.
+    Witnessed,
     /// Hashes: 32 bytes each.
     Tile {
         /// The level: 0 has the hashes of leaves.
@@ -78,6 +81,14 @@ impl Place {
         Self::entries_of_tree(size).chain(Self::hashes_of_tree(size))
     }
 
+    /// The bundle of a leaf in a tree of that size.
+    #[must_use]
+    pub fn entries_with(leaf: u64, size: u64) -> Self {
+        let index = leaf / TILE_WIDTH;
+        let width = size.saturating_sub(index * TILE_WIDTH).clamp(1, TILE_WIDTH) as u16;
+        Self::Entries { index, width }
+    }
+
     /// All bundles of leaves of a tree of that size.
     pub fn entries_of_tree(size: u64) -> impl DoubleEndedIterator<Item = Self> {
         widths(size).map(|(index, width)| Self::Entries { index, width })
@@ -102,7 +113,7 @@ impl Place {
     #[must_use]
     pub const fn max_bytes(self) -> usize {
         match self {
-            Self::Checkpoint => MAX_NOTE,
+            Self::Checkpoint | Self::Witnessed => MAX_NOTE,
             Self::Keys => MAX_KEYS,
             Self::Tile { width, .. } => width as usize * Hash::BYTES,
             Self::Entries { width, .. } => width as usize * (2 + MAX_LEAF),
@@ -137,6 +148,7 @@ impl fmt::Display for Place {
         match *self {
             Self::Checkpoint => f.write_str("checkpoint"),
             Self::Keys => f.write_str("keys"),
+            Self::Witnessed => f.write_str("witnessed"),
             Self::Tile { level, index, width } => {
                 write!(f, "tile/{level}/")?;
                 write_index(f, index)?;
@@ -185,6 +197,7 @@ fn read_place(path: &str) -> Option<Place> {
     match path {
         "checkpoint" => return Some(Place::Checkpoint),
         "keys" => return Some(Place::Keys),
+        "witnessed" => return Some(Place::Witnessed),
         _ => {}
     }
     if let Some(index) = path.strip_prefix("openings/") {
@@ -247,6 +260,18 @@ pub enum ResourceError {
         /// How many it has; one too many stands for all that follow.
         found: usize,
     },
+}
+
+impl ResourceError {
+    /// Which resource.
+    #[must_use]
+    pub const fn place(&self) -> Place {
+        match self {
+            Self::TileLength { place, .. } | Self::LeafCut { place, .. } | Self::LeafCount { place, .. } => {
+                *place
+            }
+        }
+    }
 }
 
 /// Reads a tile; a log that has the full tile need not keep the partial one.

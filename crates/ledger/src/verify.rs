@@ -58,8 +58,10 @@ pub enum Fault<E: std::error::Error + 'static> {
     #[error("the checkpoint: {0}")]
     Checkpoint(#[source] CheckpointError),
     /// A leaf is not the one that was signed; the tiles are, and prove it.
-    #[error("leaf {index} was changed: its hash is {found}, the log signed {expected}")]
+    #[error("leaf {index} ({place}) was changed: its hash is {found}, the log signed {expected}")]
     ChangedLeaf {
+        /// The bundle that it is in.
+        place: Place,
         /// Which.
         index: u64,
         /// The hash that was signed.
@@ -78,7 +80,8 @@ pub enum Fault<E: std::error::Error + 'static> {
     /// Leaves and tiles were changed together, but not what was signed.
     #[error(
         "the {size} leaves give the root {found}, the log signed {expected}: leaves were changed{}",
-        .first.map(|leaf| format!(", the first seems to be leaf {leaf}")).unwrap_or_default()
+        .first.map(|leaf| format!(", the first seems to be leaf {leaf} ({})", Place::entries_with(leaf, *size)))
+            .unwrap_or_default()
     )]
     Rewritten {
         /// The size that was signed.
@@ -135,6 +138,56 @@ pub enum Fault<E: std::error::Error + 'static> {
         #[source]
         error: ShownError,
     },
+}
+
+impl<E: std::error::Error + 'static> Fault<E> {
+    /// The first leaf that is wrong, where that is known.
+    #[must_use]
+    pub const fn leaf(&self) -> Option<u64> {
+        match self {
+            Self::ChangedLeaf { index, .. } => Some(*index),
+            Self::Rewritten { first, .. } => *first,
+            // The first that is not there any more.
+            Self::CutOff { found, .. } => Some(*found),
+            _ => None,
+        }
+    }
+
+    /// The resource that is wrong, where it is one.
+    #[must_use]
+    pub fn place(&self) -> Option<Place> {
+        match self {
+            Self::Source { place, .. }
+            | Self::ChangedLeaf { place, .. }
+            | Self::ChangedTile { place, .. }
+            | Self::Missing(place)
+            | Self::Shown { place, .. } => Some(*place),
+            Self::NoCheckpoint | Self::Checkpoint(_) | Self::Rewound { .. } => Some(Place::Checkpoint),
+            Self::Rewritten { size, first, .. } => first.map(|leaf| Place::entries_with(leaf, *size)),
+            Self::CutOff { expected, found } => Some(Place::entries_with(*found, *expected)),
+            Self::Resource(error) => Some(error.place()),
+            Self::Fork { .. } => None,
+        }
+    }
+
+    /// One word for programs.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Source { .. } => "unreadable",
+            Self::NoCheckpoint => "no-checkpoint",
+            Self::Checkpoint(_) => "checkpoint",
+            Self::ChangedLeaf { .. } => "changed-leaf",
+            Self::ChangedTile { .. } => "changed-tile",
+            Self::Rewritten { .. } => "rewritten",
+            Self::CutOff { .. } => "cut-off",
+            Self::Missing(_) => "missing",
+            Self::Resource(_) => "malformed",
+            Self::Fork { .. } => "fork",
+            Self::Rewound { .. } => "rewound",
+            Self::Shown { .. } => "opening",
+        }
+    }
 }
 
 /// Verifies a whole log. `remembered` may be in any order; a head that a witness cosigned belongs there, too.
@@ -287,7 +340,8 @@ impl<S: Source> Pass<'_, S> {
             if let (Ok(expected), Ok(found)) = (signed, ours.try_into().map(Hash))
                 && expected != found
             {
-                return Err(Fault::ChangedLeaf { index, expected, found });
+                let place = Place::entries_with(index, self.head.size);
+                return Err(Fault::ChangedLeaf { place, index, expected, found });
             }
         }
         self.suspect.get_or_insert((place, at));

@@ -71,7 +71,8 @@ fn a_changed_leaf_is_named_by_its_number() {
             let changed = with_leaf(&log, head.size, index, leaf.clone());
             let expected = Hash::of_leaf(&all[index as usize]);
             let found = Hash::of_leaf(&leaf);
-            assert_eq!(fault(&changed, &[]), Fault::ChangedLeaf { index, expected, found });
+            let place = Place::entries_with(index, 700);
+            assert_eq!(fault(&changed, &[]), Fault::ChangedLeaf { place, index, expected, found });
         }
     }
     // Also in a log of one leaf, whose tile is its root.

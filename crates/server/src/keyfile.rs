@@ -51,6 +51,20 @@ pub enum KeyFileError {
 /// # Errors
 /// [`KeyFileError`].
 pub fn at(path: &Path) -> Result<[u8; BYTES], KeyFileError> {
+    if let Some(key) = there(path)? {
+        return Ok(key);
+    }
+    let mut key = [0_u8; BYTES];
+    rand::fill(&mut key).map_err(|_| KeyFileError::NoRandomness)?;
+    write_whole(path, &key, 0o600).map_err(|source| KeyFileError::File { path: path.to_owned(), source })?;
+    Ok(key)
+}
+
+/// The key in the file at `path`, where there is one.
+///
+/// # Errors
+/// [`KeyFileError`].
+pub fn there(path: &Path) -> Result<Option<[u8; BYTES]>, KeyFileError> {
     let failed = |source| KeyFileError::File { path: path.to_owned(), source };
     match std::fs::File::open(path) {
         Ok(file) => {
@@ -61,14 +75,9 @@ pub fn at(path: &Path) -> Result<[u8; BYTES], KeyFileError> {
             let mut key = Vec::with_capacity(BYTES);
             file.take(BYTES as u64 + 1).read_to_end(&mut key).map_err(failed)?;
             let found = key.len();
-            key.try_into().map_err(|_| KeyFileError::NoKey { path: path.to_owned(), found })
+            key.try_into().map(Some).map_err(|_| KeyFileError::NoKey { path: path.to_owned(), found })
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let mut key = [0_u8; BYTES];
-            rand::fill(&mut key).map_err(|_| KeyFileError::NoRandomness)?;
-            write_whole(path, &key, 0o600).map_err(failed)?;
-            Ok(key)
-        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(failed(error)),
     }
 }

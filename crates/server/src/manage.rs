@@ -75,8 +75,11 @@ async fn beneath(state: &AppState, user: &User, id: &PersonId) -> Result<(Person
     let holdings = state.repository().holdings(id).await?;
     let above = holdings.iter().find(|held| user.may(Action::ManagePeople, &held.authority).is_err());
     if above.is_some() {
-        return Err(Problem::new(StatusCode::FORBIDDEN, "this person holds a role where you manage no people")
-            .expected("an administrator of all authorities in which they hold a role"));
+        return Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            "this person holds a role where you manage no people",
+        )
+        .expected("an administrator of all authorities in which they hold a role"));
     }
     let theirs = state.repository().of(person.authority.clone());
     Ok((person, theirs))
@@ -111,7 +114,8 @@ pub(crate) async fn change(
 pub(crate) async fn link(state: &AppState, user: &User, id: &PersonId) -> Result<String, Problem> {
     let (person, theirs) = beneath(state, user, id).await?;
     if person.state == PersonState::Suspended {
-        return Err(Problem::new(StatusCode::CONFLICT, "this person is suspended").expected("let them in again first"));
+        return Err(Problem::new(StatusCode::CONFLICT, "this person is suspended")
+            .expected("let them in again first"));
     }
     let details = Some("a new sign-in link".to_owned());
     theirs.decide(decided(state, user, Deed::PersonChanged, &[("person", id.as_str())], details)?).await?;
@@ -221,12 +225,17 @@ pub(crate) async fn make_token(state: &AppState, user: &User, new: NewToken) -> 
     roles.sort();
     roles.dedup();
     if roles.is_empty() || roles.contains(&AuthorityRole::Administrator) {
-        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "a token has roles, and manages no people")
-            .expected("`roles` of analyst, operator, auditor, integrator"));
+        return Err(Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "a token has roles, and manages no people",
+        )
+        .expected("`roles` of analyst, operator, auditor, integrator"));
     }
     if let Some(role) = roles.iter().find(|role| !user.holds(**role, &authority)) {
         let detail = format!("you are no {role} in {authority}");
-        return Err(Problem::new(StatusCode::FORBIDDEN, detail).expected("roles that you hold there yourself"));
+        return Err(
+            Problem::new(StatusCode::FORBIDDEN, detail).expected("roles that you hold there yourself")
+        );
     }
     if !(1..=MOST_DAYS).contains(&new.days) {
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "a token ends")

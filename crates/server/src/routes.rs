@@ -17,7 +17,8 @@ pub enum Door {
 }
 
 use Action::{
-    JudgeIncidents, ManageAuthorities, ManagePeople, Respond, SeeAssets, SeeIncidents, SeeNode, SeePeople, SeeRecord,
+    JudgeIncidents, ManageAuthorities, ManagePeople, Respond, SeeAssets, SeeIncidents, SeeNode, SeePeople,
+    SeeRecord,
 };
 use Door::{Anybody, Here, Of, SignedIn};
 

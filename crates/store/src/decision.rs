@@ -6,16 +6,13 @@
 
 use crate::{
     Page, Paging, Repository, StoreError, Transaction,
-    database::{On, Row, query},
+    database::{Row, query},
+    log::{signed, tile},
     repository::{count, seen},
 };
-use ledger::{
-    Decision, Deed, Frontier, Head, LogKey, Opening, Part, Place, Salt, Shown, Subject, TILE_WIDTH,
-    VerifierKey, Who,
-};
+use ledger::{Decision, Deed, Frontier, Head, LogKey, Opening, Part, Place, Salt, Subject, VerifierKey, Who};
 use model::{AuthorityId, Timestamp};
 use serde::Serialize;
-use sqlx::AssertSqlSafe;
 use std::collections::{BTreeMap, HashMap};
 
 /// What signs the checkpoints of all authorities on a node.
@@ -373,23 +370,6 @@ async fn keep_tile(
     .map(drop)
 }
 
-/// The hashes at a place, as many as it says; unset where there are fewer.
-async fn tile<'t>(
-    on: impl Into<On<'t>>,
-    authority: &AuthorityId,
-    place: Place,
-) -> Result<Option<Vec<u8>>, StoreError> {
-    let Place::Tile { level, index, width } = place else { return Ok(None) };
-    let row = query("SELECT hashes FROM tile WHERE authority_id = $1 AND level = $2 AND number = $3")
-        .bind(authority.as_str())
-        .bind(i64::from(level))
-        .bind(signed(index))
-        .fetch_optional(on)
-        .await?;
-    let hashes: Option<Vec<u8>> = row.map(|row| row.try_get(0)).transpose()?;
-    Ok(hashes.and_then(|hashes| hashes.get(..usize::from(width) * ledger::Hash::BYTES).map(<[u8]>::to_vec)))
-}
-
 /// $1 authorities, $2 subject.
 macro_rules! matching {
     () => {
@@ -455,64 +435,6 @@ impl Repository {
         let row = query("SELECT note FROM checkpoint LIMIT 1").fetch_optional(self.readers()).await?;
         Ok(row.map(|row| row.try_get::<String>(0)).transpose()?.is_none_or(|note| key.has_signed(&note)))
     }
-
-    /// The latest signed checkpoint of the authority's log; unset where nothing was decided yet.
-    ///
-    /// # Errors
-    /// [`StoreError`] where it cannot be read.
-    pub async fn checkpoint(&self) -> Result<Option<String>, StoreError> {
-        let row = query("SELECT note FROM checkpoint WHERE authority_id = $1")
-            .bind(self.whose())
-            .fetch_optional(self.readers())
-            .await?;
-        row.map(|row| row.try_get(0)).transpose()
-    }
-
-    /// A resource of the authority's log, as `c2sp.org/tlog-tiles` lays it out.
-    ///
-    /// # Errors
-    /// [`StoreError`] where it cannot be read.
-    pub async fn ledger_resource(&self, place: Place) -> Result<Option<Vec<u8>>, StoreError> {
-        match place {
-            Place::Checkpoint => Ok(self.checkpoint().await?.map(String::into_bytes)),
-            Place::Keys => Ok(None),
-            Place::Tile { .. } => tile(self.readers(), &self.authority, place).await,
-            Place::Entries { index, width } => {
-                let leaves: Vec<Vec<u8>> = self
-                    .leaves("SELECT body FROM leaf", index, width)
-                    .await?
-                    .iter()
-                    .map(|row| row.try_get(0))
-                    .collect::<Result<_, _>>()?;
-                if leaves.len() != usize::from(width) {
-                    return Ok(None);
-                }
-                let bundle = ledger::entry_bundle(leaves.iter().map(Vec::as_slice));
-                Ok(Some(bundle.map_err(LedgerError::from)?))
-            }
-            Place::Openings { index } => {
-                let shown = self
-                    .leaves("SELECT number, part, salt, value FROM opening", index, TILE_WIDTH as u16)
-                    .await?
-                    .iter()
-                    .map(shown)
-                    .collect::<Result<Vec<_>, _>>()?;
-                Ok((!shown.is_empty()).then(|| Shown::to_lines(&shown)))
-            }
-        }
-    }
-
-    async fn leaves(&self, select: &'static str, index: u64, width: u16) -> Result<Vec<Row>, StoreError> {
-        let first = index.saturating_mul(TILE_WIDTH);
-        query(AssertSqlSafe(format!(
-            "{select} WHERE authority_id = $1 AND number >= $2 AND number < $3 ORDER BY number"
-        )))
-        .bind(self.whose())
-        .bind(signed(first))
-        .bind(signed(first.saturating_add(u64::from(width))))
-        .fetch_all(self.readers())
-        .await
-    }
 }
 
 fn record(row: &Row) -> Result<DecisionRecord, StoreError> {
@@ -533,25 +455,4 @@ fn record(row: &Row) -> Result<DecisionRecord, StoreError> {
         about: decision.about,
         details: row.try_get(3)?,
     })
-}
-
-fn shown(row: &Row) -> Result<Shown, StoreError> {
-    let number = row.try_get::<i64>(0)?.unsigned_abs();
-    let unreadable =
-        |reason: String| StoreError::Unreadable { table: "opening", id: number.to_string(), reason };
-    let part = match row.try_get::<String>(1)?.as_str() {
-        "who" => Part::Who,
-        "details" => Part::Details,
-        other => return Err(unreadable(format!("expected `who` or `details`, found {other:?}"))),
-    };
-    let salt: Vec<u8> = row.try_get(2)?;
-    let salt = salt.try_into().map_err(|_| unreadable("expected a salt of 32 bytes".into()))?;
-    let opening = Opening::new(Salt::new(salt), row.try_get::<String>(3)?)
-        .map_err(|error| unreadable(error.to_string()))?;
-    Ok(Shown { leaf: number, part, opening })
-}
-
-/// Sizes and numbers stay below [`ledger::MAX_SIZE`], far from the sign.
-const fn signed(number: u64) -> i64 {
-    number as i64
 }

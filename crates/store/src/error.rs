@@ -27,6 +27,18 @@ pub enum OpenError {
         /// The latest version known.
         known: i64,
     },
+    /// Its schema was not brought up to date yet.
+    #[error(
+        "{place} has an older schema (expected {known}, found {found}): start `bastide up` once, which brings it up to date"
+    )]
+    Older {
+        /// The database.
+        place: String,
+        /// What was found.
+        found: String,
+        /// The version of today.
+        known: i64,
+    },
     /// The schema is not the one that this program makes.
     #[error(
         "{place} has another schema than this program made ({found}); \

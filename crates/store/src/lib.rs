@@ -18,6 +18,7 @@ mod decision;
 mod error;
 mod exception;
 mod incident;
+mod log;
 mod open;
 mod outbox;
 mod person;
@@ -38,6 +39,7 @@ pub use exception::ExceptionRecord;
 pub use incident::{
     Closed, IncidentFilter, IncidentRecord, IncidentSort, IncidentState, Kept, SeverityCounts,
 };
+pub use log::{Archive, BlockingLog, Log};
 pub use outbox::Outgoing;
 pub use person::{MOST_HOLDINGS, Person, Taken};
 pub use repository::{Findable, Health, MOST_BYTES, Page, Paging, Repository};

@@ -35,7 +35,7 @@ impl Repository {
         prepare(&url).await?;
         let connection = connect(&url, Role::Writer).await.map_err(|source| classify(&url, source))?;
         let writer = Writer::start(url.clone(), connection, key.clone());
-        let readers = Readers::new(url.clone(), Arc::clone(&writer.health().epoch));
+        let readers = Arc::new(Readers::new(url.clone(), Arc::clone(&writer.health().epoch)));
         let inner = Inner { writer, readers, url };
         let repository = Self::from_parts(authority, Arc::new(inner));
         let place = || repository.url().to_string();
@@ -174,7 +174,7 @@ pub(crate) fn migration_failed(url: &DatabaseUrl, error: MigrateError) -> OpenEr
     }
 }
 
-fn classify(url: &DatabaseUrl, source: sqlx::Error) -> OpenError {
+pub(crate) fn classify(url: &DatabaseUrl, source: sqlx::Error) -> OpenError {
     let place = url.to_string();
     // SQLITE_NOTADB and SQLITE_CORRUPT: https://www.sqlite.org/rescode.html
     match source.as_database_error().and_then(|error| error.code()).as_deref() {

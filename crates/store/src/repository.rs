@@ -35,7 +35,7 @@ pub(crate) use seen;
 /// What all authorities share.
 pub(crate) struct Inner {
     pub(crate) url: DatabaseUrl,
-    pub(crate) readers: Readers,
+    pub(crate) readers: Arc<Readers>,
     pub(crate) writer: Writer,
 }
 

@@ -79,6 +79,12 @@ pub(crate) fn ledger_key(data_dir: &Path) -> anyhow::Result<LedgerKey> {
     Ok(LedgerKey::from_seed(&server::keyfile::at(&data_dir.join("ledger.key"))?)?)
 }
 
+/// The key in a data directory that signs its ledger, where there is one.
+pub(crate) fn ledger_key_there(data_dir: &Path) -> anyhow::Result<Option<LedgerKey>> {
+    let seed = server::keyfile::there(&data_dir.join("ledger.key"))?;
+    Ok(seed.as_ref().map(LedgerKey::from_seed).transpose()?)
+}
+
 /// Where the settings say that the database is, or the file in the data directory.
 pub(crate) fn database(settings: &Settings, data_dir: &Path) -> DatabaseUrl {
     settings.database.clone().unwrap_or_else(|| data_dir.join("bastide.sqlite").into())

@@ -138,10 +138,7 @@ pub(super) struct WholePerson {
         (status = 404, description = "There is none", body = Problem, content_type = "application/problem+json"),
     )
 )]
-pub(super) async fn person(
-    Reach(state): Reach,
-    Id(id): Id<PersonId>,
-) -> Result<Json<WholePerson>, Problem> {
+pub(super) async fn person(Reach(state): Reach, Id(id): Id<PersonId>) -> Result<Json<WholePerson>, Problem> {
     let person = manage::person(&state, &id).await?;
     let mut holds = state.repository().holdings(&id).await?;
     holds.retain(|held| state.repository().shows(&held.authority));
@@ -330,9 +327,8 @@ pub(super) async fn take(
     user: User,
     Path((id, place, role)): Path<(String, String, String)>,
 ) -> Result<StatusCode, Problem> {
-    let wrong = |reason: String| {
-        Problem::new(StatusCode::BAD_REQUEST, "the address is wrong").expected(reason)
-    };
+    let wrong =
+        |reason: String| Problem::new(StatusCode::BAD_REQUEST, "the address is wrong").expected(reason);
     let id: PersonId = id.parse().map_err(wrong)?;
     let holding = Holding { role: role.parse().map_err(wrong)?, authority: place.parse().map_err(wrong)? };
     manage::take(&state, &user, &id, &holding).await?;
@@ -344,7 +340,10 @@ pub(super) async fn take(
     get, path = "/api/v1/tokens", tag = "people",
     responses((status = 200, description = "All", body = ref("#/components/schemas/Tokens")))
 )]
-pub(super) async fn tokens(State(state): State<AppState>, user: User) -> Result<Json<Listed<Token>>, Problem> {
+pub(super) async fn tokens(
+    State(state): State<AppState>,
+    user: User,
+) -> Result<Json<Listed<Token>>, Problem> {
     Ok(Json(Listed::all(manage::tokens(&state, &user).await?)))
 }
 

@@ -106,7 +106,8 @@ fn roles_in(holds: &[Holding], home: &AuthorityId, tree: &Tree) -> String {
         .iter()
         .filter(|held| held.authority != *home)
         .map(|held| format!("{} in {}", held.role, named(tree, &held.authority)));
-    let all: Vec<String> = Some(own.join(", ")).filter(|own| !own.is_empty()).into_iter().chain(elsewhere).collect();
+    let all: Vec<String> =
+        Some(own.join(", ")).filter(|own| !own.is_empty()).into_iter().chain(elsewhere).collect();
     all.join("; ")
 }
 
@@ -120,7 +121,11 @@ fn places(state: &AppState, tree: &Tree) -> Vec<Choice> {
     tree.all()
         .filter(|authority| state.repository().shows(&authority.id))
         .map(|authority| {
-            Choice::new(authority.id.as_str(), &format!("{} ({})", authority.name, authority.id), own.as_str())
+            Choice::new(
+                authority.id.as_str(),
+                &format!("{} ({})", authority.name, authority.id),
+                own.as_str(),
+            )
         })
         .collect()
 }
@@ -171,7 +176,8 @@ pub(super) async fn invite(
         manage::invite(&state, &user, invitation).await
     };
     let (person, link) = done.await.map_err(|problem| visit.trouble(problem))?;
-    let why = "They sign in with this link once, within three days, and then set up how they sign in from then on.";
+    let why =
+        "They sign in with this link once, within three days, and then set up how they sign in from then on.";
     let back = format!("/people/{}", person.id);
     show_link(&state, &visit, person.name, why, link, back).await
 }
@@ -315,7 +321,8 @@ pub(super) async fn act(
     };
     match done.await.map_err(|problem: Problem| visit.trouble(problem))? {
         Some((who, link)) => {
-            let why = "They sign in with this link once, within three days. A link before it is no good any more.";
+            let why =
+                "They sign in with this link once, within three days. A link before it is no good any more.";
             show_link(&state, &visit, who, why, link, format!("/people/{id}")).await
         }
         None if deed == "erase" => Ok(Redirect::to("/people").into_response()),
@@ -345,11 +352,7 @@ struct AuthorityRow {
 }
 
 /// `GET /authorities`: the tree, as far as the reader sees it.
-pub(super) async fn authorities(
-    Reach(state): Reach,
-    visit: Visit,
-    user: User,
-) -> Result<Response, Trouble> {
+pub(super) async fn authorities(Reach(state): Reach, visit: Visit, user: User) -> Result<Response, Trouble> {
     let read = read_authorities(&state, &visit, &user).await;
     read.map(|tree| page(&tree)).map_err(|problem| visit.trouble(problem))
 }
@@ -358,9 +361,8 @@ async fn read_authorities(state: &AppState, visit: &Visit, user: &User) -> Resul
     let tree = state.repository().tree().await?;
     let shown = |id: &AuthorityId| state.repository().shows(id);
     let mut rows = Vec::new();
-    let tops = tree.all().filter(|authority| {
-        shown(&authority.id) && !authority.parent.as_ref().is_some_and(&shown)
-    });
+    let tops =
+        tree.all().filter(|authority| shown(&authority.id) && !authority.parent.as_ref().is_some_and(&shown));
     let mut waiting: Vec<(&Authority, usize)> = tops.map(|authority| (authority, 0)).collect();
     waiting.reverse();
     while let Some((authority, depth)) = waiting.pop() {
@@ -371,7 +373,12 @@ async fn read_authorities(state: &AppState, visit: &Visit, user: &User) -> Resul
             id: authority.id.to_string(),
             name: authority.name.clone(),
             level: authority.level.as_str(),
-            above: authority.parent.as_ref().filter(|id| shown(id)).map(|id| named(&tree, id)).unwrap_or_default(),
+            above: authority
+                .parent
+                .as_ref()
+                .filter(|id| shown(id))
+                .map(|id| named(&tree, id))
+                .unwrap_or_default(),
             depth: depth.min(8),
             people: words::count(people),
             open: words::count(model::Severity::ALL.iter().map(|severity| open.of(*severity)).sum()),
@@ -385,7 +392,8 @@ async fn read_authorities(state: &AppState, visit: &Visit, user: &User) -> Resul
         .into_iter()
         .filter(|place| place.value.parse().is_ok_and(|id| user.may(Action::ManageAuthorities, &id).is_ok()))
         .collect();
-    let levels = AuthorityLevel::ALL.iter().map(|level| Choice::new(level.as_str(), level.as_str(), "department"));
+    let levels =
+        AuthorityLevel::ALL.iter().map(|level| Choice::new(level.as_str(), level.as_str(), "department"));
     Ok(Authorities {
         frame: Frame::new(state, visit, "people", "Authorities").await,
         rows,

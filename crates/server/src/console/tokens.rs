@@ -86,7 +86,12 @@ async fn read(state: &AppState, visit: &Visit, user: &User, made: Option<Made>) 
     let held = |role: &AuthorityRole| tree.all().any(|authority| user.holds(*role, &authority.id));
     let places = tree
         .all()
-        .filter(|authority| AuthorityRole::ALL.iter().filter(|role| tokens_hold(role)).any(|role| user.holds(*role, &authority.id)))
+        .filter(|authority| {
+            AuthorityRole::ALL
+                .iter()
+                .filter(|role| tokens_hold(role))
+                .any(|role| user.holds(*role, &authority.id))
+        })
         .map(|authority| {
             let label = format!("{} ({})", authority.name, authority.id);
             Choice::new(authority.id.as_str(), &label, user.home().as_str())

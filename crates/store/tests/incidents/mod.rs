@@ -1,7 +1,7 @@
 //! Incidents to test with.
 #![allow(dead_code, reason = "each test uses what it needs")]
 
-use ledger::{Deed, Note, Place, Salt, Subject};
+use ledger::{Deed, Place, Salt, Subject};
 use model::{
     ContentHasher, Evidence, Incident, IncidentAsset, IncidentId, Proof, Role, Severity, Tactic, Technique,
     Timestamp,
@@ -33,22 +33,20 @@ pub(crate) fn salts() -> [Salt; 2] {
 
 /// All resources of a log, as a third party would copy them.
 pub(crate) async fn copied(repository: &Repository) -> BTreeMap<Place, Vec<u8>> {
-    let note = repository.checkpoint().await.unwrap().unwrap();
-    let size = head(&note).size;
-    let mut copy = BTreeMap::from([(Place::Checkpoint, note.into_bytes())]);
-    let openings = (0..size.div_ceil(256)).map(|index| Place::Openings { index });
-    for place in Place::of_tree(size).chain(openings) {
-        if let Some(bytes) = repository.ledger_resource(place).await.unwrap() {
-            copy.insert(place, bytes);
-        }
+    let log = repository.log().await.unwrap().unwrap();
+    let copy = async |place| Some((place, log.read(place).await.unwrap()?));
+    let openings = (0..log.head().size.div_ceil(256)).map(|index| Place::Openings { index });
+    let mut copied = BTreeMap::new();
+    for place in Place::of_tree(log.head().size).chain(openings).chain([Place::Checkpoint, Place::Witnessed])
+    {
+        copied.extend(copy(place).await);
     }
-    copy
+    copied
 }
 
-/// What a checkpoint says of its log.
-pub(crate) fn head(note: &str) -> ledger::Head {
-    let note = Note::from_bytes(note.as_bytes()).unwrap();
-    note.text().parse::<ledger::Checkpoint>().unwrap().head
+/// What the checkpoint of the log says.
+pub(crate) async fn head(repository: &Repository) -> ledger::Head {
+    repository.log().await.unwrap().unwrap().head()
 }
 
 /// An incident whose id comes from a name.
