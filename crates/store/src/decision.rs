@@ -165,6 +165,8 @@ pub struct DecisionRecord {
     pub about: Vec<Subject>,
     /// The details, where they were not erased.
     pub details: Option<String>,
+    /// Whether it had a name or details that were erased.
+    pub erased: bool,
 }
 
 impl Transaction {
@@ -445,14 +447,17 @@ fn record(row: &Row) -> Result<DecisionRecord, StoreError> {
         id: number.to_string(),
         reason: error.to_string(),
     })?;
+    let (who, details): (Option<String>, Option<String>) = (row.try_get(2)?, row.try_get(3)?);
     Ok(DecisionRecord {
+        erased: decision.who.commitment().is_some() && who.is_none()
+            || decision.details.is_some() && details.is_none(),
         authority: decision.authority,
         number,
         at: decision.at,
         deed: decision.deed,
         by_program: decision.who == Who::Program,
-        who: row.try_get(2)?,
+        who,
         about: decision.about,
-        details: row.try_get(3)?,
+        details,
     })
 }

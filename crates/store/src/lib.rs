@@ -15,6 +15,7 @@ mod counter;
 mod credential;
 mod database;
 mod decision;
+mod erase;
 mod error;
 mod exception;
 mod incident;
@@ -34,6 +35,7 @@ pub use authority::{MOST_AUTHORITIES, NotPlanted, Tree};
 pub use credential::{Credential, CredentialKind, MOST_CREDENTIALS};
 pub use database::{DatabaseUrl, PostgresUrl, WrongUrl};
 pub use decision::{Actor, Decided, DecisionRecord, LedgerError, LedgerKey};
+pub use erase::{ERASED, Erased};
 pub use error::{OpenError, StoreError};
 pub use exception::ExceptionRecord;
 pub use incident::{

@@ -44,6 +44,7 @@ type Apply =
 
 enum Job {
     Apply(Apply),
+    EmptyLog(oneshot::Sender<()>),
     Close(oneshot::Sender<()>),
 }
 
@@ -143,6 +144,14 @@ impl Writer {
         self.jobs.max_capacity() - self.jobs.capacity()
     }
 
+    /// Empties SQLite's log between two transactions, so that nothing that was deleted is left in it.
+    pub(crate) async fn empty_log(&self) {
+        let (tell, told) = oneshot::channel();
+        if self.jobs.send(Job::EmptyLog(tell)).await.is_ok() {
+            let _ = told.await;
+        }
+    }
+
     /// Finishes what waits, folds the log into the file and closes it.
     pub(crate) async fn close(&self) {
         let (tell, told) = oneshot::channel();
@@ -183,16 +192,23 @@ impl Keeper {
             if received == 0 {
                 break;
             }
-            let mut writes = Vec::with_capacity(batch.len());
+            let (mut writes, mut emptied) = (Vec::with_capacity(batch.len()), Vec::new());
             for job in batch.drain(..) {
                 match job {
                     Job::Apply(apply) => writes.push(apply),
+                    Job::EmptyLog(tell) => emptied.push(tell),
                     Job::Close(tell) => closing = Some(tell),
                 }
             }
             if !writes.is_empty() {
                 self.commit(writes).await;
             }
+            if let (false, Some(transaction)) = (emptied.is_empty(), &mut self.transaction) {
+                // Where somebody reads from it, the next checkpoint does so.
+                let _ = transaction.connection.empty_log().await;
+            }
+            // Whoever asked is told by their ends going away.
+            drop(emptied);
         }
         // Refuse what comes later, so that nobody waits for an answer that will not come.
         queue.close();

@@ -57,6 +57,8 @@ fn sqlite(path: &Path, role: Role) -> SqliteConnectOptions {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .auto_vacuum(SqliteAutoVacuum::Incremental)
+            // What is deleted is overwritten: a person who was erased is in no free page.
+            .pragma("secure_delete", "ON")
             .pragma("journal_size_limit", "16777216"),
     }
 }

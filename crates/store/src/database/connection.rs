@@ -59,10 +59,18 @@ impl Connection {
         }
     }
 
+    /// Folds SQLite's log into the file and empties it, where nobody reads from it. PostgreSQL's log is its server's.
+    pub(crate) async fn empty_log(&mut self) -> Result<(), sqlx::Error> {
+        match self {
+            Self::Sqlite(_) => self.run("PRAGMA wal_checkpoint(TRUNCATE)").await,
+            Self::Postgres(_) => Ok(()),
+        }
+    }
+
     /// Ends the connection, folding SQLite's log into the file where `last`.
     pub(crate) async fn close(mut self, last: bool) {
-        if last && matches!(self, Self::Sqlite(_)) {
-            let _ = self.run("PRAGMA wal_checkpoint(TRUNCATE)").await;
+        if last {
+            let _ = self.empty_log().await;
         }
         let _ = match self {
             Self::Sqlite(connection) => connection.close().await,
