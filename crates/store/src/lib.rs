@@ -27,6 +27,7 @@ mod repository;
 mod response;
 mod retention;
 mod schema;
+mod witness;
 mod writer;
 
 pub use access::{MOST_TOKENS, NewSession, Session, Token};
@@ -47,5 +48,6 @@ pub use person::{MOST_HOLDINGS, Person, Taken};
 pub use repository::{Findable, Health, MOST_BYTES, Page, Paging, Repository};
 pub use response::{CommandRecord, JournalRow, PlanRecord};
 pub use retention::{Retention, Swept};
+pub use witness::LogState;
 
 use writer::Transaction;

@@ -27,6 +27,7 @@ pub struct Log {
     authority: AuthorityId,
     note: String,
     head: Head,
+    witnessed: Option<String>,
     keys: Vec<VerifierKey>,
     openings: bool,
 }
@@ -117,14 +118,25 @@ impl Repository {
 
 impl Log {
     async fn open(readers: Arc<Readers>, authority: &AuthorityId) -> Result<Option<Self>, StoreError> {
-        let row = query("SELECT note FROM checkpoint WHERE authority_id = $1")
-            .bind(authority.as_str())
-            .fetch_optional(&*readers)
-            .await?;
+        let row = query(
+            "SELECT checkpoint.note, witnessed.note FROM checkpoint \
+             LEFT JOIN witnessed ON witnessed.authority_id = checkpoint.authority_id WHERE checkpoint.authority_id = $1",
+        )
+        .bind(authority.as_str())
+        .fetch_optional(&*readers)
+        .await?;
         let Some(row) = row else { return Ok(None) };
         let note: String = row.try_get(0)?;
         let head = head_of(&note).map_err(|reason| unreadable(authority.as_str(), &reason))?;
-        Ok(Some(Self { readers, authority: authority.clone(), note, head, keys: Vec::new(), openings: true }))
+        Ok(Some(Self {
+            readers,
+            authority: authority.clone(),
+            note,
+            head,
+            witnessed: row.try_get(1)?,
+            keys: Vec::new(),
+            openings: true,
+        }))
     }
 
     /// With the keys that its signatures are verified with, which are told with it.
@@ -145,6 +157,12 @@ impl Log {
     #[must_use]
     pub fn checkpoint(&self) -> &str {
         &self.note
+    }
+
+    /// The latest checkpoint that enough witnesses cosigned, which may be older.
+    #[must_use]
+    pub fn witnessed(&self) -> Option<&str> {
+        self.witnessed.as_deref()
     }
 
     /// What the checkpoint says.
@@ -183,7 +201,7 @@ impl Log {
         match place {
             Place::Checkpoint => Ok(Some(self.note.clone().into_bytes())),
             Place::Keys => Ok((!self.keys.is_empty()).then(|| ledger::keys_file(&self.keys))),
-            Place::Witnessed => Ok(None),
+            Place::Witnessed => Ok(self.witnessed.clone().map(String::into_bytes)),
             Place::Tile { .. } => tile(&*self.readers, &self.authority, place).await,
             Place::Entries { index, width } => {
                 let rows = self.rows("SELECT body FROM leaf", index, width, "").await?;

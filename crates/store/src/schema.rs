@@ -82,6 +82,8 @@ pub(crate) fn tables() -> Vec<Table> {
         opening 3 { authority_id Text, number Int, part Text, person Text, salt Bytes, value Text }
         tile 3 { authority_id Text, level Int, number Int, hashes Bytes }
         checkpoint 1 { authority_id Text, size Int, root Text, note Text }
+        witnessed 1 { authority_id Text, size Int, note Text, at Int }
+        cosigned 2 { authority_id Text, origin Text, size Int, root Text, at Int }
         outbox 2 { authority_id Text, seq Int, channel Text, made Int, due Int, tries Int, error Text, body Text }
     }
 }
@@ -105,6 +107,7 @@ migrations! {
     1 "0001_first",
     2 "0002_ledger",
     3 "0003_people",
+    4 "0004_witnesses",
 }
 
 fn step(version: i64, what: &'static str, sql: &'static str) -> Migration {
