@@ -34,6 +34,8 @@ pub struct World {
     pub gateway: Host,
     /// The resolver that our devices use (inside, mostly on the gateway).
     pub resolver: Host,
+    /// Where the clock goes wrong once the tape is in order: from when on, by how much, for one frame or for all.
+    pub slips: Vec<(i64, i64, bool)>,
     network: u32,
     mask: u32,
     taken: BTreeSet<IpAddr>,
@@ -116,6 +118,7 @@ impl World {
             start,
             gateway,
             resolver,
+            slips: Vec::new(),
             network,
             mask,
             taken,
@@ -304,6 +307,11 @@ impl World {
         let last = times.last().unwrap_or(first);
         if self.truth.device_days == 0.0 {
             self.truth.device_days = self.home_hosts as f64 * (last - first) as f64 / DAY as f64;
+        }
+        // The last first: what slipped is where it was.
+        self.slips.sort_unstable_by_key(|(from, ..)| std::cmp::Reverse(*from));
+        for (from, shift, all) in std::mem::take(&mut self.slips) {
+            self.tape.slip(from, shift, all);
         }
     }
 }

@@ -94,6 +94,9 @@ pub fn analyze(options: &Options, tell: &mut dyn FnMut(Progress)) -> Result<Anal
                 }
                 let record = RecordRef { input: number as u32, record };
                 observer.packet(record, at, link, wire_length, data, &mut |event| sink.event(&event, None));
+                if observer.take_set_back() {
+                    sink.engine.begin_anew();
+                }
                 aside = observer.take_left_aside();
             }
             Item::Event { event, uid } => {

@@ -162,6 +162,18 @@ impl Engine {
         self.correlator.retire(self.now, &mut self.findings, &self.hosts);
     }
 
+    /// The clock was set back: what was measured against it begins anew. What was found stays.
+    pub fn begin_anew(&mut self) {
+        self.recon = Recon::new();
+        self.credential = Credential::new();
+        self.execution = Execution::new();
+        self.control = Control::new();
+        self.impact = Impact::new();
+        self.local = Local::new();
+        self.foreign = Foreign::new();
+        self.now = Timestamp::default();
+    }
+
     /// The recording ended: what waited for time is decided by what was seen.
     pub fn finish(&mut self) {
         let end = self.now.plus_secs(60);

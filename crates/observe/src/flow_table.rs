@@ -5,6 +5,7 @@
 //! would have been seen. All times are event time.
 
 use crate::{
+    dues::{ANSWER_MICROS, CLASSES, Due, Dues, idle_until},
     handshake::Handshake,
     session::{FlowContext, Segment, Session},
     sight::Sight,
@@ -15,12 +16,8 @@ use model::{
     Counts, Event, EventKind, FlowKey, FlowUpdate, Mac, NetSet, Outcome, Phase, Protocol, RecordRef, Service,
     Timestamp, Visibility,
 };
-use std::{collections::VecDeque, hash::BuildHasher};
+use std::hash::BuildHasher;
 
-/// An answer that takes longer than this is none. Also how long an ended flow waits for stragglers.
-const ANSWER_MICROS: i64 = 3_000_000;
-/// Idle time after which an unanswered flow, an answered datagram flow and a TCP connection are over.
-const IDLE_MICROS: [i64; 3] = [60_000_000, 120_000_000, 3_600_000_000];
 /// A flow reports at least this often while it is active.
 const REPORT_MICROS: i64 = 1_000_000;
 const REPORT_PACKETS: u64 = 1_000;
@@ -89,14 +86,6 @@ struct Flow {
     service: Service,
 }
 
-/// Where a flow waits to be looked at again.
-#[derive(Clone, Copy)]
-struct Due {
-    at: Timestamp,
-    slot: u32,
-    id: u64,
-}
-
 /// All flows that are alive.
 pub struct FlowTable {
     hasher: FixedState,
@@ -107,10 +96,7 @@ pub struct FlowTable {
     next_id: u64,
     sessions: usize,
     now: Timestamp,
-    /// Waiting for an answer, or for stragglers.
-    waiting: VecDeque<Due>,
-    /// By class of idle time; a flow stands in exactly one of them.
-    idle: [VecDeque<Due>; 3],
+    dues: Dues,
     sight: Sight,
     shed: Shed,
 }
@@ -128,8 +114,7 @@ impl FlowTable {
             next_id: 1,
             sessions: 0,
             now: Timestamp::default(),
-            waiting: VecDeque::new(),
-            idle: Default::default(),
+            dues: Dues::default(),
             sight: Sight::new(home),
             shed: Shed::default(),
         }
@@ -205,20 +190,39 @@ impl FlowTable {
 
     /// Event time goes on: decides on silence and ends what is idle.
     pub fn advance(&mut self, now: Timestamp, emit: &mut impl FnMut(Event)) {
-        // A clock that was set back by more than a minute starts anew; smaller steps are disorder between packets.
-        if now < self.now && self.now.micros_since(now) < 60_000_000 {
+        if now < self.now {
             return;
         }
         self.now = now;
-        while let Some(&due) = self.waiting.front().filter(|due| due.at <= now) {
-            self.waiting.pop_front();
+        while let Some(due) = self.dues.waited(now) {
             self.waited(due, emit);
         }
-        for class in 0..self.idle.len() {
-            while let Some(due) = self.idle.get_mut(class).and_then(|queue| {
-                queue.front().is_some_and(|due| due.at <= now).then(|| queue.pop_front()).flatten()
-            }) {
+        for class in 0..CLASSES {
+            while let Some(due) = self.dues.idled(class, now) {
                 self.idled(due, emit);
+            }
+        }
+    }
+
+    /// The clock was set back to `now`: no flow was seen later than that, and each waits anew.
+    pub(crate) fn set_back(&mut self, now: Timestamp) {
+        self.now = now;
+        self.dues.clear();
+        let mut alive: Vec<(Timestamp, u32)> = Vec::new();
+        for (slot, flow) in self.slots.iter_mut().enumerate() {
+            if let Some(flow) = flow {
+                flow.first = flow.first.min(now);
+                flow.last = flow.last.min(now);
+                flow.reported_at = flow.reported_at.min(now);
+                alive.push((flow.last, slot as u32));
+            }
+        }
+        alive.sort_unstable();
+        for (last, slot) in alive {
+            let Some(flow) = self.slots.get(slot as usize).and_then(Option::as_ref) else { continue };
+            self.dues.idle(flow.idle_class(), last, slot, flow.id);
+            if flow.closing || flow.outcome == Outcome::Pending {
+                self.dues.wait(now, slot, flow.id);
             }
         }
     }
@@ -236,8 +240,7 @@ impl FlowTable {
             let last = self.flow_mut(slot).map(|flow| flow.last).unwrap_or_default();
             self.close(slot, last, emit);
         }
-        self.waiting.clear();
-        self.idle.iter_mut().for_each(VecDeque::clear);
+        self.dues.clear();
     }
 
     fn hash(&self, key: &FlowKey) -> u64 {
@@ -329,10 +332,8 @@ impl FlowTable {
                 hasher.hash_one((if a <= b { (a, b) } else { (b, a) }, flow.key.protocol))
             })
         });
-        self.waiting.push_back(Due { at: seen.at.plus_micros(ANSWER_MICROS), slot, id });
-        if let Some(queue) = self.idle.first_mut() {
-            queue.push_back(Due { at: seen.at.plus_micros(IDLE_MICROS[0]), slot, id });
-        }
+        self.dues.wait(seen.at, slot, id);
+        self.dues.idle(0, seen.at, slot, id);
         self.sight.packet(seen.key.src, seen.key.dst);
         self.count(slot, outward, seen, emit);
     }
@@ -380,8 +381,7 @@ impl FlowTable {
             Self::report(flow, Phase::Changed, seen.at, seen.record, emit);
         }
         if flow.closing && !was_closing {
-            let due = Due { at: seen.at.plus_micros(ANSWER_MICROS), slot, id: flow.id };
-            self.waiting.push_back(due);
+            self.dues.wait(seen.at, slot, flow.id);
         }
     }
 
@@ -399,8 +399,8 @@ impl FlowTable {
             if due.at.micros_since(flow.last) >= ANSWER_MICROS {
                 self.close(due.slot, due.at, emit);
             } else {
-                let at = flow.last.plus_micros(ANSWER_MICROS);
-                self.waiting.push_back(Due { at, ..due });
+                let last = flow.last;
+                self.dues.wait(last, due.slot, due.id);
             }
         } else if flow.outcome == Outcome::Pending {
             flow.outcome = flow.without_answer();
@@ -412,39 +412,31 @@ impl FlowTable {
     /// A flow may have been idle for long enough.
     fn idled(&mut self, due: Due, emit: &mut impl FnMut(Event)) {
         let Some(flow) = self.flow(due.slot).filter(|flow| flow.id == due.id) else { return };
-        let class = flow.idle_class();
-        let at = flow.last.plus_micros(IDLE_MICROS.get(class).copied().unwrap_or(0));
+        let (class, last) = (flow.idle_class(), flow.last);
+        let at = idle_until(class, last);
         if at <= due.at.max(self.now) {
             self.close(due.slot, at, emit);
-        } else if let Some(queue) = self.idle.get_mut(class) {
-            queue.push_back(Due { at, ..due });
+        } else {
+            self.dues.idle(class, last, due.slot, due.id);
         }
     }
 
     /// Flows that ended leave their place in the queues; under a flood of short ones those are swept in good time.
     fn tidy(&mut self) {
         let slots = &self.slots;
-        let alive = |due: &Due| {
+        self.dues.tidy(4 * self.max_flows, |due| {
             slots.get(due.slot as usize).and_then(Option::as_ref).is_some_and(|flow| flow.id == due.id)
-        };
-        for queue in self.idle.iter_mut().chain([&mut self.waiting]) {
-            if queue.len() > 4 * self.max_flows {
-                queue.retain(alive);
-            }
-        }
+        });
     }
 
     fn make_room(&mut self, emit: &mut impl FnMut(Event)) {
-        for class in 0..self.idle.len() {
-            while let Some(due) = self.idle.get_mut(class).and_then(VecDeque::pop_front) {
+        for class in 0..CLASSES {
+            while let Some(due) = self.dues.oldest(class) {
                 let Some(flow) = self.flow(due.slot).filter(|flow| flow.id == due.id) else { continue };
-                let now_in = flow.idle_class();
+                let (now_in, last) = (flow.idle_class(), flow.last);
                 if now_in > class {
                     // Answered since it was queued: it stands with its like.
-                    let at = flow.last.plus_micros(IDLE_MICROS.get(now_in).copied().unwrap_or(0));
-                    if let Some(queue) = self.idle.get_mut(now_in) {
-                        queue.push_back(Due { at, ..due });
-                    }
+                    self.dues.idle(now_in, last, due.slot, due.id);
                     continue;
                 }
                 self.shed.flows += 1;

@@ -3,6 +3,8 @@
 //! Guarantees: bounded memory whatever the traffic; event time only; an event never holds a tried password; a flow
 //! knows how much of it was visible, and nothing is concluded from silence where silence would not have been seen.
 
+mod clock;
+mod dues;
 mod flow_table;
 mod fragment;
 mod handshake;

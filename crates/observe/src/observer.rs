@@ -4,6 +4,7 @@
 //! reason; memory is bounded by [`Config::max_flows`].
 
 use crate::{
+    clock::{Belief, Clock},
     flow_table::{FlowTable, Seen, Shed},
     fragment::Fragments,
 };
@@ -55,8 +56,21 @@ pub struct Observer {
     config: Config,
     flows: FlowTable,
     fragments: Fragments,
+    clock: Clock,
+    /// Packets whose time is doubted, until those that follow decide.
+    held: Vec<Held>,
+    set_back: bool,
     counters: Counters,
     left_aside: Option<&'static str>,
+}
+
+/// A packet that waits.
+struct Held {
+    record: RecordRef,
+    at: Timestamp,
+    link: LinkType,
+    wire_length: u32,
+    data: Vec<u8>,
 }
 
 /// What is common to all that one frame carries.
@@ -73,11 +87,70 @@ impl Observer {
     #[must_use]
     pub fn new(config: Config) -> Self {
         let flows = FlowTable::new(config.home.clone(), config.max_flows);
-        Self { config, flows, fragments: Fragments::new(), counters: Counters::default(), left_aside: None }
+        Self {
+            config,
+            flows,
+            fragments: Fragments::new(),
+            clock: Clock::default(),
+            held: Vec::new(),
+            set_back: false,
+            counters: Counters::default(),
+            left_aside: None,
+        }
     }
 
-    /// Takes one packet.
+    /// Takes one packet. One whose time is far from the others' waits for those that follow: where they go on from there it
+    /// is taken as it is, else as of now.
     pub fn packet(
+        &mut self,
+        record: RecordRef,
+        at: Timestamp,
+        link: LinkType,
+        wire_length: u32,
+        data: &[u8],
+        emit: &mut impl FnMut(Event),
+    ) {
+        if self.is_doubted(at, emit) {
+            self.held.push(Held { record, at, link, wire_length, data: data.to_vec() });
+        } else {
+            self.take(record, at, link, wire_length, data, emit);
+        }
+    }
+
+    /// Whether it has to be seen what follows before a time is believed; what waited for that is taken.
+    fn is_doubted(&mut self, at: Timestamp, emit: &mut impl FnMut(Event)) -> bool {
+        let contradicted = self.clock.now();
+        let belief = self.clock.tell(at);
+        if belief == Belief::Doubted {
+            // Those doubted before it are contradicted by one that does not go on from them.
+            if self.clock.doubts() == 1 {
+                self.release(Some(contradicted), emit);
+            }
+            return true;
+        }
+        if belief == Belief::SetBack {
+            self.set_back = true;
+            self.flows.set_back(self.held.first().map_or(at, |held| held.at.min(at)));
+        }
+        if !self.held.is_empty() {
+            self.release((belief == Belief::Near).then_some(contradicted), emit);
+        }
+        false
+    }
+
+    /// Takes the packets that waited, as of `now` where that is given, else as they are.
+    fn release(&mut self, now: Option<Timestamp>, emit: &mut impl FnMut(Event)) {
+        for held in std::mem::take(&mut self.held) {
+            self.take(held.record, now.unwrap_or(held.at), held.link, held.wire_length, &held.data, emit);
+        }
+    }
+
+    /// Whether the clock was set back since the last call, so that what was measured against it has to begin anew.
+    pub const fn take_set_back(&mut self) -> bool {
+        std::mem::replace(&mut self.set_back, false)
+    }
+
+    fn take(
         &mut self,
         record: RecordRef,
         at: Timestamp,
@@ -102,11 +175,15 @@ impl Observer {
 
     /// Event time goes on without packets.
     pub fn advance(&mut self, now: Timestamp, emit: &mut impl FnMut(Event)) {
-        self.flows.advance(now, emit);
+        if !self.is_doubted(now, emit) {
+            self.flows.advance(now, emit);
+        }
     }
 
     /// Ends all flows.
     pub fn finish(&mut self, emit: &mut impl FnMut(Event)) {
+        // Nothing contradicts what came last.
+        self.release(None, emit);
         self.flows.finish(emit);
     }
 

@@ -62,8 +62,11 @@ impl Sightings {
             first.nanos = nanos;
             return false;
         }
-        if let Some(oldest) = set.iter_mut().min_by_key(|seen| seen.nanos) {
-            *oldest = Seen { print, nanos, place, outgoing };
+        // Whatever the clock did since, the one furthest in time goes.
+        if let Some(furthest) =
+            set.iter_mut().max_by_key(|seen| nanos.saturating_sub(seen.nanos).saturating_abs())
+        {
+            *furthest = Seen { print, nanos, place, outgoing };
         }
         false
     }

@@ -99,6 +99,9 @@ impl Analysis {
             *stirred = true;
             take(&event, inventory, living, feed);
         });
+        if observer.take_set_back() {
+            living.begin_anew();
+        }
     }
 
     /// Looks at a packet or a copy of it for the responder only.
@@ -132,6 +135,9 @@ impl Analysis {
             *stirred = true;
             take(&event, inventory, living, feed);
         });
+        if observer.take_set_back() {
+            living.begin_anew();
+        }
         living.advance(now);
         self.stirred = true;
         if let Some(past) = &mut self.past {

@@ -3,14 +3,26 @@
 use super::Scene;
 use crate::{
     traffic::{Host, SYN, TelnetGuess},
-    world::{self, MINUTE, SECOND, World},
+    world::{self, DAY, HOUR, MINUTE, SECOND, World},
 };
 
-pub(super) const SCENES: &[Scene] = &[Scene {
-    name: "noise-scans",
-    about: "two cameras are taken over, one before and one after thousands of forged scans",
-    play: scans,
-}];
+pub(super) const SCENES: &[Scene] = &[
+    Scene {
+        name: "noise-scans",
+        about: "two cameras are taken over, one before and one after thousands of forged scans",
+        play: scans,
+    },
+    Scene {
+        name: "noise-leaps",
+        about: "single records of a far future stand in a capture of a bot that looks for others",
+        play: |world| clock(world, None),
+    },
+    Scene {
+        name: "noise-set-back",
+        about: "the clock is set back by an hour, and a bot looks for others before and after",
+        play: |world| clock(world, Some(-HOUR)),
+    },
+];
 
 /// Two cameras and the everyday life of others; from when on and until when there may be noise.
 fn street(world: &mut World, length: i64) -> ([Host; 2], i64, i64) {
@@ -62,4 +74,44 @@ fn scans(world: &mut World) {
     takeover(world, until + 30 * SECOND, two);
     // What is forged is told in a row for each service.
     world.truth.max_incidents = 2 + 3;
+}
+
+/// Somebody's device tries strangers, one after the other.
+fn look_around(world: &mut World, at: i64, bot: Host, count: usize) -> i64 {
+    let mut at = at;
+    for _ in 0..count {
+        let aim = world.outside();
+        let ports = (world.doors.port(1_024, 65_000), 23);
+        let seq = world.rng.bits() as u32;
+        world.tape.tcp(at, &bot, &Host { mac: world.gateway.mac, ..aim }, ports, (seq, 0), SYN);
+        at += world.secs(0.5, 2.5);
+    }
+    at
+}
+
+fn clock(world: &mut World, set_back: Option<i64>) {
+    let ([bot, other], from, until) = street(world, 40 * MINUTE);
+    world.truth.innocent.insert(other.ip);
+    match set_back {
+        None => {
+            for (number, years) in [1, 60, 10].into_iter().enumerate() {
+                let at = from + number as i64 * 40 * SECOND + world.secs(0.0, 30.0);
+                look_around(world, at, other, 1);
+                world.slips.push((at, years * 365 * DAY, false));
+            }
+            world.truth.attack_at(from + 4 * MINUTE);
+        }
+        Some(shift) => {
+            // What it did before alone is too little to be told.
+            look_around(world, from, bot, 3);
+            world.slips.push((from + 3 * MINUTE, shift, true));
+            world.truth.attack_at(from + 4 * MINUTE + shift);
+        }
+    }
+    let ends = look_around(world, from + 4 * MINUTE, bot, 20);
+    world.truth.attack_at(ends + set_back.unwrap_or_default());
+    assert!(ends < until, "the scene is too short");
+    world.truth.infected.insert(bot.ip);
+    world.truth.stages = vec!["reconnaissance|discovery".into()];
+    world.truth.patience = 90.0;
 }

@@ -59,6 +59,12 @@ impl Tape {
         }
     }
 
+    /// Moves frames in time, where they stand: the clock that wrote them was wrong. From `from` on, one or all.
+    pub fn slip(&mut self, from: i64, shift: i64, all: bool) {
+        let later = self.index.iter_mut().skip_while(|(at, ..)| *at < from);
+        later.take(if all { usize::MAX } else { 1 }).for_each(|(at, ..)| *at += shift);
+    }
+
     /// Adds another tape, moved in time.
     pub fn append(&mut self, other: &Self, shift: i64) {
         for (at, frame) in other.frames() {
