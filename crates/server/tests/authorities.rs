@@ -16,7 +16,7 @@ use server::{
     routes::{Door, ROUTES},
 };
 use std::collections::{BTreeMap, BTreeSet};
-use store::{Actor, Closed, Decided, IncidentState, Paging, Person, Repository};
+use store::{Actor, Closed, Decided, IncidentState, Paging, Person, Repository, Token};
 
 const METHODS: [Method; 7] =
     [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
@@ -72,7 +72,28 @@ async fn tree() -> Tree {
         state.repository().add_authority(&new, decided(Deed::AuthorityMade)).await.unwrap().unwrap();
     }
     let north = state.repository().of(id("north"));
-    let ids = night(&north, &state).await;
+    let mut ids = night(&north, &state).await;
+    let nora = Person {
+        authority: id("north"),
+        id: PersonId::from_random([1; 16]),
+        login: "nora".parse().unwrap(),
+        name: "Nora of North".into(),
+        state: PersonState::Active,
+        made: state.now(),
+    };
+    assert!(north.add_person(&nora, &[AuthorityRole::Auditor], decided(Deed::PersonInvited)).await.unwrap());
+    let token = Token {
+        id: hash("a token of north"),
+        authority: id("north"),
+        name: "the northern script".into(),
+        roles: vec![AuthorityRole::Auditor],
+        person: None,
+        made: state.now(),
+        expires: state.now().plus_secs(3_600),
+        used: None,
+    };
+    assert!(north.add_token(&token, decided(Deed::TokenMade)).await.unwrap());
+    ids.extend([("people", nora.id.to_string()), ("authorities", "north".into()), ("tokens", token.id)]);
     Tree { state, given, ids, _dir: dir }
 }
 
@@ -134,6 +155,9 @@ impl Tree {
         route
             .replace("{id}", &self.ids[kind].replace(':', "%3A"))
             .replace("{address}", "192.168.20.17")
+            .replace("{deed}", "sign-out")
+            .replace("{place}", "north")
+            .replace("{role}", "auditor")
             .replace("{file}", "console.css")
     }
 
@@ -145,8 +169,11 @@ impl Tree {
         let exceptions = north.exceptions().await.unwrap();
         let decisions = north.decisions(None, Paging::default()).await.unwrap().total;
         let orders = self.given.lock().unwrap().len();
+        let people = north.people(None, Paging::default()).await.unwrap().items;
+        let tokens = north.tokens(None, self.state.now()).await.unwrap();
+        let tree = north.tree().await.unwrap();
         format!(
-            "{:?} {:?} {exceptions:?} {decisions} {orders}",
+            "{:?} {:?} {exceptions:?} {decisions} {orders} {people:?} {tokens:?} {tree:?}",
             (incident.state, incident.revision),
             plans.items
         )
@@ -223,13 +250,35 @@ async fn each_role_passes_its_doors_and_no_other() {
     }
 }
 
+/// A body that would do for a route of the API.
+fn body_of(path: &str) -> &'static str {
+    match path.split('?').next().unwrap_or_default().trim_start_matches("/api/v1/") {
+        "people" => r#"{"login": "eve", "name": "Eve", "authority": "north", "roles": ["auditor"]}"#,
+        "authorities" => r#"{"id": "new", "name": "New", "level": "department", "parent": "north"}"#,
+        "tokens" => r#"{"name": "x", "authority": "north", "roles": ["auditor"]}"#,
+        path if path.ends_with("/roles") => r#"{"role": "operator", "authority": "north"}"#,
+        path if path.starts_with("people/") || path.starts_with("authorities/") => r#"{"name": "Eve"}"#,
+        _ => r#"{"reason": "done", "state": "resolved"}"#,
+    }
+}
+
 #[tokio::test]
 async fn siblings_see_and_change_nothing_of_each_other() {
     let tree = tree().await;
     // Whoever looks from above sees it: else the test could not fail.
     let above = tree.person("above", "local", &AuthorityRole::ALL).await;
     let sibling = tree.person("sibling", "south", &AuthorityRole::ALL).await;
-    let secrets = ["cam-07", "192.168.20.17", "203.0.113.", "north", "NORTH", "the installer", "street0"];
+    let secrets = [
+        "nora",
+        "northern",
+        "cam-07",
+        "192.168.20.17",
+        "203.0.113.",
+        "north",
+        "NORTH",
+        "the installer",
+        "street0",
+    ];
     let mut shown: BTreeSet<&str> = BTreeSet::new();
     for (method, route, door) in ROUTES {
         if *route == "/sign-out" || *route == "/api/v1/stream" {
@@ -244,9 +293,12 @@ async fn siblings_see_and_change_nothing_of_each_other() {
         let before = tree.record().await;
         for path in [path.clone(), format!("{path}?authority=north"), format!("{path}?authority=local")] {
             let (kind, body) = if path.starts_with("/api/") {
-                ("application/json", r#"{"reason": "done", "state": "resolved"}"#)
+                ("application/json", body_of(&path))
             } else {
-                ("application/x-www-form-urlencoded", "reason=done&state=resolved")
+                (
+                    "application/x-www-form-urlencoded",
+                    "reason=done&state=resolved&login=eve&name=Eve&place=north&role=auditor&id=new&level=department&parent=north",
+                )
             };
             let page = sibling.ask(&method, &path, &[("content-type", kind)], body).await;
             assert_eq!(tree.record().await, before, "{method} {path}");
@@ -259,14 +311,14 @@ async fn siblings_see_and_change_nothing_of_each_other() {
             assert!(leaked.is_empty() || page.status == StatusCode::NOT_FOUND, "{method} {path}: {leaked:?}");
             match door {
                 Door::Here(_) => assert_eq!(page.status, StatusCode::FORBIDDEN, "{method} {path}"),
-                Door::Of(_) if route.contains('{') || path.contains('?') => {
+                Door::Of(_) if route.contains('{') || path.contains('?') || method != Method::GET => {
                     assert_eq!(page.status, StatusCode::NOT_FOUND, "{method} {path}: {}", page.text);
                 }
                 Door::Of(_) | Door::Anybody | Door::SignedIn => {}
             }
         }
     }
-    for secret in ["cam-07", "192.168.20.17", "203.0.113.", "north", "the installer"] {
+    for secret in ["nora", "northern", "cam-07", "192.168.20.17", "203.0.113.", "north", "the installer"] {
         assert!(shown.contains(secret), "{secret} is shown to nobody: the test would miss it");
     }
 }
@@ -316,7 +368,7 @@ async fn a_token_may_no_more_than_whoever_made_it() {
     let repository = tree.state.repository();
     tree.person("maker", "local", &[AuthorityRole::Operator]).await;
     let person = repository.person_by_login(&"maker".parse().unwrap()).await.unwrap().unwrap();
-    let token = store::Token {
+    let token = Token {
         id: hash("BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB"),
         authority: AuthorityId::local(),
         name: "script".into(),

@@ -1,0 +1,235 @@
+//! Inviting people, giving and taking roles, erasing, tokens: by the API and by the console's forms.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+
+mod city;
+
+use axum::http::{Method, StatusCode};
+use city::{Browser, HOST, HOSTILE, Page};
+use model::AuthorityId;
+use serde_json::{Value, json};
+use server::AppState;
+use store::Paging;
+
+async fn api(who: &Browser, method: Method, path: &str, body: Value) -> (u16, Value) {
+    let body = if body.is_null() { String::new() } else { body.to_string() };
+    let page = who.ask(&method, path, &[("content-type", "application/json")], &body).await;
+    (page.status.as_u16(), serde_json::from_str(&page.text).unwrap_or(Value::Null))
+}
+
+/// Signs in by an address that was shown once.
+async fn follow(state: &AppState, link: &str) -> Browser {
+    let path = link.strip_prefix(&format!("https://{HOST}")).unwrap();
+    Browser::by_link(state, path).await
+}
+
+async fn invite(
+    state: &AppState,
+    who: &Browser,
+    login: &str,
+    place: &str,
+    roles: Value,
+) -> (String, Browser) {
+    let body = json!({"login": login, "name": login.to_uppercase(), "authority": place, "roles": roles});
+    let (status, invited) = api(who, Method::POST, "/api/v1/people", body).await;
+    assert_eq!(status, 201, "{invited}");
+    let browser = follow(state, invited["link"].as_str().unwrap()).await;
+    (invited["id"].as_str().unwrap().to_owned(), browser)
+}
+
+async fn below(who: &Browser, id: &str, parent: &str) {
+    let body = json!({"id": id, "name": id.to_uppercase(), "level": "department", "parent": parent});
+    assert_eq!(api(who, Method::POST, "/api/v1/authorities", body).await.0, 204);
+}
+
+#[tokio::test]
+async fn somebody_is_invited_given_a_role_suspended_and_erased() {
+    let dir = tempfile::tempdir().unwrap();
+    let (state, _) = city::open(dir.path(), false).await;
+    let admin = Browser::sign_in(&state).await;
+    let (id, ada) = invite(&state, &admin, "ada@city.example", "local", json!(["auditor"])).await;
+    let person = format!("/api/v1/people/{id}");
+    let sees = async || api(&ada, Method::GET, "/api/v1/incidents", Value::Null).await.0;
+    let undoes = async || api(&ada, Method::POST, "/api/v1/commands/undo-all", Value::Null).await.0;
+    assert_eq!((sees().await, undoes().await), (200, 403));
+    // A role counts with the next request.
+    let operator = json!({"role": "operator", "authority": "local"});
+    let roles = format!("{person}/roles");
+    assert_eq!(api(&admin, Method::POST, &roles, operator.clone()).await.0, 204);
+    assert_eq!(api(&admin, Method::POST, &roles, operator).await.0, 409, "held already");
+    assert_eq!(undoes().await, 409, "no sensor, but allowed");
+    let (_, known) = api(&admin, Method::GET, &person, Value::Null).await;
+    assert_eq!(known["holds"].as_array().unwrap().len(), 2);
+    assert_eq!(known["login"], "ada@city.example");
+    let take = format!("{roles}/local/operator");
+    assert_eq!(api(&admin, Method::DELETE, &take, Value::Null).await.0, 204);
+    assert_eq!(api(&admin, Method::DELETE, &take, Value::Null).await.0, 404);
+    assert_eq!(undoes().await, 403);
+    assert_eq!(api(&admin, Method::PATCH, &person, json!({"state": "suspended"})).await.0, 204);
+    assert_eq!(sees().await, 401, "signed out at once");
+    assert_eq!(api(&admin, Method::POST, &format!("{person}/link"), Value::Null).await.0, 409);
+    assert_eq!(api(&admin, Method::PATCH, &person, json!({"state": "active"})).await.0, 204);
+    let (_, again) = api(&admin, Method::POST, &format!("{person}/link"), Value::Null).await;
+    let ada = follow(&state, again["link"].as_str().unwrap()).await;
+    assert_eq!(api(&ada, Method::GET, "/api/v1/assets", Value::Null).await.0, 200);
+    assert_eq!(api(&admin, Method::DELETE, &format!("{person}/sessions"), Value::Null).await.0, 204);
+    assert_eq!(api(&ada, Method::GET, "/api/v1/assets", Value::Null).await.0, 401);
+    assert_eq!(api(&admin, Method::DELETE, &person, Value::Null).await.0, 204);
+    assert_eq!(api(&admin, Method::GET, &person, Value::Null).await.0, 404);
+    let decisions = state.repository().decisions(None, Paging::default()).await.unwrap().items;
+    assert!(decisions.iter().all(|decision| !format!("{decision:?}").contains("ada@city.example")));
+    let deeds: Vec<_> = decisions.iter().map(|decision| decision.deed.as_str()).collect();
+    assert_eq!(deeds[0], "person-erased");
+    for deed in ["role-given", "role-taken", "person-suspended", "person-changed", "session-ended"] {
+        assert!(deeds.contains(&deed), "{deed}: {deeds:?}");
+    }
+}
+
+#[tokio::test]
+async fn nobody_climbs_by_managing_whoever_stands_higher() {
+    let dir = tempfile::tempdir().unwrap();
+    let (state, _) = city::open(dir.path(), false).await;
+    let admin = Browser::sign_in(&state).await;
+    below(&admin, "north", "local").await;
+    let (_, northern) = invite(&state, &admin, "north-admin", "north", json!(["administrator"])).await;
+    // She belongs to north, and is an operator of all of the city.
+    let (nora, _) = invite(&state, &admin, "nora", "north", json!(["analyst"])).await;
+    let person = format!("/api/v1/people/{nora}");
+    assert_eq!(api(&northern, Method::PATCH, &person, json!({"name": "Nora"})).await.0, 204);
+    let operator = json!({"role": "operator", "authority": "local"});
+    assert_eq!(api(&northern, Method::POST, &format!("{person}/roles"), operator.clone()).await.0, 404);
+    assert_eq!(api(&admin, Method::POST, &format!("{person}/roles"), operator).await.0, 204);
+    for (method, path, body) in [
+        (Method::POST, format!("{person}/link"), Value::Null),
+        (Method::PATCH, person.clone(), json!({"state": "suspended"})),
+        (Method::DELETE, person.clone(), Value::Null),
+        (Method::DELETE, format!("{person}/sessions"), Value::Null),
+    ] {
+        let (status, told) = api(&northern, method.clone(), &path, body).await;
+        assert_eq!(status, 403, "{method} {path}: {told}");
+    }
+    // Of those above, and of the tree above, she knows nothing.
+    let (_, people) = api(&northern, Method::GET, "/api/v1/people", Value::Null).await;
+    assert_eq!(people["total"], 2, "{people}");
+    let (_, tree) = api(&northern, Method::GET, "/api/v1/authorities", Value::Null).await;
+    assert_eq!(tree["total"], 1, "{tree}");
+    let up = json!({"id": "above", "name": "Above", "level": "department", "parent": "local"});
+    assert_eq!(api(&northern, Method::POST, "/api/v1/authorities", up).await.0, 404);
+    below(&northern, "north-night", "north").await;
+    // Nobody suspends or erases themselves, and the last administrator stays.
+    let (_, all) = api(&admin, Method::GET, "/api/v1/people?text=administrator", Value::Null).await;
+    let own = format!("/api/v1/people/{}", all["items"][0]["id"].as_str().unwrap());
+    assert_eq!(api(&admin, Method::PATCH, &own, json!({"state": "suspended"})).await.0, 409);
+    assert_eq!(api(&admin, Method::DELETE, &own, Value::Null).await.0, 409);
+}
+
+#[tokio::test]
+async fn a_token_is_shown_once_and_holds_what_its_maker_holds() {
+    let dir = tempfile::tempdir().unwrap();
+    let (state, _) = city::open(dir.path(), false).await;
+    let admin = Browser::sign_in(&state).await;
+    let (_, ada) = invite(&state, &admin, "ada", "local", json!(["auditor"])).await;
+    let (_, bob) = invite(&state, &admin, "bob", "local", json!(["auditor"])).await;
+    let wanted = |roles: Value| json!({"name": "monitor", "roles": roles, "days": 1});
+    let make = async |body| api(&ada, Method::POST, "/api/v1/tokens", body).await;
+    assert_eq!(make(wanted(json!(["operator"]))).await.0, 403, "not hers to give");
+    assert_eq!(make(wanted(json!(["administrator"]))).await.0, 422);
+    assert_eq!(make(wanted(json!([]))).await.0, 422);
+    assert_eq!(make(json!({"name": "monitor", "roles": ["auditor"], "days": 0})).await.0, 422);
+    assert_eq!(make(json!({"name": "a\nb", "roles": ["auditor"]})).await.0, 422);
+    let (status, made) = make(wanted(json!(["auditor"]))).await;
+    assert_eq!(status, 201);
+    let bearer = format!("Bearer {}", made["token"].as_str().unwrap());
+    let program = Browser::stranger(&state);
+    let ask = async |method: Method, path: &str, body: &str| {
+        let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+        program.ask(&method, path, &headers, body).await.status.as_u16()
+    };
+    assert_eq!(ask(Method::GET, "/api/v1/incidents", "").await, 200);
+    assert_eq!(ask(Method::POST, "/api/v1/tokens", &wanted(json!(["auditor"])).to_string()).await, 403);
+    let (_, listed) = api(&ada, Method::GET, "/api/v1/tokens", Value::Null).await;
+    let id = listed["items"][0]["id"].as_str().unwrap().to_owned();
+    assert!(!listed.to_string().contains(made["token"].as_str().unwrap()));
+    let revoke =
+        async |who: &Browser| api(who, Method::DELETE, &format!("/api/v1/tokens/{id}"), Value::Null).await.0;
+    assert_eq!(revoke(&bob).await, 403, "an auditor sees it");
+    assert_eq!(revoke(&ada).await, 204, "it is hers");
+    assert_eq!(ask(Method::GET, "/api/v1/incidents", "").await, 401);
+    assert_eq!(revoke(&admin).await, 404);
+}
+
+#[tokio::test]
+async fn the_forms_of_the_console_do_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let (state, _) = city::open(dir.path(), false).await;
+    let admin = Browser::sign_in(&state).await;
+    let form = "name=Ada+%3Cb%3E&login=ada&place=local&role=auditor&role=analyst";
+    let shown = admin.post("/people", form).await;
+    assert_eq!(shown.status, StatusCode::OK, "{}", shown.text);
+    let link = shown.text.split("data-copy=\"").nth(1).unwrap().split('"').next().unwrap();
+    let ada = follow(&state, link).await;
+    assert_eq!(ada.get("/incidents").await.status, StatusCode::OK);
+    assert_eq!(ada.get("/people").await.status, StatusCode::OK, "an auditor sees them");
+    assert!(!ada.get("/people").await.text.contains("Invite somebody"), "and changes nothing");
+    let person = state.repository().person_by_login(&"ada".parse().unwrap()).await.unwrap().unwrap();
+    let path = format!("/people/{}", person.id);
+    let page = admin.get(&path).await;
+    assert!(page.text.contains("Ada &lt;b&gt;") && page.text.contains("judges incidents"), "{}", page.text);
+    let back = async |deed: &str, form: &str| {
+        let answer = admin.post(&format!("{path}/{deed}"), form).await;
+        assert_eq!(answer.status, StatusCode::SEE_OTHER, "{deed}: {}", answer.text);
+    };
+    back("take", "role=auditor&place=local").await;
+    back("give", "role=operator&place=local").await;
+    back("name", "name=Ada").await;
+    let roles: Vec<_> = state.repository().holdings(&person.id).await.unwrap();
+    assert_eq!(roles.iter().map(|held| held.role.as_str()).collect::<Vec<_>>(), ["analyst", "operator"]);
+    back("suspend", "").await;
+    assert_ne!(ada.get("/incidents").await.status, StatusCode::OK);
+    back("allow", "").await;
+    assert_eq!(admin.post(&format!("{path}/fly"), "").await.status, StatusCode::NOT_FOUND);
+    let new = "id=harbour-police&name=Harbour+police&level=department&parent=local";
+    assert_eq!(admin.post("/authorities", new).await.status, StatusCode::SEE_OTHER);
+    assert_eq!(admin.post("/authorities", new).await.status, StatusCode::CONFLICT);
+    assert_eq!(admin.post("/authorities", "id=Oh+no").await.status, StatusCode::BAD_REQUEST);
+    admin.post("/authorities/harbour-police/rename", "name=Port+police").await;
+    let tree = admin.get("/authorities").await.text;
+    assert!(tree.contains("Port police") && tree.contains("harbour-police"), "{tree}");
+    let made = admin.post("/tokens", "name=monitor&place=local&role=analyst&days=7").await;
+    assert!(made.text.contains("shown this once"), "{}", made.text);
+    back("erase", "").await;
+    assert_eq!(admin.get(&path).await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn names_are_shown_as_they_are_and_run_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (state, _) = city::open(dir.path(), false).await;
+    let admin = Browser::sign_in(&state).await;
+    let name: String = HOSTILE.chars().filter(|letter| !letter.is_control()).take(110).collect();
+    let body = json!({"login": "eve", "name": name, "roles": ["auditor"]});
+    assert_eq!(api(&admin, Method::POST, "/api/v1/people", body).await.0, 201);
+    let body = json!({"id": "eve", "name": name, "level": "department", "parent": "local"});
+    assert_eq!(api(&admin, Method::POST, "/api/v1/authorities", body).await.0, 204);
+    let body = json!({"name": name, "roles": ["analyst"]});
+    assert_eq!(api(&admin, Method::POST, "/api/v1/tokens", body).await.0, 201);
+    let eve = state.repository().person_by_login(&"eve".parse().unwrap()).await.unwrap().unwrap();
+    let calm = |page: Page, path: &str| {
+        assert_eq!(page.status, StatusCode::OK, "{path}");
+        assert!(!page.text.contains("<script>alert") && !page.text.contains("<img src=x"), "{path}");
+        assert!(page.text.contains("&lt;script&gt;"), "{path} does not show it");
+    };
+    for path in ["/people", "/authorities", "/tokens", &format!("/people/{}", eve.id)] {
+        calm(admin.get(path).await, path);
+    }
+    for bad in ["a\u{0}b", "", "   ", &"x".repeat(121)] {
+        let body = json!({"login": "mallory", "name": bad});
+        assert_eq!(api(&admin, Method::POST, "/api/v1/people", body).await.0, 422, "{bad:?}");
+    }
+    for login in ["", "a b", "<b>", "ad\u{0430}", "-x"] {
+        let body = json!({"login": login, "name": "x"});
+        assert_eq!(api(&admin, Method::POST, "/api/v1/people", body).await.0, 422, "{login:?}");
+    }
+    let unknown = json!({"login": "x", "name": "x", "role": "auditor"});
+    assert_eq!(api(&admin, Method::POST, "/api/v1/people", unknown).await.0, 422, "an unknown field");
+    assert_eq!(state.repository().authority(), &AuthorityId::local());
+}
