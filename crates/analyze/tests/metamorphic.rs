@@ -179,6 +179,8 @@ fn two_disjoint_networks_give_what_each_gives_alone() {
         ("scan-in", "guess-ssh"),
         ("amp-ntp", "ok-inventory"),
         ("arp-spoof", "lateral"),
+        ("ok-one-way", "scan-out"),
+        ("ok-two-uplinks", "mirai"),
     ] {
         let first = world(one, 3, &unchanged(3));
         let second = world(two, 8, &unchanged(8));

@@ -390,6 +390,9 @@ impl FlowTable {
         let Some(ends) = self.flow(due.slot).filter(|flow| flow.id == due.id).map(|flow| flow.key) else {
             return;
         };
+        if self.flow(due.slot).is_some_and(Flow::goes_on_unanswered) {
+            self.sight.missed(ends.src, ends.dst);
+        }
         // What was not known to pass here when the flow began can be known by now.
         let visible = self.sight.answer_visible(ends.src, ends.dst);
         let Some(flow) = self.flow_mut(due.slot) else { return };
@@ -579,6 +582,14 @@ impl Flow {
             dst_mac: self.dst_mac,
             packets: self.total.packets_out + self.total.packets_in,
         }
+    }
+
+    /// The originator acknowledged what was not seen, so it was answered elsewhere, or pretends to be.
+    const fn goes_on_unanswered(&self) -> bool {
+        self.total.syns > 0
+            && self.flags_out & (ACK | RST) == ACK
+            && self.total.packets_in == 0
+            && matches!(self.outcome, Outcome::Pending)
     }
 
     /// What it comes to that no answer was understood: silence, where an answer would have been seen and there was none.

@@ -47,7 +47,12 @@ pub(super) const SCENES: &[Scene] = &[
     Scene {
         name: "ok-one-way",
         about: "everyday traffic of which only one direction was recorded",
-        play: one_way,
+        play: |world| one_way(world, false),
+    },
+    Scene {
+        name: "ok-two-uplinks",
+        about: "most answers come back on another uplink, which is not seen",
+        play: |world| one_way(world, true),
     },
     Scene {
         name: "ok-ftp-drop",
@@ -342,7 +347,7 @@ fn mqtt_storm(world: &mut World) {
     world.truth.innocent.insert(broker.ip);
 }
 
-fn one_way(world: &mut World) {
+fn one_way(world: &mut World, some_come_back: bool) {
     let devices = world.devices(6);
     let (from, until) = (world.start, world.start + 3 * HOUR);
     for device in &devices {
@@ -358,8 +363,12 @@ fn one_way(world: &mut World) {
     }
     // A mirror port set to one direction: what goes out, or what comes in.
     let gateway = world.gateway.mac;
-    let outward = world.rng.chance(0.5);
-    world.tape.retain(|_, frame| (frame.get(6..12) != Some(gateway.as_slice())) == outward);
+    let outward = some_come_back || world.rng.chance(0.5);
+    world.tape.retain(|_, frame| {
+        // By the last byte of the server's address, as routes are shared out.
+        let comes_back = some_come_back && frame.get(29).is_some_and(|last| last % 8 == 0);
+        comes_back || (frame.get(6..12) != Some(gateway.as_slice())) == outward
+    });
     world.truth.one_way = true;
     benign(world, &devices);
 }

@@ -136,6 +136,7 @@ pub fn in_logs(scene: &Scene) -> bool {
         "ok-dead-cloud",
         "ok-outage",
         "ok-one-way",
+        "ok-two-uplinks",
         "ok-traceroute",
         "ok-too-big",
         "ok-broken-six",
