@@ -104,7 +104,9 @@ impl Hosts {
                 }
             }
             EventKind::Dhcp(dhcp) => {
-                if let (DhcpOperation::Ack, Some(address)) = (dhcp.operation, dhcp.address) {
+                // Anybody can grant what nobody asked for.
+                if let (true, DhcpOperation::Ack, Some(address)) = (dhcp.asked, dhcp.operation, dhcp.address)
+                {
                     self.bind(address, dhcp.client, event.at);
                 }
             }

@@ -275,7 +275,8 @@ impl Local {
     pub(crate) fn dhcp(&mut self, dhcp: &Dhcp, context: &mut Context<'_>) {
         match dhcp.operation {
             DhcpOperation::Offer | DhcpOperation::Ack => {
-                if let (DhcpOperation::Ack, Some(address)) = (dhcp.operation, dhcp.address) {
+                if let (true, DhcpOperation::Ack, Some(address)) = (dhcp.asked, dhcp.operation, dhcp.address)
+                {
                     let (at, mac) = (context.at, dhcp.client);
                     self.holders.entry(address, || Holder::new(mac, at)).granted = Some(mac);
                 }

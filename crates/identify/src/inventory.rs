@@ -179,7 +179,7 @@ impl Inventory {
         let granted = dhcp
             .address
             .filter(|address| is_unicast(*address) && self.home.contains(*address))
-            .filter(|_| dhcp.operation == DhcpOperation::Ack && is_device(dhcp.client));
+            .filter(|_| dhcp.operation == DhcpOperation::Ack && dhcp.asked && is_device(dhcp.client));
         if let Some(address) = granted {
             self.register.place(at, address, Some(dhcp.client), Binding::Granted);
         }

@@ -183,7 +183,8 @@ fn addresses_move_when_granted_or_long_unused() {
             routers: vec![address("10.0.0.1")],
             resolvers: vec![address("10.0.0.2")],
             relayed: false,
-            client_id: 0,
+            transaction: 0,
+            asked: true,
         };
         event(secs, EventKind::Dhcp(dhcp))
     };
@@ -229,7 +230,8 @@ fn a_second_dhcp_server_must_have_served_many() {
             routers: Vec::new(),
             resolvers: Vec::new(),
             relayed: false,
-            client_id: 0,
+            transaction: 0,
+            asked: true,
         };
         inventory.event(&event(1, EventKind::Dhcp(dhcp)));
         inventory.asset_at(address(server)).is_some_and(|asset| asset.functions == ["dhcp"])

@@ -75,7 +75,8 @@ fn kind() -> impl Strategy<Value = EventKind> {
             routers: vec![sender],
             resolvers: vec![given],
             relayed: false,
-            client_id: 0,
+            transaction: 0,
+            asked: true,
         })
     });
     let words =

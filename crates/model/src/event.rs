@@ -251,8 +251,10 @@ pub struct Dhcp {
     pub resolvers: Vec<IpAddr>,
     /// Relayed by a DHCP relay.
     pub relayed: bool,
-    /// Digest of the client identifier.
-    pub client_id: u64,
+    /// The number that the client gave to what it asked.
+    pub transaction: u32,
+    /// A grant that the client was seen to ask for, of the server that offered it.
+    pub asked: bool,
 }
 
 /// Where a hint about a device came from.

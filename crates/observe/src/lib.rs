@@ -8,6 +8,7 @@ mod dues;
 mod flow_table;
 mod fragment;
 mod handshake;
+mod leases;
 pub mod logs;
 mod observer;
 pub mod recording;

@@ -7,6 +7,7 @@ use crate::{
     clock::{Belief, Clock},
     flow_table::{FlowTable, Seen, Shed},
     fragment::Fragments,
+    leases::Leases,
 };
 use model::{
     Arp, ArpOperation, Event, EventKind, FlowKey, Mac, NetSet, Outcome, Protocol, RecordRef, Timestamp,
@@ -56,6 +57,7 @@ pub struct Observer {
     config: Config,
     flows: FlowTable,
     fragments: Fragments,
+    leases: Leases,
     clock: Clock,
     /// Packets whose time is doubted, until those that follow decide.
     held: Vec<Held>,
@@ -91,6 +93,7 @@ impl Observer {
             config,
             flows,
             fragments: Fragments::new(),
+            leases: Leases::default(),
             clock: Clock::default(),
             held: Vec::new(),
             set_back: false,
@@ -313,7 +316,13 @@ impl Observer {
             is_reply: above.is_reply,
             is_error: above.is_error,
         };
-        self.flows.packet(&seen, emit);
+        let Self { flows, leases, .. } = self;
+        flows.packet(&seen, &mut |mut event| {
+            if let EventKind::Dhcp(dhcp) = &mut event.kind {
+                dhcp.asked = leases.take(event.at, dhcp);
+            }
+            emit(event);
+        });
     }
 
     fn arp(&mut self, frame: Frame, arp: &ArpPacket, emit: &mut impl FnMut(Event)) {

@@ -264,7 +264,8 @@ fn configuration(from: Side, payload: &[u8], tell: &mut Teller<'_>) -> Read {
         routers: packet.routers.iter().copied().map(IpAddr::V4).collect(),
         resolvers: packet.resolvers.iter().copied().map(IpAddr::V4).collect(),
         relayed: packet.relayed,
-        client_id: digest(packet.client_id.unwrap_or(&packet.client)),
+        transaction: packet.transaction,
+        asked: false,
     }));
     // All clients without an address share one flow: its hints are bounded, but must not end with the first devices.
     tell.forget_hints_when_full();

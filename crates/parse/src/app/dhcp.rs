@@ -12,6 +12,8 @@ pub struct Packet<'a> {
     pub request: bool,
     /// Option 53.
     pub message_type: u8,
+    /// The number that the client chose for this exchange.
+    pub transaction: u32,
     /// The client's hardware address.
     pub client: [u8; 6],
     /// The address that the client has.
@@ -28,8 +30,6 @@ pub struct Packet<'a> {
     pub routers: Vec<Ipv4Addr>,
     /// Option 6.
     pub resolvers: Vec<Ipv4Addr>,
-    /// Option 61.
-    pub client_id: Option<&'a [u8]>,
     /// Option 12.
     pub hostname: Option<&'a [u8]>,
     /// Option 60.
@@ -57,7 +57,9 @@ pub fn parse(bytes: &[u8]) -> Result<Packet<'_>, Unread> {
     if !matches!(op, 1 | 2) || hardware != 1 || length != 6 {
         return Err(Unread::Not("a BOOTP header of an Ethernet client"));
     }
-    reader.take(9)?;
+    reader.take(1)?;
+    let transaction = reader.u32()?;
+    reader.take(4)?;
     let client_address = address(reader.take(4)?);
     let your_address = address(reader.take(4)?);
     reader.take(4)?;
@@ -68,8 +70,15 @@ pub fn parse(bytes: &[u8]) -> Result<Packet<'_>, Unread> {
     if reader.u32()? != 0x6382_5363 {
         return Err(Unread::Not("the DHCP magic cookie"));
     }
-    let mut packet =
-        Packet { request: op == 1, client, client_address, your_address, relayed, ..Packet::default() };
+    let mut packet = Packet {
+        request: op == 1,
+        transaction,
+        client,
+        client_address,
+        your_address,
+        relayed,
+        ..Packet::default()
+    };
     while let Ok(code) = reader.u8() {
         if code == 0 {
             continue;
@@ -87,7 +96,6 @@ pub fn parse(bytes: &[u8]) -> Result<Packet<'_>, Unread> {
             54 => packet.server = address(data),
             55 => packet.parameters = Some(data),
             60 => packet.vendor_class = Some(data),
-            61 => packet.client_id = Some(data),
             _ => {}
         }
     }
