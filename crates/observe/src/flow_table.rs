@@ -7,6 +7,7 @@
 use crate::{
     dues::{ANSWER_MICROS, CLASSES, Due, Dues, idle_until},
     handshake::Handshake,
+    rooms::{Kind, Rooms},
     session::{FlowContext, Segment, Session},
     sight::Sight,
 };
@@ -21,8 +22,8 @@ use std::hash::BuildHasher;
 /// A flow reports at least this often while it is active.
 const REPORT_MICROS: i64 = 1_000_000;
 const REPORT_PACKETS: u64 = 1_000;
-/// Sessions are the expensive part of a flow: at most this many at once.
-const MAX_SESSIONS: usize = 16_384;
+/// So many that spoke since the last look are passed by when room is made for another.
+const SPARED: usize = 64;
 
 const FIN: u8 = 0x01;
 const SYN: u8 = 0x02;
@@ -34,7 +35,7 @@ const ACK: u8 = 0x10;
 pub struct Shed {
     /// Flows ended early.
     pub flows: u64,
-    /// Flows whose payload was not looked into.
+    /// Flows whose payload was looked into no further.
     pub sessions: u64,
 }
 
@@ -83,6 +84,8 @@ struct Flow {
     closing: bool,
     session: Option<Box<Session>>,
     session_over: bool,
+    /// It spoke since somebody last looked for room.
+    heard: bool,
     service: Service,
 }
 
@@ -94,7 +97,7 @@ pub struct FlowTable {
     free: Vec<u32>,
     max_flows: usize,
     next_id: u64,
-    sessions: usize,
+    rooms: Rooms,
     now: Timestamp,
     dues: Dues,
     sight: Sight,
@@ -112,7 +115,7 @@ impl FlowTable {
             free: Vec::new(),
             max_flows: max_flows.clamp(16, u32::MAX as usize),
             next_id: 1,
-            sessions: 0,
+            rooms: Rooms::default(),
             now: Timestamp::default(),
             dues: Dues::default(),
             sight: Sight::new(home),
@@ -311,6 +314,7 @@ impl FlowTable {
             closing: false,
             session: None,
             session_over: !matches!(key.protocol, Protocol::TCP | Protocol::UDP),
+            heard: false,
             service: Service::Unknown,
         };
         let slot = match self.free.pop() {
@@ -340,9 +344,6 @@ impl FlowTable {
 
     /// Counts one packet to a flow, follows the conversation and reports what is notable.
     fn count(&mut self, slot: u32, outward: bool, seen: &Seen<'_>, emit: &mut impl FnMut(Event)) {
-        // Datagrams leave room to connections: whoever can send can open as many of them as it likes.
-        let datagram = seen.key.protocol == Protocol::UDP;
-        let room = self.sessions < if datagram { MAX_SESSIONS / 2 } else { MAX_SESSIONS };
         let Some(flow) = self.slots.get_mut(slot as usize).and_then(Option::as_mut) else { return };
         let opening = flow.total == Counts::default();
         if !outward && flow.total.packets_in == 0 && !opening {
@@ -369,19 +370,59 @@ impl FlowTable {
         if let Some(phase) = phase {
             Self::report(flow, phase, seen.at, seen.record, emit);
         }
+        let (ends, id) = (flow.closing && !was_closing, flow.id);
         // What is said over TCP counts once it is sure that both ends hear each other.
-        let speaks = datagram || flow.outcome == Outcome::Established;
+        let speaks = seen.key.protocol == Protocol::UDP || flow.outcome == Outcome::Established;
         if seen.payload_length > 0 && !flow.session_over && speaks {
-            let (opened, shed) = flow.listen(outward, seen, room, emit);
-            self.sessions = (self.sessions + usize::from(opened))
-                .saturating_sub(usize::from(flow.session_over && flow.session.take().is_some()));
-            self.shed.sessions += u64::from(shed);
+            self.hear(slot, outward, seen, emit);
         }
-        if before.3 != flow.service {
+        if ends {
+            self.dues.wait(seen.at, slot, id);
+        }
+    }
+
+    /// Gives a payload to the session of its flow, making room for it where there is none.
+    fn hear(&mut self, slot: u32, outward: bool, seen: &Seen<'_>, emit: &mut impl FnMut(Event)) {
+        if self.rooms.is_full() && self.flow(slot).is_some_and(|flow| flow.session.is_none()) {
+            self.make_room_to_listen(emit);
+        }
+        let Some(flow) = self.slots.get_mut(slot as usize).and_then(Option::as_mut) else { return };
+        let (before, fresh) = (flow.kind(), flow.session.is_none());
+        flow.listen(outward, seen, emit);
+        flow.heard = true;
+        let after = flow.kind();
+        match (fresh, flow.session.is_some()) {
+            (true, true) => self.rooms.enter(after, slot, flow.id),
+            (false, false) => self.rooms.leave(before),
+            (false, true) if before != after => {
+                self.rooms.leave(before);
+                self.rooms.enter(after, slot, flow.id);
+            }
+            _ => {}
+        }
+        if before != after {
             Self::report(flow, Phase::Changed, seen.at, seen.record, emit);
         }
-        if flow.closing && !was_closing {
-            self.dues.wait(seen.at, slot, flow.id);
+    }
+
+    /// Of the most numerous kind of talk, the one that has been silent for longest is listened to no further, unless it
+    /// speaks again.
+    fn make_room_to_listen(&mut self, emit: &mut impl FnMut(Event)) {
+        let mut spared = 0;
+        while let Some((kind, slot, id)) = self.rooms.next() {
+            let Some(flow) = self.slots.get_mut(slot as usize).and_then(Option::as_mut) else { continue };
+            if flow.id != id || flow.kind() != kind || flow.session.is_none() {
+                continue;
+            }
+            if spared < SPARED && std::mem::take(&mut flow.heard) {
+                spared += 1;
+                self.rooms.again(kind, slot, id);
+                continue;
+            }
+            self.shed.sessions += 1;
+            flow.end_session(emit);
+            self.rooms.leave(kind);
+            return;
         }
     }
 
@@ -427,9 +468,11 @@ impl FlowTable {
     /// Flows that ended leave their place in the queues; under a flood of short ones those are swept in good time.
     fn tidy(&mut self) {
         let slots = &self.slots;
-        self.dues.tidy(4 * self.max_flows, |due| {
-            slots.get(due.slot as usize).and_then(Option::as_ref).is_some_and(|flow| flow.id == due.id)
-        });
+        let flow = |slot: u32, id| {
+            slots.get(slot as usize).and_then(Option::as_ref).filter(|flow: &&Flow| flow.id == id)
+        };
+        self.dues.tidy(4 * self.max_flows, |due| flow(due.slot, due.id).is_some());
+        self.rooms.tidy(|slot, id| flow(slot, id).is_some_and(|flow| flow.session.is_some()));
     }
 
     fn make_room(&mut self, emit: &mut impl FnMut(Event)) {
@@ -456,11 +499,9 @@ impl FlowTable {
             entry.remove();
         }
         self.free.push(slot);
-        if let Some(mut session) = flow.session.take() {
-            self.sessions = self.sessions.saturating_sub(1);
-            let context = flow.context(flow.last, flow.opened_by);
-            session.close(&context, &mut |kind| emit(Event { at: context.at, record: context.record, kind }));
-            flow.service = session.service();
+        if flow.session.is_some() {
+            self.rooms.leave(flow.kind());
+            flow.end_session(emit);
         }
         if flow.outcome == Outcome::Pending {
             flow.outcome = flow.without_answer();
@@ -544,32 +585,31 @@ impl Flow {
         }
     }
 
-    /// Gives a payload to the flow's session. Whether a session was begun, and whether one was refused for lack of room.
-    fn listen(
-        &mut self,
-        outward: bool,
-        seen: &Seen<'_>,
-        room: bool,
-        emit: &mut impl FnMut(Event),
-    ) -> (bool, bool) {
-        let fresh = self.session.is_none();
+    /// Gives a payload to the flow's session; one that has nothing left to learn ends.
+    fn listen(&mut self, outward: bool, seen: &Seen<'_>, emit: &mut impl FnMut(Event)) {
         let context = self.context(seen.at, seen.record);
         let segment = Segment { outward, seq: seen.seq, payload: seen.payload, length: seen.payload_length };
         let mut tell = |kind| emit(Event { at: seen.at, record: seen.record, kind });
-        if fresh && !room {
-            // A datagram can be read by itself; it is the memory of the talk that there is no room for.
-            if self.key.protocol == Protocol::UDP {
-                Session::new(Protocol::UDP).segment(&context, segment, &mut tell);
-            } else {
-                self.session_over = true;
-            }
-            return (false, true);
-        }
         let session = self.session.get_or_insert_with(|| Box::new(Session::new(self.key.protocol)));
         session.segment(&context, segment, &mut tell);
         self.service = session.service();
         self.session_over = session.is_finished();
-        (fresh, false)
+        if self.session_over {
+            self.session = None;
+        }
+    }
+
+    /// What is still open in the session is told.
+    fn end_session(&mut self, emit: &mut impl FnMut(Event)) {
+        let Some(mut session) = self.session.take() else { return };
+        let context = self.context(self.last, self.opened_by);
+        session.close(&context, &mut |kind| emit(Event { at: context.at, record: context.record, kind }));
+        self.service = session.service();
+    }
+
+    /// What kind of talk it is, as far as room is shared out by it.
+    const fn kind(&self) -> Kind {
+        Kind { datagrams: self.key.protocol.0 == Protocol::UDP.0, service: self.service }
     }
 
     fn context(&self, at: Timestamp, record: RecordRef) -> FlowContext {

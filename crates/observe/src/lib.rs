@@ -12,6 +12,7 @@ mod leases;
 pub mod logs;
 mod observer;
 pub mod recording;
+mod rooms;
 pub mod session;
 mod sight;
 mod sightings;

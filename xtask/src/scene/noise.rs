@@ -13,6 +13,11 @@ pub(super) const SCENES: &[Scene] = &[
         play: scans,
     },
     Scene {
+        name: "noise-sessions",
+        about: "a camera is taken over while thousands of connections to others say next to nothing",
+        play: sessions,
+    },
+    Scene {
         name: "noise-leaps",
         about: "single records of a far future stand in a capture of a bot that looks for others",
         play: |world| clock(world, None),
@@ -114,4 +119,22 @@ fn clock(world: &mut World, set_back: Option<i64>) {
     world.truth.infected.insert(bot.ip);
     world.truth.stages = vec!["reconnaissance|discovery".into()];
     world.truth.patience = 90.0;
+}
+
+fn sessions(world: &mut World) {
+    let ([camera, server], from, _) = street(world, 40 * MINUTE);
+    world.truth.innocent.insert(server.ip);
+    let idlers = world.outsiders(40);
+    let mut at = from;
+    for number in 0..18_000_usize {
+        let idler = idlers.get(number % idlers.len()).copied().unwrap_or(server);
+        let (mut talk, mut own) = world.talk(at, idler, server, 8_443);
+        let word = own.bytes(1);
+        talk.open().up(&word);
+        at += world.secs(0.01, 0.07);
+    }
+    takeover(world, at + 10 * SECOND, camera);
+    // So many connections may be called a flood.
+    world.truth.accomplices.extend(idlers.iter().map(|idler| idler.ip));
+    world.truth.max_incidents = 2;
 }
