@@ -395,3 +395,35 @@ async fn a_token_may_no_more_than_whoever_made_it() {
         "its maker is no operator any more"
     );
 }
+
+#[tokio::test]
+async fn links_from_above_lead_to_the_record_that_was_shown() {
+    let tree = tree().await;
+    // The same attack is known here, too: the address alone would mean this one.
+    night(tree.state.repository(), &tree.state).await;
+    let above = tree.person("above", "local", &AuthorityRole::ALL).await;
+    let id = &tree.ids["incidents"];
+    let link = format!("/incidents/{id}?authority=north");
+    let plan = format!("/plans/{}/approve?authority=north", tree.ids["plans"]);
+    for (path, wanted) in [
+        ("/incidents", format!("href=\"{link}\"")),
+        ("/", format!("href=\"{link}\"")),
+        ("/assets", format!("href=\"/assets/{}?authority=north\"", tree.ids["assets"].replace(':', "%3A"))),
+        (&link, format!("action=\"/incidents/{id}/close?authority=north\"")),
+        (&link, format!("action=\"{plan}\"")),
+        (&link, "href=\"/assets/at/192.168.20.17?authority=north\"".to_owned()),
+    ] {
+        let page = above.get(path).await;
+        assert!(page.text.contains(&wanted), "{path}: {wanted}\n{}", page.text);
+    }
+    let form = "state=resolved&reason=done";
+    let closed = above.post(&format!("/incidents/{id}/close?authority=north"), form).await;
+    assert_eq!(closed.headers[header::LOCATION], *link);
+    let state = async |place: &str| {
+        let theirs = tree.state.repository().of(self::id(place));
+        theirs.incident(&id.parse().unwrap()).await.unwrap().unwrap().state
+    };
+    assert_eq!((state("north").await, state("local").await), (IncidentState::Resolved, IncidentState::Open));
+    // No sensor of north runs here.
+    assert_eq!(above.post(&plan, "").await.status, StatusCode::CONFLICT);
+}

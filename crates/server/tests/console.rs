@@ -493,3 +493,70 @@ async fn long(state: &server::AppState) {
     let reports = vec![Report::Asset(Box::new(asset)), Report::Incident(Box::new(incident))];
     server::intake::take(state, reports).await;
 }
+
+/// Server time of each page of a city with 10 000 assets and 1 000 incidents: `cargo nextest run --release -p server
+/// --run-ignored only --no-capture pages_of_a_large_city`.
+#[tokio::test]
+#[ignore = "measures: bench/README.md has the figures"]
+#[expect(clippy::print_stdout, clippy::disallowed_methods, reason = "a measurement, for whoever reads it")]
+async fn pages_of_a_large_city() {
+    let dir = tempfile::tempdir().unwrap();
+    let (state, _) = city::open(dir.path(), true).await;
+    let now = state.now();
+    let assets: Vec<Report> = (0..10_000_u32)
+        .map(|number| {
+            let [_, high, middle, low] = number.to_be_bytes();
+            let mac = model::Mac([2, 0, 0x5e, high, middle, low]);
+            let name = format!("cam-{number:05}");
+            let asset = city::asset(now, low, Some(&name), "camera", model::Criticality::Ordinary);
+            let addresses = vec![[10, high, middle, low].into()];
+            Report::Asset(Box::new(model::Asset { id: mac.to_string(), mac: Some(mac), addresses, ..asset }))
+        })
+        .collect();
+    let incidents: Vec<Report> = (1..=1_000)
+        .map(|number| {
+            let severity = Severity::ALL[number % Severity::ALL.len()];
+            Report::Incident(Box::new(city::guessing(now, number, severity)))
+        })
+        .collect();
+    let incident = match &incidents[500] {
+        Report::Incident(incident) => incident.id.clone(),
+        _ => unreachable!(),
+    };
+    server::intake::take(&state, assets).await;
+    server::intake::take(&state, incidents).await;
+    let browser = Browser::sign_in(&state).await;
+    println!("{:<34} {:>10} {:>10} {:>10}", "page", "median ms", "worst ms", "KiB");
+    for path in [
+        "/",
+        "/incidents",
+        "/incidents?sort=severity&state=open",
+        "/incidents?text=guess&page=10",
+        &format!("/incidents/{incident}"),
+        "/assets",
+        "/assets?sort=kind&page=100",
+        "/assets?text=cam-04",
+        "/assets/02%3A00%3A5e%3A00%3A01%3A02",
+        "/journal",
+        "/people",
+        "/settings",
+    ] {
+        let mut times = Vec::new();
+        let mut bytes = 0;
+        for _ in 0..21 {
+            let begun = std::time::Instant::now();
+            let page = browser.get(path).await;
+            times.push(begun.elapsed().as_secs_f64() * 1_000.0);
+            assert_eq!(page.status, StatusCode::OK, "{path}");
+            bytes = page.text.len();
+        }
+        times.sort_by(f64::total_cmp);
+        println!(
+            "{:<34} {:>10.1} {:>10.1} {:>10}",
+            path.chars().take(34).collect::<String>(),
+            times[10],
+            times[20],
+            bytes >> 10
+        );
+    }
+}

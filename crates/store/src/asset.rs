@@ -3,7 +3,7 @@
 use crate::{
     Page, Paging, Repository, StoreError,
     database::{Query, Row, query},
-    repository::{contains_pattern, count, from_json, seen, to_json},
+    repository::{contains_pattern, count, from_json, seen, to_json, whose},
     writer::Transaction,
 };
 use model::{Asset, Timestamp};
@@ -82,7 +82,7 @@ impl Repository {
     /// # Errors
     /// [`StoreError`] where it cannot be read.
     pub async fn asset(&self, id: &str) -> Result<Option<Asset>, StoreError> {
-        let row = query("SELECT id, body FROM asset WHERE authority_id = $1 AND id = $2")
+        let row = query("SELECT id, body, authority_id FROM asset WHERE authority_id = $1 AND id = $2")
             .bind(self.whose())
             .bind(id)
             .fetch_optional(self.readers())
@@ -96,7 +96,7 @@ impl Repository {
     /// [`StoreError`] where it cannot be read.
     pub async fn asset_at(&self, address: IpAddr) -> Result<Option<Asset>, StoreError> {
         let row = query(
-            "SELECT asset.id, asset.body FROM asset_address JOIN asset \
+            "SELECT asset.id, asset.body, asset.authority_id FROM asset_address JOIN asset \
              ON asset.authority_id = asset_address.authority_id AND asset.id = asset_address.asset \
              WHERE asset_address.authority_id = $1 AND asset_address.address = $2 \
              ORDER BY asset_address.last_seen DESC LIMIT 1",
@@ -115,13 +115,25 @@ impl Repository {
     pub async fn assets(&self, filter: &AssetFilter, paging: Paging) -> Result<Page<Asset>, StoreError> {
         let sql = match filter.sort {
             AssetSort::Seen => {
-                concat!("SELECT id, body", matching!(), " ORDER BY last_seen DESC, id LIMIT $6 OFFSET $7")
+                concat!(
+                    "SELECT id, body, authority_id",
+                    matching!(),
+                    " ORDER BY last_seen DESC, id LIMIT $6 OFFSET $7"
+                )
             }
             AssetSort::Name => {
-                concat!("SELECT id, body", matching!(), " ORDER BY label, id LIMIT $6 OFFSET $7")
+                concat!(
+                    "SELECT id, body, authority_id",
+                    matching!(),
+                    " ORDER BY label, id LIMIT $6 OFFSET $7"
+                )
             }
             AssetSort::Kind => {
-                concat!("SELECT id, body", matching!(), " ORDER BY kind, label, id LIMIT $6 OFFSET $7")
+                concat!(
+                    "SELECT id, body, authority_id",
+                    matching!(),
+                    " ORDER BY kind, label, id LIMIT $6 OFFSET $7"
+                )
             }
         };
         let total = self
@@ -242,5 +254,7 @@ fn searchable(asset: &Asset) -> String {
 fn asset(row: &Row) -> Result<Asset, StoreError> {
     let id: String = row.try_get(0)?;
     let body: String = row.try_get(1)?;
-    from_json("asset", &id, &body)
+    let mut asset: Asset = from_json("asset", &id, &body)?;
+    asset.authority_id = whose("asset", &id, row, 2)?;
+    Ok(asset)
 }

@@ -39,7 +39,7 @@ pub(super) async fn approve(
         _ => false,
     });
     let plan = record.await?.plan;
-    Ok(Redirect::to(&format!("/incidents/{}#response", plan.incident)))
+    Ok(Redirect::to(&format!("/incidents/{}{}#response", plan.incident, visit.query())))
 }
 
 /// `POST /plans/{id}/refuse`.
@@ -58,7 +58,7 @@ pub(super) async fn refuse(
         |_, change| matches!(change, Change::Plan { id: of, .. } if *of == id),
     );
     let incident = plan.await?.plan.incident;
-    Ok(Redirect::to(&format!("/incidents/{incident}#response")))
+    Ok(Redirect::to(&format!("/incidents/{incident}{}#response", visit.query())))
 }
 
 /// `POST /commands/{id}/undo`.
@@ -79,7 +79,7 @@ pub(super) async fn undo(
     )
     .await?;
     let back = Fields::read(&form).one("back").filter(|back| back == "/");
-    Ok(Redirect::to(&back.unwrap_or_else(|| format!("/incidents/{incident}#response"))))
+    Ok(Redirect::to(&back.unwrap_or_else(|| format!("/incidents/{incident}{}#response", visit.query()))))
 }
 
 /// `POST /commands/undo-all`.
@@ -139,7 +139,7 @@ pub(super) async fn reopen(
 ) -> Result<Redirect, Trouble> {
     let id: IncidentId = known(&visit, "incident", &id)?;
     act::reopen(&state, &user, &id).await.map_err(|problem| visit.trouble(problem))?;
-    Ok(Redirect::to(&format!("/incidents/{id}")))
+    Ok(Redirect::to(&format!("/incidents/{id}{}", visit.query())))
 }
 
 /// `POST /incidents/{id}/close`.
@@ -153,7 +153,7 @@ pub(super) async fn close(
     let id: IncidentId = known(&visit, "incident", &id)?;
     let closing = closing(&Fields::read(&form)).map_err(|problem| visit.trouble(problem))?;
     act::close(&state, &user, &id, closing).await.map_err(|problem| visit.trouble(problem))?;
-    Ok(Redirect::to(&format!("/incidents/{id}")))
+    Ok(Redirect::to(&format!("/incidents/{id}{}", visit.query())))
 }
 
 fn closing(fields: &Fields) -> Result<Closing, Problem> {

@@ -34,6 +34,7 @@ pub(super) struct Asked {
     sort: String,
     page: String,
     rows: String,
+    authority: String,
 }
 
 #[derive(Template)]
@@ -53,6 +54,8 @@ struct Assets {
 
 struct Row {
     link: String,
+    /// Whose, where it is not the node's own.
+    whose: String,
     name: String,
     addresses: String,
     addresses_more: String,
@@ -126,7 +129,11 @@ async fn read(state: &AppState, frame: Frame, asked: Asked) -> Result<Assets, Pr
             .iter()
             .any(|text| !text.is_empty()),
         pager: Pager::new(&found, |page| link(&asked, page)),
-        rows: found.items.iter().map(|asset| row(asset, now)).collect(),
+        rows: found
+            .items
+            .iter()
+            .map(|asset| row(asset, now, &view::of(state, &asset.authority_id)))
+            .collect(),
         watching: state.has_sensor(),
         asked,
         frame,
@@ -148,6 +155,7 @@ fn link(asked: &Asked, page: u32) -> String {
         ("sort", &asked.sort),
         ("rows", &asked.rows),
         ("page", &page),
+        ("authority", &asked.authority),
     ];
     format!("/assets{}", view::query(&pairs))
 }
@@ -157,10 +165,11 @@ fn path_of(asset: &Asset) -> String {
     format!("/assets/{}", view::encoded(&asset.id))
 }
 
-fn row(asset: &Asset, now: Timestamp) -> Row {
+fn row(asset: &Asset, now: Timestamp, of: &str) -> Row {
     let more = asset.addresses.len().saturating_sub(1);
     Row {
-        link: path_of(asset),
+        link: format!("{}{of}", path_of(asset)),
+        whose: if of.is_empty() { String::new() } else { asset.authority_id.to_string() },
         name: report::clipped(&asset.label(), 200),
         addresses: asset.addresses.first().map(IpAddr::to_string).unwrap_or_default(),
         addresses_more: if more > 0 { format!("+{more}") } else { String::new() },
@@ -189,7 +198,10 @@ pub(super) async fn at(
         Err(problem) => return Err(visit.trouble(problem)),
     };
     match found {
-        Some(asset) => Ok(Redirect::to(&path_of(&asset)).into_response()),
+        Some(asset) => {
+            let of = view::of(&state, &asset.authority_id);
+            Ok(Redirect::to(&format!("{}{of}", path_of(&asset))).into_response())
+        }
         None => stranger(&state, &visit, parsed).await.map_err(|problem| visit.trouble(problem)),
     }
 }
@@ -212,6 +224,7 @@ struct AssetPage {
 
 struct IncidentRow {
     id: String,
+    of: String,
     severity: Markup,
     title: String,
     role: String,
@@ -331,7 +344,7 @@ async fn incidents(state: &AppState, addresses: &[IpAddr]) -> Result<(Vec<Incide
         b.incident.last.cmp(&a.incident.last).then(a.incident.id.cmp(&b.incident.id))
     });
     let before = found.len() as u64;
-    found.dedup_by(|(_, a), (_, b)| a.incident.id == b.incident.id);
+    found.dedup_by(|(_, a), (_, b)| a.incident.id == b.incident.id && a.authority == b.authority);
     total = total.saturating_sub(before - found.len() as u64);
     let mut names = Names::new();
     for (_, record) in &found {
@@ -342,6 +355,7 @@ async fn incidents(state: &AppState, addresses: &[IpAddr]) -> Result<(Vec<Incide
         .take(MOST_INCIDENTS as usize)
         .map(|(address, record)| IncidentRow {
             id: record.incident.id.to_string(),
+            of: view::of(state, &record.authority),
             severity: view::severity(record.incident.severity),
             title: report::clipped(&report::titled(&record.incident.title, &names), 300),
             role: record

@@ -81,6 +81,11 @@ impl<S: Send + Sync> axum::extract::FromRequestParts<S> for Visit {
 }
 
 impl Visit {
+    /// The query of the request's address with its question mark: says which authority's record was meant.
+    pub(super) fn query(&self) -> &str {
+        self.path.find('?').and_then(|at| self.path.get(at..)).unwrap_or_default()
+    }
+
     /// Who looks at what, by the request.
     pub(super) fn of(parts: &mut axum::http::request::Parts) -> Self {
         Self {

@@ -52,6 +52,8 @@ struct IncidentPage {
     journal: Vec<Entry>,
     supersedes: Vec<String>,
     form: FalseAlarm,
+    /// Behind the address of what is done with it.
+    of: String,
 }
 
 struct RoleRow {
@@ -214,6 +216,7 @@ impl IncidentPage {
         let now = state.now();
         let (record, names) = (&known.record, &known.names);
         let incident = &record.incident;
+        let of = view::of(state, &record.authority);
         let context = Context { names: names.clone(), acts: known.acts(), ..Context::default() };
         Self {
             id: incident.id.to_string(),
@@ -231,7 +234,7 @@ impl IncidentPage {
             facts: facts(record, now),
             timeline: Markup::drawing(report::incident_timeline("when", incident, &context.acts, &[])),
             picture: report::incident_picture("who", incident, &context).map(Markup::drawing),
-            roles: incident.assets.iter().take(MOST_ROLES).map(|asset| role(asset, names)).collect(),
+            roles: incident.assets.iter().take(MOST_ROLES).map(|asset| role(asset, names, &of)).collect(),
             roles_more: incident.assets.len().saturating_sub(MOST_ROLES) as u64 + incident.assets_omitted,
             evidence: incident
                 .evidence
@@ -244,7 +247,7 @@ impl IncidentPage {
             plans: known
                 .plans
                 .iter()
-                .map(|(plan, commands)| PlanView::new(plan, commands, names, now))
+                .map(|(plan, commands)| PlanView::new(plan, commands, names, now, &of))
                 .map(|plan| ordered(plan, &journal))
                 .collect(),
             plans_more: known.plans_more,
@@ -253,6 +256,7 @@ impl IncidentPage {
             journal,
             supersedes: incident.supersedes.iter().take(20).map(ToString::to_string).collect(),
             form: FalseAlarm::new(incident, names),
+            of,
             frame,
         }
     }
@@ -294,14 +298,15 @@ fn facts(record: &IncidentRecord, now: Timestamp) -> Vec<(&'static str, Markup)>
                 words::counted(incident.flows, "flow", "flows")
             )),
         ),
+        ("Authority", Markup::text(record.authority.as_str())),
         ("Id", view::code(incident.id.as_str())),
     ]
 }
 
-fn role(asset: &IncidentAsset, names: &Names) -> RoleRow {
+fn role(asset: &IncidentAsset, names: &Names, of: &str) -> RoleRow {
     RoleRow {
         role: asset.role.as_str(),
-        who: view::address(asset.address, names.get(&asset.address).map(String::as_str)),
+        who: view::address(asset.address, names.get(&asset.address).map(String::as_str), of),
         mac: asset.mac.map(|mac| view::code(&mac.to_string())).unwrap_or_default(),
         side: words::side(asset),
         did: words::role_means(asset.role),

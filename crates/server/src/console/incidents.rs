@@ -44,6 +44,7 @@ pub(super) struct Asked {
     sort: String,
     page: String,
     rows: String,
+    authority: String,
 }
 
 #[derive(Template)]
@@ -66,6 +67,9 @@ struct Incidents {
 
 struct Row {
     id: String,
+    of: String,
+    /// Whose, where it is not the node's own.
+    whose: String,
     severity: Markup,
     title: String,
     summary: String,
@@ -106,7 +110,11 @@ async fn read(state: &AppState, frame: Frame, asked: Asked) -> Result<Incidents,
         filtered: link(&Asked { state: String::new(), ..asked.clone() }, "", "") != "/incidents"
             || !asked.state.is_empty(),
         more_open: [&asked.address, &asked.from, &asked.until].iter().any(|text| !text.is_empty()),
-        rows: found.items.iter().map(|record| row(record, &names, now)).collect(),
+        rows: found
+            .items
+            .iter()
+            .map(|record| row(record, &names, now, &view::of(state, &record.authority)))
+            .collect(),
         here: link(&asked, "", &asked.sort),
         pager,
         watching: state.has_sensor(),
@@ -189,6 +197,7 @@ fn link(asked: &Asked, page: &str, sort: &str) -> String {
         ("sort", sort),
         ("rows", &asked.rows),
         ("page", page),
+        ("authority", &asked.authority),
     ];
     format!("/incidents{}", view::query(&pairs))
 }
@@ -236,12 +245,14 @@ fn sorts(chosen: &str) -> Vec<Choice> {
         .collect()
 }
 
-fn row(record: &IncidentRecord, names: &Names, now: Timestamp) -> Row {
+fn row(record: &IncidentRecord, names: &Names, now: Timestamp, of: &str) -> Row {
     let incident = &record.incident;
     let stages: Vec<&str> = incident.stages.iter().map(|stage| stage.as_str()).collect();
     let more = incident.assets.len().saturating_sub(1) as u64 + incident.assets_omitted;
     Row {
         id: incident.id.to_string(),
+        whose: if of.is_empty() { String::new() } else { record.authority.to_string() },
+        of: of.to_owned(),
         severity: view::severity(incident.severity),
         title: report::clipped(&report::titled(&incident.title, names), 300),
         summary: report::clipped(&report::with_names(&incident.summary, names), 600),
@@ -251,7 +262,7 @@ fn row(record: &IncidentRecord, names: &Names, now: Timestamp) -> Row {
             .assets
             .iter()
             .take(1)
-            .map(|asset| view::address(asset.address, names.get(&asset.address).map(String::as_str)))
+            .map(|asset| view::address(asset.address, names.get(&asset.address).map(String::as_str), of))
             .collect(),
         who_more: if more > 0 { format!("+{}", words::count(more)) } else { String::new() },
         last: view::ago(incident.last, now),

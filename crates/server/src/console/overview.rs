@@ -46,6 +46,7 @@ struct Overview {
 /// A plan that waits for a person.
 struct Waiting {
     id: String,
+    of: String,
     incident: String,
     title: String,
     label: String,
@@ -55,6 +56,7 @@ struct Waiting {
 
 struct Pressing {
     id: String,
+    of: String,
     severity: Markup,
     title: String,
     last: Markup,
@@ -72,6 +74,7 @@ struct TallyView {
 struct Recent {
     /// Of which command: the last word on it.
     id: String,
+    of: String,
     incident: String,
     label: String,
     receipt: ReceiptView,
@@ -110,14 +113,16 @@ async fn read(state: &AppState, frame: Frame) -> Result<Overview, Problem> {
     let names = names_in(state, &pressing.items).await?;
     let mut waiting = Vec::new();
     for plan in &plans.items {
-        let names = names_of(state, [].iter(), plan.plan.commands.iter()).await?;
-        let theirs = repository.of(plan.authority.clone());
-        let of: Vec<IncidentRecord> = theirs.incident(&plan.plan.incident).await?.into_iter().collect();
-        let named = names_in(state, &of).await?;
+        let theirs = state.reaching(std::slice::from_ref(&plan.authority));
+        let names = names_of(&theirs, [].iter(), plan.plan.commands.iter()).await?;
+        let known = theirs.repository().incident(&plan.plan.incident).await?;
+        let of: Vec<IncidentRecord> = known.into_iter().collect();
+        let named = names_in(&theirs, &of).await?;
         let title = of.first().map(|record| report::titled(&record.incident.title, &named));
         let hits: u64 = plan.plan.commands.iter().map(|command| command.hits.len() as u64).sum();
         waiting.push(Waiting {
             id: plan.plan.id.to_string(),
+            of: view::of(state, &plan.authority),
             incident: plan.plan.incident.to_string(),
             title: title.unwrap_or_else(|| plan.plan.incident.to_string()),
             label: report::plan_label(&plan.plan.commands, &names),
@@ -128,8 +133,9 @@ async fn read(state: &AppState, frame: Frame) -> Result<Overview, Problem> {
     let in_force = repository.commands_in_force(now).await?;
     let mut commands = Vec::new();
     for record in in_force.iter().take(MOST_IN_FORCE) {
-        let names = names_of(state, [].iter(), std::iter::once(&record.command)).await?;
-        commands.push(CommandView::new(record, &names, now));
+        let theirs = state.reaching(std::slice::from_ref(&record.authority));
+        let names = names_of(&theirs, [].iter(), std::iter::once(&record.command)).await?;
+        commands.push(CommandView::new(record, &names, now, &view::of(state, &record.authority)));
     }
     let sensor = state.sensor();
     let open = open_timeline(state, now).await?;
@@ -140,7 +146,7 @@ async fn read(state: &AppState, frame: Frame) -> Result<Overview, Problem> {
         waiting,
         waiting_more: plans.total.saturating_sub(plans.items.len() as u64),
         pressing_more: pressing.total.saturating_sub(pressing.items.len() as u64),
-        pressing: pressing.items.iter().map(|record| pressing_row(record, &names, now)).collect(),
+        pressing: pressing.items.iter().map(|record| pressing_row(state, record, &names, now)).collect(),
         tallies: tallies(&counts),
         timeline: open,
         in_force_more: in_force.len().saturating_sub(commands.len()),
@@ -156,9 +162,10 @@ async fn read(state: &AppState, frame: Frame) -> Result<Overview, Problem> {
     })
 }
 
-fn pressing_row(record: &IncidentRecord, names: &Names, now: Timestamp) -> Pressing {
+fn pressing_row(state: &AppState, record: &IncidentRecord, names: &Names, now: Timestamp) -> Pressing {
     Pressing {
         id: record.incident.id.to_string(),
+        of: view::of(state, &record.authority),
         severity: view::severity(record.incident.severity),
         title: report::clipped(&report::titled(&record.incident.title, names), 300),
         last: view::ago(record.incident.last, now),
@@ -244,11 +251,13 @@ async fn recent(state: &AppState, now: Timestamp) -> Result<Vec<Recent>, Problem
         if matches!(plan.plan.status, PlanStatus::Proposed | PlanStatus::Shown | PlanStatus::Refused) {
             continue;
         }
-        let names = names_of(state, [].iter(), plan.plan.commands.iter()).await?;
-        for command in state.repository().of(plan.authority.clone()).commands_of(&plan.plan).await? {
+        let theirs = state.reaching(std::slice::from_ref(&plan.authority));
+        let names = names_of(&theirs, [].iter(), plan.plan.commands.iter()).await?;
+        for command in theirs.repository().commands_of(&plan.plan).await? {
             if let Some(receipt) = command.receipt() {
                 rows.push(Recent {
                     id: command.command.id.to_string(),
+                    of: view::of(state, &plan.authority),
                     incident: command.incident.to_string(),
                     label: report::command_label(&command.command, &names),
                     receipt: ReceiptView::new(receipt, now),

@@ -120,14 +120,16 @@ fn places(state: &AppState, tree: &Tree) -> Vec<Choice> {
     let own = state.repository().authority();
     tree.all()
         .filter(|authority| state.repository().shows(&authority.id))
-        .map(|authority| {
-            Choice::new(
-                authority.id.as_str(),
-                &format!("{} ({})", authority.name, authority.id),
-                own.as_str(),
-            )
-        })
+        .map(|authority| Choice::new(authority.id.as_str(), &called(authority), own.as_str()))
         .collect()
+}
+
+/// By its name, and its id where that says more.
+pub(super) fn called(authority: &Authority) -> String {
+    if authority.name == authority.id.as_str() {
+        return authority.name.clone();
+    }
+    format!("{} ({})", authority.name, authority.id)
 }
 
 fn roles() -> Vec<Choice> {

@@ -34,6 +34,7 @@ pub(super) struct PlanView {
 /// A command on a page.
 pub(super) struct CommandView {
     pub(super) id: String,
+    pub(super) of: String,
     pub(super) label: String,
     pub(super) why: String,
     pub(super) inverse: String,
@@ -85,10 +86,11 @@ impl ReceiptView {
 }
 
 impl CommandView {
-    pub(super) fn new(record: &CommandRecord, names: &Names, now: Timestamp) -> Self {
+    pub(super) fn new(record: &CommandRecord, names: &Names, now: Timestamp, of: &str) -> Self {
         let command = &record.command;
         Self {
             id: command.id.to_string(),
+            of: of.to_owned(),
             label: report::command_label(command, names),
             why: sentence(&command.why),
             inverse: command.inverse.clone(),
@@ -101,6 +103,7 @@ impl CommandView {
                     who: view::address(
                         hit.address,
                         hit.name.as_deref().filter(|name| *name != hit.address.to_string()),
+                        of,
                     ),
                     kind: hit.kind.to_string(),
                     criticality: hit.criticality.as_str(),
@@ -160,6 +163,7 @@ impl PlanView {
         commands: &[CommandRecord],
         names: &Names,
         now: Timestamp,
+        of: &str,
     ) -> Self {
         let plan = &record.plan;
         let (status, explained) = status_words(plan.status);
@@ -173,14 +177,14 @@ impl PlanView {
             ordered: String::new(),
             label: report::plan_label(&plan.commands, names),
             grave: grave(plan),
-            commands: commands.iter().map(|command| CommandView::new(command, names, now)).collect(),
+            commands: commands.iter().map(|command| CommandView::new(command, names, now, of)).collect(),
             withheld: plan
                 .withheld
                 .iter()
                 .take(MOST_HITS)
                 .map(|withheld| {
                     let name = names.get(&withheld.address).map(String::as_str);
-                    (view::address(withheld.address, name), withheld.reason.clone())
+                    (view::address(withheld.address, name, of), withheld.reason.clone())
                 })
                 .collect(),
             withheld_more: plan.withheld.len().saturating_sub(MOST_HITS),

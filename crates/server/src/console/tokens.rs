@@ -3,7 +3,7 @@
 use super::{
     actions::Fields,
     frame::{Frame, Trouble, Visit, page},
-    people::means,
+    people::{called, means},
     view::{self, Choice, Markup},
 };
 use crate::{
@@ -92,10 +92,7 @@ async fn read(state: &AppState, visit: &Visit, user: &User, made: Option<Made>) 
                 .filter(|role| tokens_hold(role))
                 .any(|role| user.holds(*role, &authority.id))
         })
-        .map(|authority| {
-            let label = format!("{} ({})", authority.name, authority.id);
-            Choice::new(authority.id.as_str(), &label, user.home().as_str())
-        });
+        .map(|authority| Choice::new(authority.id.as_str(), &called(authority), user.home().as_str()));
     Ok(Tokens {
         frame: Frame::new(state, visit, "tokens", "Tokens").await,
         rows,

@@ -2,7 +2,8 @@
 //!
 //! Guarantees: a [`Markup`] is only made here, of constant markup and escaped values; templates escape all else.
 
-use model::{Severity, Timestamp};
+use crate::AppState;
+use model::{AuthorityId, Severity, Timestamp};
 use report::{clipped, escaped, words};
 use std::{fmt, net::IpAddr};
 
@@ -87,13 +88,18 @@ pub(super) fn code(text: &str) -> Markup {
     Markup(format!(r#"<code data-copy="{text}">{text}</code>"#))
 }
 
-/// An address as a link to the asset at it, by its name where there is one.
-pub(super) fn address(address: IpAddr, name: Option<&str>) -> Markup {
+/// What an address of this server needs behind it to mean the record of `authority`: nothing for the node's own.
+pub(super) fn of(state: &AppState, authority: &AuthorityId) -> String {
+    if authority == state.authority() { String::new() } else { format!("?authority={authority}") }
+}
+
+/// An address as a link to the asset at it, by its name where there is one; `of` is from [`of`].
+pub(super) fn address(address: IpAddr, name: Option<&str>, of: &str) -> Markup {
     let shown = match name {
         Some(name) => format!("{} <code>{address}</code>", escaped(&clipped(name, 80))),
         None => format!("<code>{address}</code>"),
     };
-    Markup(format!(r#"<a class="thing" href="/assets/at/{address}">{shown}</a>"#))
+    Markup(format!(r#"<a class="thing" href="/assets/at/{address}{of}">{shown}</a>"#))
 }
 
 /// A path segment or a query value, percent-encoded.
