@@ -5,7 +5,10 @@
 //! Guarantees: at most [`APART`] findings about strangers of ours and as many about others stand apart; beyond that, those
 //! who do the same are counted in at most [`CROWDS`] findings, and one more for each detector.
 
-use crate::findings::{Draft, MAX_PARTIES, MAX_SCOPES};
+use crate::{
+    findings::{Draft, MAX_PARTIES, MAX_SCOPES},
+    sentence::Sentence,
+};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use model::{Finding, Party, Role};
@@ -93,7 +96,7 @@ impl Crowds {
 pub(crate) fn begin(draft: &mut Draft) {
     draft.anchor = format!("crowd {}", draft.method);
     (draft.value, draft.threshold) = (1.0, 1.0);
-    draft.why = sentence(1, &draft.method);
+    draft.why = Sentence::Crowd { count: 1 }.to_string();
 }
 
 /// One more does the same.
@@ -111,11 +114,6 @@ pub(crate) fn join(crowd: &mut Finding, mut draft: Draft) {
     }
     draft.scopes.truncate(MAX_SCOPES.saturating_sub(crowd.scopes.len()));
     crowd.scopes.append(&mut draft.scopes);
-    crowd.why = sentence(crowd.value as u64, &crowd.method);
-}
-
-fn sentence(count: u64, method: &str) -> String {
-    format!("{count} more under addresses that can be forged did the same ({method})")
 }
 
 /// Who does something in a finding.

@@ -189,12 +189,14 @@ impl Engine {
     /// Incidents that are new or changed noticeably since the last call, worst first.
     pub fn take_changed(&mut self) -> Vec<Incident> {
         self.correlator.take_in(&mut self.findings, &self.hosts);
+        self.findings.write();
         self.correlator.take_changed(&self.findings, &self.hosts)
     }
 
     /// All incidents as they stand, worst first.
     pub fn incidents(&mut self) -> Vec<Incident> {
         self.correlator.take_in(&mut self.findings, &self.hosts);
+        self.findings.write();
         self.correlator.incidents(&self.findings, &self.hosts)
     }
 

@@ -3,7 +3,10 @@
 //! Guarantees: bounded, as long as the correlator makes room when it is asked to; strangers whose addresses nothing proves
 //! have a pool of their own (`crowds`); what was refused for lack of room is counted.
 
-use crate::crowds::{self, Crowds, Standing};
+use crate::{
+    crowds::{self, Crowds, Standing},
+    sentence::Sentence,
+};
 use model::{
     ContentHasher, Finding, FindingId, FlowScope, Party, RecordRef, Severity, Tactic, Technique, Timestamp,
 };
@@ -52,6 +55,8 @@ struct Slot {
     generation: u32,
     standing: Standing,
     announced: (f64, Timestamp),
+    /// What is to be written before the finding is read.
+    unwritten: Option<Sentence>,
     /// Waits among those that changed.
     listed: bool,
 }
@@ -62,6 +67,7 @@ pub(crate) struct Findings {
     free: Vec<u32>,
     fresh: Vec<Handle>,
     changed: Vec<Handle>,
+    unwritten: Vec<u32>,
     crowds: Crowds,
     stated: u64,
     refused: u64,
@@ -74,6 +80,7 @@ impl Findings {
             free: Vec::new(),
             fresh: Vec::new(),
             changed: Vec::new(),
+            unwritten: Vec::new(),
             crowds: Crowds::default(),
             stated: 0,
             refused: 0,
@@ -136,7 +143,8 @@ impl Findings {
             }
             None => {
                 let finding = Some(finding);
-                self.slots.push(Slot { finding, generation: 0, standing, announced, listed: false });
+                let (unwritten, listed) = (None, false);
+                self.slots.push(Slot { finding, generation: 0, standing, announced, unwritten, listed });
                 0
             }
         };
@@ -149,7 +157,12 @@ impl Findings {
         let generation = self.slots.get(slot as usize)?.generation;
         self.stated += 1;
         let crowd = Handle { slot, generation, member: false };
-        self.extend(crowd, draft.last, |finding| crowds::join(finding, draft));
+        let mut count = 0;
+        self.extend(crowd, draft.last, |finding| {
+            crowds::join(finding, draft);
+            count = finding.value as u64;
+        });
+        self.say(crowd, Sentence::Crowd { count });
         Some(Handle { member: true, ..crowd })
     }
 
@@ -198,6 +211,27 @@ impl Findings {
         self.get(handle).is_some()
     }
 
+    /// The finding's sentence is this from now on; it is written when it is wanted.
+    pub(crate) fn say(&mut self, handle: Handle, sentence: Sentence) {
+        if let Some(slot) = self.slots.get_mut(handle.slot as usize)
+            && slot.generation == handle.generation
+            && !handle.member
+            && slot.unwritten.replace(sentence).is_none()
+        {
+            self.unwritten.push(handle.slot);
+        }
+    }
+
+    /// Writes the sentences that are to be read.
+    pub(crate) fn write(&mut self) {
+        for slot in std::mem::take(&mut self.unwritten) {
+            let Some(slot) = self.slots.get_mut(slot as usize) else { continue };
+            if let (Some(sentence), Some(finding)) = (slot.unwritten.take(), &mut slot.finding) {
+                finding.why = sentence.to_string();
+            }
+        }
+    }
+
     /// How many the finding stands for, where it stands for a crowd.
     pub(crate) fn crowd(&self, handle: Handle) -> Option<u64> {
         let slot = self.slots.get(handle.slot as usize)?;
@@ -210,6 +244,7 @@ impl Findings {
             self.slots.get_mut(handle.slot as usize).filter(|slot| slot.generation == handle.generation)
         {
             slot.finding = None;
+            slot.unwritten = None;
             slot.listed = false;
             self.crowds.leave(&std::mem::replace(&mut slot.standing, Standing::Proven));
             slot.generation = slot.generation.wrapping_add(1);

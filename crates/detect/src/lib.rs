@@ -18,6 +18,7 @@ mod impact;
 mod local;
 mod measure;
 mod recon;
+mod sentence;
 mod verdict;
 
 pub use correlate::worst_first;

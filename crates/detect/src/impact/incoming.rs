@@ -10,6 +10,7 @@ use crate::{
     engine::Context,
     findings::{Draft, Handle, scope},
     measure::{Distinct, Rate, digest},
+    sentence::Sentence,
 };
 use model::{FlowUpdate, Outcome, Protocol, Role, Severity, Tactic, Technique, Timestamp, Visibility};
 use std::net::IpAddr;
@@ -150,16 +151,15 @@ impl Incoming {
         }
         if let Some(handle) = flood.finding.filter(|&handle| context.findings.is_open(handle)) {
             let (last, peak, flows) = (flood.last, flood.peak, flood.flows);
-            let why = flood.sentence(service);
             let ports = flood.ports.count();
             context.findings.extend(handle, last, |finding| {
                 finding.value = finding.value.max(peak as f64);
                 finding.flows = flows;
-                finding.why = why;
                 if ports > 1 {
                     finding.scopes.iter_mut().for_each(|scope| scope.port = None);
                 }
             });
+            context.findings.say(handle, flood.sentence(service));
             return true;
         }
         let Some(threshold) = flood.threshold(service, flow) else { return false };
@@ -246,23 +246,18 @@ impl Flood {
         (exceeded && hopeless && repeats && covers).then_some(second)
     }
 
-    fn sentence(&self, service: Service) -> String {
-        format!(
-            "{} received {} {} packets that it had not asked for from about {} addresses within {:.0} s, up to {} in one \
-             second; {} of the connections were completed, so the addresses can be forged",
-            if service.carpet {
-                format!("the network of {} ({} hosts)", service.dst, self.hosts.count())
-            } else {
-                service.dst.to_string()
-            },
-            self.packets,
-            service.method.as_str(),
+    fn sentence(&self, service: Service) -> Sentence {
+        Sentence::Incoming {
+            dst: service.dst,
+            hosts: service.carpet.then(|| self.hosts.count()),
+            method: service.method.as_str(),
+            packets: self.packets,
             // An estimate: it can come out above what was counted, but there never were more senders than packets.
-            self.sources.count().min(self.packets),
-            self.last.seconds_since(self.first).max(1.0),
-            self.peak,
-            self.completed
-        )
+            sources: self.sources.count().min(self.packets),
+            seconds: self.last.seconds_since(self.first),
+            peak: self.peak,
+            completed: self.completed,
+        }
     }
 
     fn draft(&self, service: Service, src: IpAddr, threshold: u64, context: &Context<'_>) -> Draft {
@@ -296,7 +291,7 @@ impl Flood {
             first: self.first,
             last: self.last,
             parties,
-            why: self.sentence(service),
+            why: self.sentence(service).to_string(),
             value: self.peak as f64,
             threshold: threshold as f64,
             record: context.record,

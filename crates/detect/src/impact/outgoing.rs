@@ -10,6 +10,7 @@ use crate::{
     engine::Context,
     findings::{Draft, Handle, scope},
     measure::{Distinct, Rate, digest},
+    sentence::Sentence,
 };
 use model::{FlowUpdate, Mac, Phase, Role, Service, Severity, Tactic, Technique, Timestamp, Visibility};
 use std::net::IpAddr;
@@ -154,15 +155,15 @@ impl Outgoing {
         flood.ports.insert(digest(key.dst_port));
         let peak = flood.rate.peak().max(steady);
         if let Some(handle) = flood.finding.filter(|&handle| context.findings.is_open(handle)) {
-            let (last, all, flows, ports) = (flood.last, flood.packets, flood.count, flood.ports.count());
+            let (last, flows, ports) = (flood.last, flood.count, flood.ports.count());
             context.findings.extend(handle, last, |finding| {
                 finding.value = finding.value.max(peak as f64);
                 finding.flows = flows;
-                finding.why = sentence(pair, all, peak, last.seconds_since(finding.first));
                 if ports > 1 {
                     finding.scopes.iter_mut().for_each(|scope| scope.port = None);
                 }
             });
+            context.findings.say(handle, sentence(pair, flood, peak));
         } else if let Some(threshold) = flood.threshold(pair, flow, steady, context) {
             flood.finding = context.state(draft(pair, flood, flow, peak, threshold, context));
             self.pairs.promote(&pair);
@@ -204,28 +205,25 @@ impl Outgoing {
         let many = carpet.hosts.len() >= CARPET_HOSTS
             && carpet.packets >= carpet.hosts.len() as u64 * CARPET_PACKETS;
         let (second, ten) = bar(pair.method);
-        let why = || {
-            format!(
-                "{} sent {} {} packets that nobody answered to {} hosts of one network ({}), up to {} in one second",
-                pair.src,
-                carpet.packets,
-                pair.method.as_str(),
-                carpet.hosts.len(),
-                network.dst,
-                carpet.rate.peak()
-            )
+        let said = Sentence::Carpet {
+            src: pair.src,
+            network: network.dst,
+            method: pair.method.as_str(),
+            packets: carpet.packets,
+            peak: carpet.rate.peak(),
+            hosts: carpet.hosts.len(),
         };
         let over = |host: &IpAddr| {
             scope(Some(pair.src), Some(*host), None, Some(flow.key.protocol), carpet.first, carpet.last)
         };
         if let Some(handle) = carpet.finding.filter(|&handle| context.findings.is_open(handle)) {
-            let (peak, last, why, scopes) =
-                (carpet.rate.peak(), carpet.last, why(), carpet.hosts.iter().map(over).collect());
+            let (peak, last, scopes) =
+                (carpet.rate.peak(), carpet.last, carpet.hosts.iter().map(over).collect());
             context.findings.extend(handle, last, |finding| {
                 finding.value = finding.value.max(peak as f64);
-                finding.why = why;
                 finding.scopes = scopes;
             });
+            context.findings.say(handle, said);
         } else if many && (carpet.rate.peak() >= second || carpet.rate.sum() >= ten) {
             let mut parties = vec![hosts.party(pair.src, mac_of(pair.src, flow), Role::Infected)];
             parties.extend(
@@ -242,7 +240,7 @@ impl Outgoing {
                 first: carpet.first,
                 last: carpet.last,
                 parties,
-                why: why(),
+                why: said.to_string(),
                 value: carpet.rate.peak() as f64,
                 threshold: second as f64,
                 record: context.record,
@@ -307,14 +305,10 @@ impl Flood {
     }
 }
 
-fn sentence(pair: Pair, packets: u64, peak: u64, seconds: f64) -> String {
-    format!(
-        "{} sent {packets} {} packets that nobody answered to {} within {:.0} s, up to {peak} in one second",
-        pair.src,
-        pair.method.as_str(),
-        pair.dst,
-        seconds.max(1.0)
-    )
+fn sentence(pair: Pair, flood: &Flood, peak: u64) -> Sentence {
+    let seconds = flood.last.seconds_since(flood.first);
+    let (method, packets) = (pair.method.as_str(), flood.packets);
+    Sentence::Flood { src: pair.src, dst: pair.dst, method, packets, peak, seconds }
 }
 
 fn draft(
@@ -329,7 +323,7 @@ fn draft(
     let outward = !hosts.is_home(pair.dst);
     let one_way = flow.visibility == Visibility::OneWay;
     let role = if outward { Role::Infected } else { Role::Attacker };
-    let mut why = sentence(pair, flood.packets, peak, flood.last.seconds_since(flood.first));
+    let mut why = sentence(pair, flood, peak).to_string();
     if one_way {
         why.push_str("; only one direction is visible here");
     }

@@ -10,6 +10,7 @@ use crate::{
     engine::Context,
     findings::{Draft, Handle, MAX_PARTIES, MAX_SCOPES, scope},
     measure::{Distinct, digest},
+    sentence::Sentence,
 };
 use model::{FlowUpdate, Party, Phase, Protocol, Role, Severity, Tactic, Technique, Timestamp, Visibility};
 use std::net::IpAddr;
@@ -132,12 +133,11 @@ impl Reflection {
             && answers.bytes >= BYTES * times;
         if let Some(handle) = answers.finding.filter(|&handle| context.findings.is_open(handle)) {
             let (bytes, flows, last) = (answers.bytes, answers.flows, answers.last);
-            let why = answers.sentence(victim);
+            let said = answers.sentence(victim);
             let party = newcomer.then(|| context.hosts.party(key.src, None, Role::Reflector));
             context.findings.extend(handle, last, |finding| {
                 finding.value = bytes as f64;
                 finding.flows = flows;
-                finding.why = why;
                 if let Some(party) = party {
                     add_reflector(&mut finding.parties, &mut finding.parties_omitted, party);
                     if finding.scopes.len() < MAX_SCOPES {
@@ -145,6 +145,7 @@ impl Reflection {
                     }
                 }
             });
+            context.findings.say(handle, said);
         } else if whole && enough {
             answers.finding = context.state(answers.draft(victim, context));
             self.victims.promote(&victim);
@@ -218,15 +219,9 @@ fn of_reflector(reflector: IpAddr, victim: IpAddr, first: Timestamp, last: Times
 }
 
 impl Answers {
-    fn sentence(&self, victim: (IpAddr, u16)) -> String {
-        format!(
-            "{} received {} bytes in {} datagrams from port {} of {} servers that it had not asked",
-            victim.0,
-            self.bytes,
-            self.datagrams,
-            victim.1,
-            self.servers.count()
-        )
+    fn sentence(&self, (victim, port): (IpAddr, u16)) -> Sentence {
+        let (bytes, datagrams) = (self.bytes, self.datagrams);
+        Sentence::Answers { victim, port, bytes, datagrams, servers: self.servers.count() }
     }
 
     fn draft(&self, victim: (IpAddr, u16), context: &Context<'_>) -> Draft {
@@ -246,7 +241,7 @@ impl Answers {
             first: self.start,
             last: self.last,
             parties,
-            why: self.sentence(victim),
+            why: self.sentence(victim).to_string(),
             value: self.bytes as f64,
             threshold: BYTES as f64,
             record: context.record,
