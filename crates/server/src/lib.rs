@@ -7,11 +7,13 @@
 pub mod act;
 pub mod api;
 pub mod auth;
+mod client;
 mod console;
 pub mod guard;
 mod health;
 pub mod intake;
 pub mod keyfile;
+mod ledger_files;
 pub mod listen;
 pub mod live;
 mod manage;
@@ -22,6 +24,7 @@ pub mod routes;
 mod secret;
 mod state;
 pub mod tls;
+pub mod witness;
 
 pub use guard::Doors;
 pub use live::{Change, InputStatus, Order, OrderError, Orders, SensorStatus};
@@ -37,6 +40,8 @@ pub fn router(state: AppState) -> Router {
     Router::new()
         .route("/sign-in", routing::get(auth::sign_in))
         .route("/sign-out", routing::post(auth::sign_out))
+        .route(ledger_files::PATH, routing::get(ledger_files::serve))
+        .merge(witness::router())
         .merge(api::router())
         .merge(console::router())
         .fallback(console::not_found)

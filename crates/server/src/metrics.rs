@@ -13,6 +13,7 @@ use std::fmt::{Display, Write as _};
 pub(crate) async fn metrics(Reach(state): Reach) -> Result<impl IntoResponse, Problem> {
     let mut text = Text::default();
     store(&mut text, &state).await?;
+    ledger(&mut text, &state).await?;
     sensor(&mut text, &state);
     text.gauge("bastide_uptime_seconds", "Seconds since the start.", &[], state.uptime_secs());
     if let Some(free) = free_bytes(&state) {
@@ -48,6 +49,44 @@ async fn store(text: &mut Text, state: &AppState) -> Result<(), Problem> {
     for channel in &state.node().channels {
         let waiting = state.repository().outgoing_waiting(channel).await?;
         text.sample("bastide_messages_waiting", &[("channel", channel)], waiting);
+    }
+    Ok(())
+}
+
+async fn ledger(text: &mut Text, state: &AppState) -> Result<(), Problem> {
+    let logs = state.repository().logs().await?;
+    text.head("bastide_ledger_leaves", "Decisions in the log of an authority.", "gauge");
+    for log in &logs {
+        text.sample("bastide_ledger_leaves", &[("authority", log.authority.as_str())], log.leaves);
+    }
+    let Some(witnessing) = state.witnessing().filter(|witnessing| witnessing.quorum().1 > 0) else {
+        return Ok(());
+    };
+    text.head("bastide_ledger_cosigned_leaves", "How many of them enough witnesses cosigned.", "gauge");
+    for log in &logs {
+        let cosigned = log.cosigned.map_or(0, |(leaves, _)| leaves);
+        text.sample("bastide_ledger_cosigned_leaves", &[("authority", log.authority.as_str())], cosigned);
+    }
+    text.head("bastide_ledger_cosigned_age_seconds", "Since enough witnesses last cosigned.", "gauge");
+    for log in &logs {
+        if let Some((_, at)) = log.cosigned {
+            let age = state.now().seconds_since(at).max(0.0);
+            text.sample("bastide_ledger_cosigned_age_seconds", &[("authority", log.authority.as_str())], age);
+        }
+    }
+    type Of = fn(&crate::witness::Standing) -> bool;
+    let figures: [(&str, &str, Of); 2] = [
+        ("bastide_ledger_witness_failing", "1 where a witness does not cosign.", |it| it.problem.is_some()),
+        ("bastide_ledger_other_history", "1 where a witness knows another history.", |it| it.other_history),
+    ];
+    for (name, help, of) in figures {
+        text.head(name, help, "gauge");
+        for log in &logs {
+            for (key, _, standing) in witnessing.standing(&log.authority) {
+                let labels = [("authority", log.authority.as_str()), ("witness", key.name())];
+                text.sample(name, &labels, u8::from(of(&standing)));
+            }
+        }
     }
     Ok(())
 }

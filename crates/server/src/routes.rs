@@ -26,6 +26,9 @@ use Door::{Anybody, Here, Of, SignedIn};
 pub const ROUTES: &[(&str, &str, Door)] = &[
     ("GET", "/healthz", Anybody),
     ("GET", "/sign-in", Anybody),
+    // Whoever signed the checkpoint; the handler knows their keys.
+    ("POST", crate::witness::PATH, Anybody),
+    ("GET", crate::ledger_files::PATH, Of(SeeRecord)),
     ("GET", "/static/{file}", Anybody),
     ("POST", "/sign-out", SignedIn),
     ("POST", "/theme", SignedIn),

@@ -3,6 +3,7 @@
 use crate::auth::Attempts;
 use crate::guard::Doors;
 use crate::live::{BACKLOG, Change, Order, OrderError, Orders, SensorStatus};
+use crate::witness::Witnessing;
 use ledger::Deed;
 use model::{AuthorityId, IncidentId, Timestamp};
 use policy::{DecisionPoint, PolicyError};
@@ -10,7 +11,7 @@ use serde::Serialize;
 use std::{
     collections::HashMap,
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Instant,
 };
 use store::Repository;
@@ -42,6 +43,7 @@ struct Shared {
     started: Instant,
     stopping: watch::Sender<bool>,
     telling_exceptions: tokio::sync::Mutex<()>,
+    witnessing: OnceLock<Witnessing>,
 }
 
 /// This node, as it was started.
@@ -109,6 +111,7 @@ impl AppState {
             started,
             stopping,
             telling_exceptions: tokio::sync::Mutex::default(),
+            witnessing: OnceLock::new(),
         });
         Ok(Self { shared, repository, own: true })
     }
@@ -244,6 +247,18 @@ impl AppState {
     /// Held while the exceptions are read and told, so that the last ones told are the last ones kept.
     pub(crate) async fn telling_exceptions(&self) -> tokio::sync::MutexGuard<'_, ()> {
         self.shared.telling_exceptions.lock().await
+    }
+
+    /// Says what the node has to do with witnesses; once, before it serves.
+    pub fn set_witnessing(&self, witnessing: Witnessing) {
+        // Said twice, the first holds.
+        let _ = self.shared.witnessing.set(witnessing);
+    }
+
+    /// What the node has to do with witnesses; unset where nobody said so.
+    #[must_use]
+    pub fn witnessing(&self) -> Option<&Witnessing> {
+        self.shared.witnessing.get()
     }
 
     pub(crate) fn doors(&self) -> &Doors {

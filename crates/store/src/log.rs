@@ -128,12 +128,15 @@ impl Log {
         let Some(row) = row else { return Ok(None) };
         let note: String = row.try_get(0)?;
         let head = head_of(&note).map_err(|reason| unreadable(authority.as_str(), &reason))?;
+        let witnessed: Option<String> = row.try_get(1)?;
+        // Where witnesses cosigned all of it, that is the checkpoint.
+        let whole = witnessed.clone().filter(|witnessed| text_of(witnessed) == text_of(&note));
         Ok(Some(Self {
             readers,
             authority: authority.clone(),
-            note,
+            note: whole.unwrap_or(note),
             head,
-            witnessed: row.try_get(1)?,
+            witnessed,
             keys: Vec::new(),
             openings: true,
         }))
@@ -153,7 +156,7 @@ impl Log {
         self
     }
 
-    /// The signed checkpoint.
+    /// The signed checkpoint, with the cosignatures of witnesses where they made any under this very one.
     #[must_use]
     pub fn checkpoint(&self) -> &str {
         &self.note
@@ -264,6 +267,11 @@ impl Source for BlockingLog {
     fn read(&self, place: Place) -> Result<Option<Vec<u8>>, StoreError> {
         self.runtime.block_on(self.log.read(place))
     }
+}
+
+/// What of a note was signed.
+fn text_of(note: &str) -> &str {
+    note.rsplit_once("\n\n").map_or(note, |(text, _)| text)
 }
 
 fn head_of(note: &str) -> Result<Head, String> {

@@ -33,6 +33,14 @@ enum Verb {
     Verify(verify::Args),
     /// A whole log as a folder, or all decisions about an incident as one file, to be verified by anybody
     Export(export::Args),
+    /// Prints the verifier keys of this node: of an authority's log, and its own as a witness where it is one
+    Keys {
+        /// Whose log
+        #[arg(long, value_name = "ID", default_value_t = AuthorityId::local())]
+        authority: AuthorityId,
+        #[command(flatten)]
+        which: Which,
+    },
     /// Prints the signed checkpoint: keep it elsewhere, and verify against it later
     Checkpoint {
         /// Whose log
@@ -48,11 +56,28 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     match args.verb {
         Verb::Verify(args) => verify::run(&args),
         Verb::Export(args) => export::run(&args),
+        Verb::Keys { authority, which } => keys(&which.settings()?.data_dir, &authority),
         Verb::Checkpoint { authority, which } => on_node(&which, async |node| {
             crate::terminal::say(node.log(&authority).await?.checkpoint())?;
             Ok(ExitCode::SUCCESS)
         }),
     }
+}
+
+fn keys(data_dir: &Path, authority: &AuthorityId) -> anyhow::Result<ExitCode> {
+    let file = data_dir.join("ledger.key");
+    let key = ledger_key_there(data_dir)?.with_context(|| {
+        format!(
+            "{} is not there: expected the --data-dir of a server that was started before",
+            file.display()
+        )
+    })?;
+    let mut keys = vec![key.public(authority)?];
+    if let Some(seed) = server::keyfile::there(&data_dir.join("witness.key"))? {
+        keys.push(server::witness::key(&seed)?.public().clone());
+    }
+    crate::terminal::say(&String::from_utf8_lossy(&::ledger::keys_file(&keys)))?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The database of a node and what its logs are signed with.
@@ -61,6 +86,8 @@ struct Node {
     key: Option<store::LedgerKey>,
     /// Where the key is, or would be.
     key_file: PathBuf,
+    /// The keys of the witnesses that its settings name.
+    witnesses: Vec<VerifierKey>,
 }
 
 /// Opens the database of a node, whether its server runs or not, and changes nothing in it.
@@ -74,8 +101,10 @@ fn on_node<T>(which: &Which, what: impl AsyncFnOnce(&Node) -> anyhow::Result<T>)
     }
     let key_file = settings.data_dir.join("ledger.key");
     let key = ledger_key_there(&settings.data_dir)?;
+    let witnesses =
+        settings.ledger.witnesses.iter().filter_map(|text| text.split(' ').next()?.parse().ok()).collect();
     crate::up::small_runtime()?.block_on(async {
-        let node = Node { archive: Archive::open(database).await?, key, key_file };
+        let node = Node { archive: Archive::open(database).await?, key, key_file, witnesses };
         let outcome = what(&node).await;
         node.archive.close().await;
         outcome
@@ -89,9 +118,12 @@ impl Node {
         log.with_context(|| format!("{}: authority {authority} has decided nothing yet", self.archive.url()))
     }
 
-    /// What an authority's checkpoints are verified with, where this is the node that signs them.
+    /// What an authority's checkpoints are verified with, where this is the node that signs them: its own key, then those of
+    /// the witnesses that its settings name.
     fn keys(&self, authority: &AuthorityId) -> anyhow::Result<Vec<VerifierKey>> {
-        Ok(self.key.iter().map(|key| key.public(authority)).collect::<Result<_, _>>()?)
+        let own = self.key.iter().map(|key| key.public(authority)).collect::<Result<Vec<_>, _>>()?;
+        let witnesses = if own.is_empty() { Vec::new() } else { self.witnesses.clone() };
+        Ok(own.into_iter().chain(witnesses).collect())
     }
 }
 

@@ -125,6 +125,10 @@ pub(super) fn from_1_to_1024<'de, D: Deserializer<'de>>(deserializer: D) -> Resu
     narrow(deserializer, 1, 1024, "MiB")
 }
 
+pub(super) fn from_1_to_64<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    narrow(deserializer, 1, 64, "witnesses")
+}
+
 pub(super) fn flows<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
     narrow(deserializer, 1_000, 16_000_000, "flows")
 }

@@ -228,6 +228,26 @@ pub(super) const KNOWN: &[Known] = &[
         Text,
         "Incidents below this severity are not told: info, low, medium, high, critical.",
     ),
+    known(
+        "ledger.witnesses",
+        None,
+        Texts,
+        "Who cosigns the checkpoints of the ledger (C2SP tlog-witness): each the witness's verifier key, a space, and its \
+         submission prefix, such as https://other.example:8443/witness.",
+    ),
+    known("ledger.quorum", None, Number, "How many of the witnesses have to cosign."),
+    known(
+        "ledger.witness_ca",
+        None,
+        Text,
+        "PEM file with the certificate that the witnesses' servers are verified with, in place of the system's.",
+    ),
+    known(
+        "ledger.witness_for",
+        None,
+        Texts,
+        "Verifier keys of the logs that this node cosigns as a witness, under /witness; none: it is no witness.",
+    ),
 ];
 
 impl Known {

@@ -35,6 +35,7 @@ pub(crate) struct Settings {
     pub(crate) response: ResponseConfig,
     pub(crate) retention: Retention,
     pub(crate) notify: Notify,
+    pub(crate) ledger: Ledger,
 }
 
 /// `[server]`.
@@ -91,6 +92,17 @@ pub(crate) struct Notify {
     pub(crate) severity: Severity,
 }
 
+/// `[ledger]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Ledger {
+    pub(crate) witnesses: Vec<String>,
+    #[serde(deserialize_with = "file::from_1_to_64")]
+    pub(crate) quorum: u32,
+    pub(crate) witness_ca: Option<PathBuf>,
+    pub(crate) witness_for: Vec<String>,
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -102,6 +114,7 @@ impl Default for Settings {
             response: ResponseConfig::default(),
             retention: Retention::default(),
             notify: Notify::default(),
+            ledger: Ledger::default(),
         }
     }
 }
@@ -132,6 +145,12 @@ impl Default for Sensor {
 impl Default for Retention {
     fn default() -> Self {
         Self { incident_days: 400, asset_days: 400, journal_days: 1100, counter_days: 400, disk_mib: 2048 }
+    }
+}
+
+impl Default for Ledger {
+    fn default() -> Self {
+        Self { witnesses: Vec::new(), quorum: 1, witness_ca: None, witness_for: Vec::new() }
     }
 }
 

@@ -55,6 +55,7 @@ mod tests {
         settings.notify.webhook_ca = Some("x".into());
         settings.notify.webhook_secret_file = Some("x".into());
         settings.notify.syslog = Some("udp://x".into());
+        settings.ledger.witness_ca = Some("x".into());
         let mut keys = Vec::new();
         for (name, value) in toml::Table::try_from(&settings).unwrap() {
             match value.as_table() {

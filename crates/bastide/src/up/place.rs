@@ -64,6 +64,11 @@ impl Place {
         ledger_key(&self.path)
     }
 
+    /// The key that cosigns the ledgers of others, made where it is missing.
+    pub(super) fn witness_key(&self) -> anyhow::Result<[u8; server::keyfile::BYTES]> {
+        Ok(server::keyfile::at(&self.path.join("witness.key"))?)
+    }
+
     pub(super) fn tls(&self) -> PathBuf {
         self.path.join("tls")
     }

@@ -5,7 +5,7 @@ use super::{
     place::Place,
     pump,
 };
-use crate::settings::{Loaded, Notify, Settings};
+use crate::settings::{Ledger, Loaded, Notify, Settings};
 use anyhow::{Context as _, bail};
 use model::Timestamp;
 use sensor::SensorHandle;
@@ -13,6 +13,7 @@ use server::{
     AppState, Doors, Node, act, auth, listen,
     notify::{self, Receiver, Syslog, Webhook},
     tls::{self, Tls},
+    witness::Witnessing,
 };
 use std::{
     io::Write as _,
@@ -65,6 +66,7 @@ pub(super) async fn serve(
         None => (None, None, None),
     };
     let state = AppState::new(repository.clone(), node, doors, orders)?;
+    state.set_witnessing(witnessing(settings, place)?);
     let intake = match notices {
         Some(notices) => Some(pump::start(state.clone(), notices, place.sensor())?),
         None => None,
@@ -88,6 +90,7 @@ pub(super) async fn serve(
     ];
     let told: Vec<_> =
         receivers.into_iter().map(|receiver| tokio::spawn(notify::run(state.clone(), receiver))).collect();
+    let asking = Witnessing::start(&state);
     let router = server::router(state.clone());
     let stopping = async {
         stop.asked().await;
@@ -106,7 +109,7 @@ pub(super) async fn serve(
     if tokio::time::timeout(Duration::from_secs(10), last_words).await.is_err() {
         tracing::warn!("the sensor did not stop within 10 s; what it still had to say is lost");
     }
-    tasks.iter().for_each(tokio::task::JoinHandle::abort);
+    tasks.iter().chain(&asking).for_each(tokio::task::JoinHandle::abort);
     for task in told {
         let _ = tokio::time::timeout(Duration::from_secs(1), task).await;
     }
@@ -114,6 +117,18 @@ pub(super) async fn serve(
     repository.close().await;
     std::io::stdout().write_all(farewell(&in_force).as_bytes())?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Who witnesses the ledger here, and whose this node witnesses.
+fn witnessing(settings: &Settings, place: &Place) -> anyhow::Result<Witnessing> {
+    let Ledger { witnesses, quorum, witness_ca, witness_for } = &settings.ledger;
+    let asking = Witnessing::new(place.ledger_key()?)
+        .asking(witnesses, *quorum as usize, witness_ca.as_deref())
+        .context("wrong setting: ledger.witnesses")?;
+    if witness_for.is_empty() {
+        return Ok(asking);
+    }
+    asking.cosigning(witness_for, &place.witness_key()?).context("wrong setting: ledger.witness_for")
 }
 
 async fn greet(state: &AppState, settings: &Settings, tls: &Tls, url: &str) -> anyhow::Result<()> {

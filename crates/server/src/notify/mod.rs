@@ -8,9 +8,11 @@ mod syslog;
 mod webhook;
 
 pub use syslog::Syslog;
-pub use webhook::{Webhook, shown};
+pub use webhook::Webhook;
 
-use crate::{AppState, live::Change};
+pub use crate::client::shown;
+
+use crate::{AppState, client::SendError, live::Change};
 use model::Timestamp;
 use std::time::Duration;
 use store::Outgoing;
@@ -43,17 +45,6 @@ pub struct AddressError {
     pub expected: &'static str,
     /// What stood there.
     pub found: String,
-}
-
-/// Why a message was not taken.
-#[derive(Debug, thiserror::Error)]
-enum SendError {
-    /// Try again.
-    #[error("{0}")]
-    Passing(String),
-    /// Trying again is of no use.
-    #[error("{0}")]
-    Final(String),
 }
 
 impl Receiver {

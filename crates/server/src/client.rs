@@ -1,0 +1,246 @@
+//! The server's HTTP client: one POST over TLS, bounded in time and bytes.
+
+use crate::notify::AddressError;
+use axum::http::{Request, StatusCode, Uri, header};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::{body::Bytes, client::conn::http1};
+use hyper_util::rt::TokioIo;
+use rustls::{
+    ClientConfig, RootCertStore,
+    pki_types::{CertificateDer, ServerName, pem::PemObject as _},
+};
+use std::{fmt, path::Path, sync::Arc, time::Duration};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+};
+use tokio_rustls::TlsConnector;
+
+/// How long one POST may take, connecting included.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Where to POST.
+#[derive(Clone)]
+pub(crate) struct Remote {
+    host: String,
+    port: u16,
+    path: String,
+    tls: Option<TlsConnector>,
+}
+
+/// Why something sent was not taken.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SendError {
+    /// Try again.
+    #[error("{0}")]
+    Passing(String),
+    /// Trying again is of no use.
+    #[error("{0}")]
+    Final(String),
+}
+
+impl fmt::Debug for Remote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.host, self.port)
+    }
+}
+
+impl Remote {
+    /// `https://host[:port]/path`; `http://` to loopback only. With `ca`, the certificate in that file is trusted and no
+    /// other, else those of the system.
+    ///
+    /// # Errors
+    /// [`AddressError`] with what was expected.
+    pub(crate) fn new(address: &str, ca: Option<&Path>) -> Result<Self, AddressError> {
+        let wrong = |expected| AddressError { expected, found: shown(address) };
+        const FORM: &str =
+            "an address such as https://siem.city.example/hook (http:// to 127.0.0.1 or [::1] only)";
+        let uri: Uri = address.parse().map_err(|_| wrong(FORM))?;
+        let host = uri.host().ok_or_else(|| wrong(FORM))?.trim_matches(['[', ']']).to_owned();
+        if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+            return Err(wrong("an address without a user: what is sent is signed"));
+        }
+        let tls = match uri.scheme_str() {
+            Some("https") => Some(connector(ca)?),
+            Some("http") if host.parse().is_ok_and(|host: std::net::IpAddr| host.is_loopback()) => None,
+            _ => return Err(wrong(FORM)),
+        };
+        let port = uri.port_u16().unwrap_or(if tls.is_some() { 443 } else { 80 });
+        let path = uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
+        Ok(Self { host, port, path, tls })
+    }
+
+    /// A request to it, with its head begun.
+    pub(crate) fn request(&self, version: &str) -> axum::http::request::Builder {
+        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        Request::post(&self.path)
+            .header(header::HOST, format!("{host}:{}", self.port))
+            .header(header::USER_AGENT, format!("bastide/{version}"))
+    }
+
+    /// Sends it; the status, and as much as `most` bytes of what was answered.
+    ///
+    /// # Errors
+    /// [`SendError`].
+    pub(crate) async fn send(
+        &self,
+        request: Request<Full<Bytes>>,
+        most: usize,
+    ) -> Result<(StatusCode, Bytes), SendError> {
+        match tokio::time::timeout(PATIENCE, self.connect_and_send(request, most)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(SendError::Passing(format!("no answer within {} s", PATIENCE.as_secs()))),
+        }
+    }
+
+    async fn connect_and_send(
+        &self,
+        request: Request<Full<Bytes>>,
+        most: usize,
+    ) -> Result<(StatusCode, Bytes), SendError> {
+        let stream = TcpStream::connect((self.host.as_str(), self.port)).await.map_err(passing)?;
+        let Some(tls) = &self.tls else { return exchange(stream, request, most).await };
+        let name = ServerName::try_from(self.host.clone())
+            .map_err(|error| SendError::Final(format!("{} cannot be verified: {error}", self.host)))?;
+        exchange(tls.connect(name, stream).await.map_err(passing)?, request, most).await
+    }
+}
+
+/// As much of an address as may be shown: path and user are often the secret.
+#[must_use]
+pub fn shown(address: &str) -> String {
+    let (scheme, rest) = address.split_once("://").unwrap_or(("", address));
+    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = host.rsplit('@').next().unwrap_or_default();
+    let between = if scheme.is_empty() { "" } else { "://" };
+    format!("{scheme}{between}{host}/…").chars().take(200).collect()
+}
+
+async fn exchange<S>(
+    stream: S,
+    request: Request<Full<Bytes>>,
+    most: usize,
+) -> Result<(StatusCode, Bytes), SendError>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(passing)?;
+    let mut talk = std::pin::pin!(async move {
+        let answer = sender.send_request(request).await.map_err(passing)?;
+        let status = answer.status();
+        if most == 0 {
+            return Ok((status, Bytes::new()));
+        }
+        let body = Limited::new(answer.into_body(), most).collect().await;
+        let body = body.map_err(|error| SendError::Passing(format!("the answer cannot be read: {error}")))?;
+        Ok((status, body.to_bytes()))
+    });
+    // The connection lives as long as this exchange.
+    tokio::select! {
+        answer = &mut talk => answer,
+        // A receiver that answers and closes at once may be seen closing first: the answer is there all the same.
+        _ended = connection => talk.await,
+    }
+}
+
+fn passing(error: impl std::error::Error) -> SendError {
+    let mut reason = error.to_string();
+    if let Some(source) = error.source() {
+        reason = format!("{reason}: {source}");
+    }
+    SendError::Passing(reason)
+}
+
+fn connector(ca: Option<&Path>) -> Result<TlsConnector, AddressError> {
+    let mut roots = RootCertStore::empty();
+    match ca {
+        None => {
+            let _ = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        }
+        Some(path) => {
+            let wrong = || AddressError {
+                expected: "a PEM file with the certificate of an authority",
+                found: path.display().to_string(),
+            };
+            for certificate in CertificateDer::pem_file_iter(path).map_err(|_| wrong())? {
+                roots.add(certificate.map_err(|_| wrong())?).map_err(|_| wrong())?;
+            }
+            if roots.is_empty() {
+                return Err(wrong());
+            }
+        }
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|_| AddressError { expected: "TLS 1.2 or 1.3", found: String::new() })?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(TlsConnector::from(Arc::new(config)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn takes_https_and_loopback_only() {
+        let check = |address: &str, expected: bool| {
+            assert_eq!(Remote::new(address, None).is_ok(), expected, "{address}");
+        };
+        check("https://siem.city.example/hook?x=1", true);
+        check("https://siem.city.example:8443", true);
+        check("http://127.0.0.1:9000/hook", true);
+        check("http://[::1]:9000/hook", true);
+        check("http://siem.city.example/hook", false);
+        check("http://127.0.0.1.evil.example/hook", false);
+        check("https://user:secret@siem.city.example/", false);
+        check("siem.city.example", false);
+        check("ftp://siem.city.example/", false);
+        check("", false);
+        for address in
+            ["http://siem.city.example/secret", "https://u:secret@siem.city.example/?secret#secret"]
+        {
+            let error = Remote::new(address, None).unwrap_err().to_string();
+            assert!(error.contains("siem.city.example/…") && !error.contains("secret"), "{error}");
+        }
+        let error = Remote::new("https://x/", Some(Path::new("/does/not/exist"))).unwrap_err().to_string();
+        assert!(error.contains("a PEM file") && error.contains("/does/not/exist"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn one_message_goes_out_and_what_goes_wrong_is_said_once() {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let check = async |answer: &'static [u8], most: usize, expected: &str| {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let receiver = tokio::spawn(async move {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut said = Vec::new();
+                while !said.ends_with(b"{}") {
+                    stream.read_buf(&mut said).await.unwrap();
+                }
+                stream.write_all(answer).await.unwrap();
+                // Answered and closed at once; whatever else was sent is read to its end.
+                stream.shutdown().await.unwrap();
+                stream.read_to_end(&mut said).await.unwrap();
+                String::from_utf8(said).unwrap().matches("POST /hook").count()
+            });
+            let request = Request::post("/hook").body(Full::new(Bytes::from("{}"))).unwrap();
+            let stream = TcpStream::connect(address).await.unwrap();
+            let outcome = exchange(stream, request, most).await;
+            let outcome = outcome.map_or_else(
+                |error| error.to_string(),
+                |(status, body)| format!("{status} {}", String::from_utf8_lossy(&body)),
+            );
+            assert_eq!((outcome.trim(), receiver.await.unwrap()), (expected, 1));
+        };
+        check(b"HTTP/1.1 204 No Content\r\n\r\n", 0, "204 No Content").await;
+        check(b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nyes", 0, "200 OK").await;
+        check(b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nyes", 3, "200 OK yes").await;
+        let long = b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nyes";
+        check(long, 2, "the answer cannot be read: length limit exceeded").await;
+        check(b"", 9, "connection closed before message completed").await;
+        check(b"rubbish\r\n\r\n", 9, "invalid HTTP version parsed").await;
+    }
+}
