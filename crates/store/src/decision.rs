@@ -165,6 +165,8 @@ pub struct DecisionRecord {
     pub about: Vec<Subject>,
     /// The details, where they were not erased.
     pub details: Option<String>,
+    /// The hash of its leaf, in base64.
+    pub hash: String,
     /// Whether it had a name or details that were erased.
     pub erased: bool,
 }
@@ -449,6 +451,7 @@ fn record(row: &Row) -> Result<DecisionRecord, StoreError> {
     })?;
     let (who, details): (Option<String>, Option<String>) = (row.try_get(2)?, row.try_get(3)?);
     Ok(DecisionRecord {
+        hash: ledger::Hash::of_leaf(&body).to_string(),
         erased: decision.who.commitment().is_some() && who.is_none()
             || decision.details.is_some() && details.is_none(),
         authority: decision.authority,

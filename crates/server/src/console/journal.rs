@@ -2,16 +2,17 @@
 
 use super::{
     frame::{Frame, Trouble, Visit, page},
+    proof::{self, Proof},
     view::{self, Markup, Pager},
 };
 use crate::{AppState, api::Problem, reach::Reach};
 use askama::Template;
 use axum::{extract::Query, response::Response};
 use ledger::{Deed, Subject};
-use model::{IncidentId, Timestamp};
+use model::{AuthorityId, IncidentId, Timestamp};
 use serde::Deserialize;
 use serde_json::Value;
-use store::{CommandRecord, DecisionRecord, JournalRow, Paging, PlanRecord};
+use store::{CommandRecord, DecisionRecord, ERASED, JournalRow, Paging, PlanRecord};
 
 /// Entries of the journals that are searched for one incident, and those that are shown.
 const MOST_SEARCHED: u32 = 500;
@@ -24,8 +25,11 @@ pub(super) struct Entry {
     pub(super) who: String,
     pub(super) what: String,
     pub(super) about: String,
-    /// Its hash in the sensor's chain; empty for what people did here.
+    /// Its hash in the sensor's chain, or that of its leaf.
     pub(super) hash: String,
+    /// Its leaf in the ledger and where its proof is; unset for what is in the sensor's chain.
+    pub(super) leaf: Option<(u64, String)>,
+    authority: Option<AuthorityId>,
 }
 
 #[derive(Template)]
@@ -36,6 +40,7 @@ struct JournalPage {
     pager: Pager,
     sensor: Vec<Entry>,
     sensor_more: u64,
+    proof: Proof,
 }
 
 /// Which page of the journal.
@@ -60,11 +65,13 @@ async fn read(state: &AppState, frame: Frame, asked: &Asked) -> Result<JournalPa
     let paging = Paging::new(asked.page.parse().unwrap_or(1), 50);
     let decisions = state.repository().decisions(None, paging).await?;
     let rows = state.repository().journal(Paging::new(1, 50)).await?;
+    let people: Vec<Entry> = decisions.items.iter().map(Entry::of_decision).collect();
     Ok(JournalPage {
+        proof: proof(state, &people).await?,
         pager: Pager::new(&decisions, |page| {
             format!("/journal{}", view::query(&[("page", &page.to_string())]))
         }),
-        people: decisions.items.iter().map(Entry::of_decision).collect(),
+        people,
         sensor_more: rows.total.saturating_sub(rows.items.len() as u64),
         sensor: rows.items.iter().map(Entry::of_row).collect(),
         frame,
@@ -99,6 +106,11 @@ pub(super) async fn decisions(
     Ok(entries)
 }
 
+/// The proof of the decisions among these.
+pub(super) async fn proof(state: &AppState, entries: &[Entry]) -> Result<Proof, Problem> {
+    proof::of(state, entries.iter().filter_map(|entry| entry.authority.as_ref())).await
+}
+
 impl Entry {
     fn of_decision(decision: &DecisionRecord) -> Self {
         let who = match &decision.who {
@@ -108,11 +120,12 @@ impl Entry {
                 _ => who.clone(),
             },
             None if decision.by_program => "by settings".into(),
-            None => "(erased)".into(),
+            None => ERASED.into(),
         };
         let deed = decision.deed.as_str().replace('-', " ");
         let what = match &decision.details {
             Some(details) => format!("{deed}: {details}"),
+            None if decision.erased => format!("{deed} {ERASED}"),
             None => deed,
         };
         Self {
@@ -121,7 +134,12 @@ impl Entry {
             who: report::clipped(&who, 80),
             what: report::clipped(&what, 200),
             about: report::clipped(decision.about.first().map_or("", |subject| subject.id()), 80),
-            hash: String::new(),
+            hash: decision.hash.clone(),
+            leaf: Some((
+                decision.number,
+                format!("/ledger/{}/leaf/{}.tar", decision.authority, decision.number),
+            )),
+            authority: Some(decision.authority.clone()),
         }
     }
 
@@ -156,6 +174,8 @@ impl Entry {
             what: report::clipped(&what, 400),
             about: report::clipped(&about, 80),
             hash: row.hash.chars().take(16).collect(),
+            leaf: None,
+            authority: None,
         }
     }
 }

@@ -13,6 +13,7 @@ mod incidents;
 mod journal;
 mod overview;
 mod people;
+mod proof;
 mod response;
 mod settings;
 mod tokens;
