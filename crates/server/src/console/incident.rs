@@ -3,7 +3,8 @@
 use super::{
     frame::{Frame, Trouble, Visit, page},
     incidents::state_words,
-    journal::{Entry, decisions},
+    journal::{Entry, decisions, proof},
+    proof::Proof,
     response::{PlanView, names_of},
     view::{self, Choice, Markup},
 };
@@ -50,6 +51,8 @@ struct IncidentPage {
     has_sensor: bool,
     advice: Vec<String>,
     journal: Vec<Entry>,
+    proof: Proof,
+    bundle: String,
     supersedes: Vec<String>,
     form: FalseAlarm,
     /// Behind the address of what is done with it.
@@ -208,11 +211,12 @@ pub(super) async fn show(
     // Opening evidence is recorded.
     let id = &known.record.incident.id;
     auth::note_evidence(&state, visit.user.as_ref(), Deed::EvidenceOpened, id).await;
-    Ok(page(&IncidentPage::new(&state, frame, &known, journal)))
+    let proof = proof(&state, &journal).await.map_err(|problem| visit.trouble(problem))?;
+    Ok(page(&IncidentPage::new(&state, frame, &known, journal, proof)))
 }
 
 impl IncidentPage {
-    fn new(state: &AppState, frame: Frame, known: &Known, journal: Vec<Entry>) -> Self {
+    fn new(state: &AppState, frame: Frame, known: &Known, journal: Vec<Entry>, proof: Proof) -> Self {
         let now = state.now();
         let (record, names) = (&known.record, &known.names);
         let incident = &record.incident;
@@ -254,6 +258,12 @@ impl IncidentPage {
             has_sensor: state.has_sensor(),
             advice: incident.advice.iter().take(20).map(|line| report::with_names(line, names)).collect(),
             journal,
+            bundle: format!(
+                "/ledger/{}/incident/{}.tar",
+                state.repository().authority(),
+                known.record.incident.id
+            ),
+            proof,
             supersedes: incident.supersedes.iter().take(20).map(ToString::to_string).collect(),
             form: FalseAlarm::new(incident, names),
             of,
