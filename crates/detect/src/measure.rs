@@ -11,9 +11,12 @@ pub(crate) fn digest(thing: impl Hash) -> u64 {
     FixedState::with_seed(0x62_61_73_74_69_64_65).hash_one(thing)
 }
 
-/// Counts distinct things: exactly up to 64, then by linear counting within about 3 % up to 20 000.
+/// Counts distinct things: exactly up to 64, then by linear counting within about 3 % up to 20 000. Most never see a second
+/// thing, and take no memory beside themselves.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Distinct {
+    first: Option<u64>,
+    /// All but the first, up to [`Distinct::EXACT`] together.
     exact: Vec<u64>,
     bitmap: Option<Box<[u64; Distinct::WORDS]>>,
     ones: u32,
@@ -29,15 +32,19 @@ impl Distinct {
         if self.bitmap.is_some() {
             return self.mark(digest);
         }
-        if self.exact.contains(&digest) {
+        if self.first.is_none() {
+            self.first = Some(digest);
+            return true;
+        }
+        if self.contains(digest) {
             return false;
         }
-        if self.exact.len() < Self::EXACT {
+        if self.exact.len() + 1 < Self::EXACT {
             self.exact.push(digest);
             return true;
         }
         self.bitmap = Some(Box::new([0; Self::WORDS]));
-        for known in std::mem::take(&mut self.exact) {
+        for known in std::mem::take(&mut self.exact).into_iter().chain(self.first) {
             self.mark(known);
         }
         self.mark(digest)
@@ -46,7 +53,7 @@ impl Distinct {
     /// Whether the thing is among those counted (may err on yes beyond 64).
     pub(crate) fn contains(&self, digest: u64) -> bool {
         match &self.bitmap {
-            None => self.exact.contains(&digest),
+            None => self.first == Some(digest) || self.exact.contains(&digest),
             Some(bitmap) => {
                 let bit = digest % Self::BITS;
                 bitmap.get((bit / 64) as usize).is_some_and(|word| word & (1 << (bit % 64)) != 0)
@@ -56,7 +63,7 @@ impl Distinct {
 
     pub(crate) fn count(&self) -> u64 {
         if self.bitmap.is_none() {
-            return self.exact.len() as u64;
+            return u64::from(self.first.is_some()) + self.exact.len() as u64;
         }
         let zeros = Self::BITS.saturating_sub(u64::from(self.ones)).max(1) as f64;
         let bits = Self::BITS as f64;

@@ -227,7 +227,7 @@ impl Recon {
                 if !known || window.touched.contains(thing) {
                     let newcomer = window.touched.insert(thing);
                     window.flows += 1;
-                    if newcomer && window.sample.len() < SAMPLE {
+                    if newcomer && inside && window.sample.len() < SAMPLE {
                         window.sample.push(key.dst);
                     }
                 }
