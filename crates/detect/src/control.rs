@@ -9,7 +9,7 @@ use crate::{
     engine::Context,
     findings::{Draft, Handle, scope},
     measure::Gaps,
-    recon::is_broadcast,
+    recon::{is_broadcast, is_directory},
 };
 use model::{
     FlowUpdate, Mac, Message, Outcome, Phase, Proof, Protocol, Role, Service, Severity, Tactic, Technique,
@@ -101,8 +101,8 @@ impl Control {
 
     pub(crate) fn flow(&mut self, flow: &FlowUpdate, flooding: bool, context: &mut Context<'_>) {
         let key = &flow.key;
-        let counts = matches!(key.protocol, Protocol::TCP | Protocol::UDP)
-            && !is_directory(key.protocol, key.dst_port);
+        let counts =
+            matches!(key.protocol, Protocol::TCP | Protocol::UDP) && !is_routine(key.protocol, key.dst_port);
         if flooding
             || !counts
             || !context.hosts.is_home(key.src)
@@ -377,6 +377,7 @@ impl State {
     }
 }
 
-const fn is_directory(protocol: Protocol, port: u16) -> bool {
-    matches!((protocol, port), (Protocol::UDP, 53 | 67 | 123 | 3478 | 5353) | (Protocol::TCP, 53))
+/// Whom every device calls for its configuration, names and time.
+const fn is_routine(protocol: Protocol, port: u16) -> bool {
+    is_directory(protocol, port) || matches!((protocol, port), (Protocol::UDP, 67 | 5353))
 }

@@ -80,7 +80,7 @@ struct Guessing {
     finding: Option<Handle>,
     first: Option<Timestamp>,
     attempts: u64,
-    got_in: bool,
+    got_in: Option<Timestamp>,
     last_flow: u64,
     last: Option<Timestamp>,
 }
@@ -113,6 +113,10 @@ struct Attempt<'a> {
 impl Credential {
     pub(crate) fn new() -> Self {
         Self { clients: Bounded::new(1 << 15) }
+    }
+
+    pub(crate) fn forgotten(&self) -> u64 {
+        self.clients.forgotten()
     }
 
     pub(crate) fn login(&mut self, login: &Login, context: &mut Context<'_>) {
@@ -249,7 +253,9 @@ impl Credential {
             return;
         }
         let state = self.clients.entry(client, Guessing::default);
-        if std::mem::replace(&mut state.got_in, true) {
+        // Who comes back every day is told once.
+        let before = state.got_in.replace(context.at);
+        if before.is_some_and(|before| context.at.micros_since(before) <= DAY_MICROS) {
             return;
         }
         let entry =

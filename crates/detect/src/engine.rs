@@ -223,7 +223,11 @@ impl Engine {
                 + self.correlator.shed()
                 + self.hosts.forgotten()
                 + self.recon.forgotten()
+                + self.credential.forgotten()
+                + self.execution.forgotten()
                 + self.control.forgotten()
+                + self.local.forgotten()
+                + self.foreign.forgotten()
                 + self.impact.forgotten(),
         }
     }

@@ -46,6 +46,14 @@ impl Execution {
         }
     }
 
+    pub(crate) fn forgotten(&self) -> u64 {
+        self.told.forgotten()
+            + self.receivers.forgotten()
+            + self.scanners.forgotten()
+            + self.injected.forgotten()
+            + self.by_name.forgotten()
+    }
+
     pub(crate) fn transfer(&mut self, transfer: &Transfer, context: &mut Context<'_>) {
         let hosts = context.hosts;
         let at = context.at;

@@ -18,6 +18,8 @@ const IN_BETWEEN: usize = 1_024;
 /// Scopes and parties of one finding that are kept.
 pub(crate) const MAX_SCOPES: usize = 4_096;
 pub(crate) const MAX_PARTIES: usize = 256;
+/// Scopes of all findings together.
+const ALL_SCOPES: usize = 1 << 18;
 
 /// Names a finding; outlives it harmlessly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -69,6 +71,7 @@ pub(crate) struct Findings {
     changed: Vec<Handle>,
     unwritten: Vec<u32>,
     crowds: Crowds,
+    scopes: usize,
     stated: u64,
     refused: u64,
 }
@@ -82,6 +85,7 @@ impl Findings {
             changed: Vec::new(),
             unwritten: Vec::new(),
             crowds: Crowds::default(),
+            scopes: 0,
             stated: 0,
             refused: 0,
         }
@@ -133,6 +137,7 @@ impl Findings {
             method: draft.method,
             supporting: draft.supporting,
         };
+        self.scopes += finding.scopes.len();
         let announced = (finding.value, finding.last);
         let slot = self.free.pop().unwrap_or(self.slots.len() as u32);
         self.crowds.enter(&standing, slot);
@@ -180,6 +185,7 @@ impl Findings {
         };
         let Some(finding) = slot.finding.as_mut() else { return };
         let before = (finding.last, finding.severity, finding.parties.len());
+        let scopes = finding.scopes.len();
         finding.last = finding.last.max(last);
         for scope in &mut finding.scopes {
             if scope.last == before.0 {
@@ -190,6 +196,12 @@ impl Findings {
         if !handle.member {
             change(finding);
         }
+        // Flows beyond that are in the story all the same, but not told one by one.
+        if finding.scopes.len() > scopes && self.scopes >= ALL_SCOPES {
+            self.refused += (finding.scopes.len() - scopes) as u64;
+            finding.scopes.truncate(scopes);
+        }
+        self.scopes = self.scopes + finding.scopes.len() - scopes;
         let parties = finding.parties.len();
         let grown =
             finding.value >= slot.announced.0 * 2.0 || finding.last.seconds_since(slot.announced.1) >= 10.0;
@@ -243,7 +255,7 @@ impl Findings {
         if let Some(slot) =
             self.slots.get_mut(handle.slot as usize).filter(|slot| slot.generation == handle.generation)
         {
-            slot.finding = None;
+            self.scopes -= slot.finding.take().map_or(0, |finding| finding.scopes.len());
             slot.unwritten = None;
             slot.listed = false;
             self.crowds.leave(&std::mem::replace(&mut slot.standing, Standing::Proven));
@@ -296,7 +308,7 @@ pub(crate) const fn scope(
     first: Timestamp,
     last: Timestamp,
 ) -> FlowScope {
-    FlowScope { src, dst, port, protocol, reversed: false, first, last }
+    FlowScope { src, dst, port, protocol, first, last }
 }
 
 /// The flows from one to another on one port, about now.

@@ -39,6 +39,10 @@ impl Foreign {
         Self { rules: Bounded::new(1 << 14), deeds: Bounded::new(1 << 14) }
     }
 
+    pub(crate) fn forgotten(&self) -> u64 {
+        self.rules.forgotten() + self.deeds.forgotten()
+    }
+
     pub(crate) fn alert(&mut self, alert: &Alert, context: &mut Context<'_>) {
         if alert.noise {
             return;

@@ -151,6 +151,10 @@ impl Local {
         }
     }
 
+    pub(crate) fn forgotten(&self) -> u64 {
+        self.holders.forgotten() + self.owns.forgotten() + self.talked.forgotten() + self.known.forgotten()
+    }
+
     /// A hardware address used a network address.
     pub(crate) fn flow(&mut self, flow: &FlowUpdate) {
         // When each side spoke last is known where it alone did since the last update, and of short flows.

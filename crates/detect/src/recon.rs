@@ -364,7 +364,7 @@ fn is_chatter(flow: &FlowUpdate, hosts: &crate::hosts::Hosts) -> bool {
 }
 
 /// Services whose clients touch many servers by design: names, time, meeting points.
-const fn is_directory(protocol: Protocol, port: u16) -> bool {
+pub(crate) const fn is_directory(protocol: Protocol, port: u16) -> bool {
     matches!((protocol, port), (Protocol::UDP, 53 | 123 | 3478) | (Protocol::TCP, 53))
 }
 

@@ -43,8 +43,6 @@ pub struct FlowScope {
     pub port: Option<u16>,
     /// Transport.
     pub protocol: Option<Protocol>,
-    /// Also flows in the other direction (answers that were taken for openings).
-    pub reversed: bool,
     /// Flows that overlap this span.
     pub first: Timestamp,
     /// End of the span, included.

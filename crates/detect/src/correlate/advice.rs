@@ -47,8 +47,7 @@ pub(super) fn advice(story: &Gathered<'_>) -> Vec<String> {
         advice
             .push("Close the service to the outside or limit its rate: it is misused against others.".into());
     }
-    if story.has_any(&["flood-outgoing", "random-names", "http-flood"]) && story.has_any(&["flood-outgoing"])
-    {
+    if story.has("flood-outgoing") {
         advice.push(
             "Limit what the device may send until it is cleaned, and tell the victim's provider.".into(),
         );

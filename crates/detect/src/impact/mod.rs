@@ -58,7 +58,10 @@ impl Impact {
     }
 
     pub(crate) fn forgotten(&self) -> u64 {
-        self.outgoing.forgotten() + self.incoming.forgotten() + self.reflection.forgotten()
+        self.outgoing.forgotten()
+            + self.incoming.forgotten()
+            + self.reflection.forgotten()
+            + self.questions.forgotten()
     }
 
     pub(crate) fn flow(&mut self, flow: &FlowUpdate, context: &mut Context<'_>) {

@@ -96,7 +96,7 @@ impl Outgoing {
     }
 
     pub(super) fn forgotten(&self) -> u64 {
-        self.pairs.forgotten()
+        self.pairs.forgotten() + self.carpets.forgotten()
     }
 
     pub(super) fn is_flooding(&self, flow: &FlowUpdate) -> bool {

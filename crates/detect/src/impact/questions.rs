@@ -150,6 +150,13 @@ impl Questions {
         }
     }
 
+    pub(super) fn forgotten(&self) -> u64 {
+        self.domains.forgotten()
+            + self.pages.forgotten()
+            + self.connections.forgotten()
+            + self.resolvers.forgotten()
+    }
+
     /// Whether somebody else asked for the name first.
     fn passes_on(&mut self, client: IpAddr, name: u64) -> bool {
         let Some(place) = self.asked_by.get_mut(name as usize % NAMES_KEPT) else { return false };
