@@ -6,17 +6,14 @@
 
 use crate::{
     dues::{ANSWER_MICROS, CLASSES, Due, Dues, idle_until},
+    flow::{ACK, Flow, SYN, Seen, opened_by_the_other, reversed},
     handshake::Handshake,
-    rooms::{Kind, Rooms},
-    session::{FlowContext, Segment, Session},
+    rooms::Rooms,
     sight::Sight,
 };
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
-use model::{
-    Counts, Event, EventKind, FlowKey, FlowUpdate, Mac, NetSet, Outcome, Phase, Protocol, RecordRef, Service,
-    Timestamp, Visibility,
-};
+use model::{Counts, Event, FlowKey, NetSet, Outcome, Phase, Protocol, RecordRef, Service, Timestamp};
 use std::hash::BuildHasher;
 
 /// A flow reports at least this often while it is active.
@@ -25,11 +22,6 @@ const REPORT_PACKETS: u64 = 1_000;
 /// So many that spoke since the last look are passed by when room is made for another.
 const SPARED: usize = 64;
 
-const FIN: u8 = 0x01;
-const SYN: u8 = 0x02;
-const RST: u8 = 0x04;
-const ACK: u8 = 0x10;
-
 /// What was given up for lack of room.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Shed {
@@ -37,56 +29,6 @@ pub struct Shed {
     pub flows: u64,
     /// Flows whose payload was looked into no further.
     pub sessions: u64,
-}
-
-/// One packet as the flow table sees it.
-pub(crate) struct Seen<'a> {
-    pub(crate) record: RecordRef,
-    pub(crate) at: Timestamp,
-    /// Sender first.
-    pub(crate) key: FlowKey,
-    pub(crate) src_mac: Option<Mac>,
-    pub(crate) dst_mac: Option<Mac>,
-    pub(crate) ttl: u8,
-    pub(crate) flags: u8,
-    pub(crate) seq: u32,
-    pub(crate) ack: u32,
-    pub(crate) ip_length: u32,
-    pub(crate) payload: &'a [u8],
-    pub(crate) payload_length: u32,
-    /// The sender answers to something: an echo reply.
-    pub(crate) is_reply: bool,
-    /// Nobody may answer to it: an ICMP error (RFC 1122 section 3.2.2).
-    pub(crate) is_error: bool,
-}
-
-struct Flow {
-    id: u64,
-    key: FlowKey,
-    first: Timestamp,
-    last: Timestamp,
-    reported_at: Timestamp,
-    total: Counts,
-    reported: Counts,
-    opened_by: RecordRef,
-    src_mac: Option<Mac>,
-    dst_mac: Option<Mac>,
-    hops: Option<u8>,
-    flags_out: u8,
-    flags_in: u8,
-    handshake: Handshake,
-    outcome: Outcome,
-    answer_visible: bool,
-    /// No answer is to be expected.
-    is_error: bool,
-    cut: bool,
-    /// Ended; waits for stragglers.
-    closing: bool,
-    session: Option<Box<Session>>,
-    session_over: bool,
-    /// It spoke since somebody last looked for room.
-    heard: bool,
-    service: Service,
 }
 
 /// All flows that are alive.
@@ -186,7 +128,7 @@ impl FlowTable {
             && matches!(flow.outcome, Outcome::Pending | Outcome::Silent | Outcome::Unknown)
         {
             flow.outcome = outcome;
-            Self::report(flow, Phase::Changed, at, record, emit);
+            flow.report(Phase::Changed, at, record, emit);
         }
         true
     }
@@ -368,7 +310,7 @@ impl FlowTable {
             None
         };
         if let Some(phase) = phase {
-            Self::report(flow, phase, seen.at, seen.record, emit);
+            flow.report(phase, seen.at, seen.record, emit);
         }
         let (ends, id) = (flow.closing && !was_closing, flow.id);
         // What is said over TCP counts once it is sure that both ends hear each other.
@@ -401,7 +343,7 @@ impl FlowTable {
             _ => {}
         }
         if before != after {
-            Self::report(flow, Phase::Changed, seen.at, seen.record, emit);
+            flow.report(Phase::Changed, seen.at, seen.record, emit);
         }
     }
 
@@ -449,7 +391,7 @@ impl FlowTable {
         } else if flow.outcome == Outcome::Pending {
             flow.outcome = flow.without_answer();
             let record = flow.opened_by;
-            Self::report(flow, Phase::Changed, due.at, record, emit);
+            flow.report(Phase::Changed, due.at, record, emit);
         }
     }
 
@@ -507,207 +449,6 @@ impl FlowTable {
             flow.outcome = flow.without_answer();
         }
         let record = flow.opened_by;
-        Self::report(&mut flow, Phase::Closed, at, record, emit);
-    }
-
-    fn report(flow: &mut Flow, phase: Phase, at: Timestamp, record: RecordRef, emit: &mut impl FnMut(Event)) {
-        let update = FlowUpdate {
-            id: flow.id,
-            key: flow.key,
-            phase,
-            first: flow.first,
-            last: flow.last,
-            delta: minus(&flow.total, &flow.reported),
-            total: flow.total,
-            outcome: flow.outcome,
-            visibility: flow.visibility(),
-            service: flow.service,
-            src_mac: flow.src_mac,
-            dst_mac: flow.dst_mac,
-            hops: flow.hops,
-            flags_out: flow.flags_out,
-            flags_in: flow.flags_in,
-            opened_by: flow.opened_by,
-        };
-        flow.reported = flow.total;
-        flow.reported_at = at;
-        emit(Event { at, record, kind: EventKind::Flow(update) });
-    }
-}
-
-impl Flow {
-    fn add(&mut self, outward: bool, seen: &Seen<'_>) {
-        self.last = self.last.max(seen.at);
-        self.cut |= (seen.payload.len() as u64) < u64::from(seen.payload_length);
-        let (bytes, payload) = (u64::from(seen.ip_length), u64::from(seen.payload_length));
-        if outward {
-            self.hops = hops(seen.ttl);
-            self.total.packets_out += 1;
-            self.total.bytes_out += bytes;
-            self.total.payload_out += payload;
-            self.flags_out |= seen.flags;
-            self.total.syns +=
-                u64::from(self.key.protocol == Protocol::TCP && seen.flags & (SYN | ACK) == SYN);
-            self.src_mac = seen.src_mac.or(self.src_mac);
-            self.dst_mac = self.dst_mac.or(seen.dst_mac);
-        } else {
-            self.total.packets_in += 1;
-            self.total.bytes_in += bytes;
-            self.total.payload_in += payload;
-            self.flags_in |= seen.flags;
-            self.dst_mac = seen.src_mac.or(self.dst_mac);
-            self.src_mac = self.src_mac.or(seen.dst_mac);
-        }
-    }
-
-    /// What becomes of the attempt to talk.
-    fn follow(&mut self, outward: bool, seen: &Seen<'_>) {
-        if self.key.protocol != Protocol::TCP {
-            if self.total.packets_in > 0 && self.total.packets_out > 0 {
-                self.outcome = Outcome::Established;
-            }
-            return;
-        }
-        self.handshake.packet(outward, seen.flags, seen.seq, seen.ack, seen.payload_length);
-        let unanswered =
-            matches!(self.outcome, Outcome::Pending | Outcome::Silent | Outcome::Unknown | Outcome::Expired);
-        if (unanswered || self.outcome == Outcome::HalfOpen) && self.handshake.is_made() {
-            self.outcome = Outcome::Established;
-        } else if unanswered && !outward && self.total.packets_out > 0 {
-            if seen.flags & RST != 0 {
-                self.outcome = Outcome::Refused;
-            } else if seen.flags & SYN != 0 {
-                self.outcome = Outcome::HalfOpen;
-            }
-        }
-        if seen.flags & RST != 0 || (self.flags_out & FIN != 0 && self.flags_in & FIN != 0) {
-            self.closing = true;
-        }
-    }
-
-    /// Gives a payload to the flow's session; one that has nothing left to learn ends.
-    fn listen(&mut self, outward: bool, seen: &Seen<'_>, emit: &mut impl FnMut(Event)) {
-        let context = self.context(seen.at, seen.record);
-        let segment = Segment { outward, seq: seen.seq, payload: seen.payload, length: seen.payload_length };
-        let mut tell = |kind| emit(Event { at: seen.at, record: seen.record, kind });
-        let session = self.session.get_or_insert_with(|| Box::new(Session::new(self.key.protocol)));
-        session.segment(&context, segment, &mut tell);
-        self.service = session.service();
-        self.session_over = session.is_finished();
-        if self.session_over {
-            self.session = None;
-        }
-    }
-
-    /// What is still open in the session is told.
-    fn end_session(&mut self, emit: &mut impl FnMut(Event)) {
-        let Some(mut session) = self.session.take() else { return };
-        let context = self.context(self.last, self.opened_by);
-        session.close(&context, &mut |kind| emit(Event { at: context.at, record: context.record, kind }));
-        self.service = session.service();
-    }
-
-    /// What kind of talk it is, as far as room is shared out by it.
-    const fn kind(&self) -> Kind {
-        Kind { datagrams: self.key.protocol.0 == Protocol::UDP.0, service: self.service }
-    }
-
-    fn context(&self, at: Timestamp, record: RecordRef) -> FlowContext {
-        FlowContext {
-            id: self.id,
-            key: self.key,
-            at,
-            record,
-            src_mac: self.src_mac,
-            dst_mac: self.dst_mac,
-            packets: self.total.packets_out + self.total.packets_in,
-        }
-    }
-
-    /// The originator acknowledged what was not seen, so it was answered elsewhere, or pretends to be.
-    const fn goes_on_unanswered(&self) -> bool {
-        self.total.syns > 0
-            && self.flags_out & (ACK | RST) == ACK
-            && self.total.packets_in == 0
-            && matches!(self.outcome, Outcome::Pending)
-    }
-
-    /// What it comes to that no answer was understood: silence, where an answer would have been seen and there was none.
-    const fn without_answer(&self) -> Outcome {
-        if self.answer_visible && self.total.packets_in == 0 { Outcome::Silent } else { Outcome::Unknown }
-    }
-
-    const fn unreported(&self) -> u64 {
-        self.total.packets_out + self.total.packets_in - self.reported.packets_out - self.reported.packets_in
-    }
-
-    fn idle_class(&self) -> usize {
-        match self.outcome {
-            Outcome::Established if self.key.protocol == Protocol::TCP && !self.closing => 2,
-            Outcome::Established => 1,
-            _ => 0,
-        }
-    }
-
-    const fn visibility(&self) -> Visibility {
-        // An error by ICMP is an answer, too.
-        let both = (self.total.packets_in > 0 && self.total.packets_out > 0)
-            || matches!(self.outcome, Outcome::Refused | Outcome::Expired);
-        if !both && !self.answer_visible {
-            Visibility::OneWay
-        } else if self.cut {
-            Visibility::Truncated
-        } else {
-            Visibility::Both
-        }
-    }
-}
-
-/// Whether the first packet seen of a flow is an answer to something that was not seen.
-fn opened_by_the_other(seen: &Seen<'_>) -> bool {
-    if seen.key.protocol != Protocol::TCP {
-        return seen.is_reply;
-    }
-    match seen.flags & (SYN | ACK) {
-        flags if flags == SYN | ACK => true,
-        SYN => false,
-        // In the middle of a conversation the ports are all there is; a service's port is the lower kind.
-        _ => {
-            let (src, dst) = (seen.key.src_port, seen.key.dst_port);
-            (src < 1024 && dst >= 1024) || (src < 32_768 && dst >= 32_768)
-        }
-    }
-}
-
-/// How far away a sender is, from what is left of the time to live: hosts begin with 64, 128 or 255. What begins lower,
-/// as greetings to neighbours and traces of a route do, tells nothing.
-const fn hops(ttl: u8) -> Option<u8> {
-    match ttl {
-        0..=31 => None,
-        32..=64 => Some(64 - ttl),
-        65..=128 => Some(128 - ttl),
-        129.. => Some(255 - ttl),
-    }
-}
-
-const fn reversed(key: &FlowKey) -> FlowKey {
-    FlowKey {
-        src: key.dst,
-        dst: key.src,
-        src_port: key.dst_port,
-        dst_port: key.src_port,
-        protocol: key.protocol,
-    }
-}
-
-const fn minus(total: &Counts, reported: &Counts) -> Counts {
-    Counts {
-        packets_out: total.packets_out - reported.packets_out,
-        packets_in: total.packets_in - reported.packets_in,
-        bytes_out: total.bytes_out - reported.bytes_out,
-        bytes_in: total.bytes_in - reported.bytes_in,
-        payload_out: total.payload_out - reported.payload_out,
-        payload_in: total.payload_in - reported.payload_in,
-        syns: total.syns - reported.syns,
+        flow.report(Phase::Closed, at, record, emit);
     }
 }

@@ -5,6 +5,7 @@
 
 mod clock;
 mod dues;
+mod flow;
 mod flow_table;
 mod fragment;
 mod handshake;

@@ -5,7 +5,8 @@
 
 use crate::{
     clock::{Belief, Clock},
-    flow_table::{FlowTable, Seen, Shed},
+    flow::Seen,
+    flow_table::{FlowTable, Shed},
     fragment::Fragments,
     leases::Leases,
 };
