@@ -122,6 +122,13 @@ impl User {
         self.may(action, &self.here)
     }
 
+    /// Whether they may do something in any authority: those where they hold a role are asked first, and mostly do.
+    pub(crate) fn may_anywhere(&self, action: Action) -> bool {
+        let Some(held) = self.held.first() else { return false };
+        held.holds.iter().any(|holding| self.may(action, &holding.authority).is_ok())
+            || !self.reach(action).is_empty()
+    }
+
     /// All authorities in which they may do something. Asked of those in which they hold a role, and of all below these.
     pub(crate) fn reach(&self, action: Action) -> Vec<Grant> {
         let Some(held) = self.held.first() else { return Vec::new() };

@@ -12,7 +12,7 @@ use model::{Authority, AuthorityId, AuthorityLevel, Lineage};
 use std::collections::BTreeMap;
 
 /// The most authorities that a database holds.
-pub const MOST_AUTHORITIES: usize = 10_000;
+pub const MOST_AUTHORITIES: usize = 2_000;
 
 /// All authorities of a database.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -49,7 +49,7 @@ pub(super) struct May {
 impl May {
     /// The sections that show anything at all.
     fn sections(user: &User) -> Self {
-        let anywhere = |action| !user.reach(action).is_empty();
+        let anywhere = |action| user.may_anywhere(action);
         Self {
             incidents: anywhere(Action::SeeIncidents),
             assets: anywhere(Action::SeeAssets),
