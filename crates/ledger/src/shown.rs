@@ -92,11 +92,18 @@ impl Shown {
     /// # Errors
     /// [`ShownError`] where it opens nothing.
     pub fn check(&self, leaf: &[u8]) -> Result<Decision, ShownError> {
-        let unread = |reason| ShownError::Unread { leaf: self.leaf, reason };
-        let decision = Decision::from_bytes(leaf).map_err(unread)?;
+        let decision = Decision::from_bytes(leaf);
+        self.check_decision(decision.as_ref())?;
+        decision.map_err(|reason| ShownError::Unread { leaf: self.leaf, reason })
+    }
+
+    /// Checks it against what its leaf says, or why that cannot be read.
+    pub(crate) fn check_decision(&self, decision: Result<&Decision, &LeafError>) -> Result<(), ShownError> {
+        let decision =
+            decision.map_err(|reason| ShownError::Unread { leaf: self.leaf, reason: reason.clone() })?;
         let commitment = decision.commitment(self.part);
         if commitment.is_some_and(|commitment| self.opening.opens(commitment)) {
-            Ok(decision)
+            Ok(())
         } else {
             Err(ShownError::Wrong { leaf: self.leaf, part: self.part.as_str() })
         }

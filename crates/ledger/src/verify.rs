@@ -270,9 +270,7 @@ impl<S: Source> Pass<'_, S> {
                 }
             }
         }
-        for leaf in &leaves {
-            self.leaf(leaf);
-        }
+        let decisions: Vec<_> = leaves.iter().map(|leaf| self.leaf(leaf)).collect();
         // A leaf that was changed in its length breaks those after it: the first that differs is named.
         self.tiles()?;
         if let Some(error) = broken {
@@ -281,17 +279,19 @@ impl<S: Source> Pass<'_, S> {
         if leaves.len() < width {
             return Err(self.cut_off(place)?);
         }
-        self.openings(index, first, &leaves)
+        self.openings(index, first, &decisions)
     }
 
-    fn leaf(&mut self, leaf: &[u8]) {
+    fn leaf(&mut self, leaf: &[u8]) -> Result<Decision, LeafError> {
         let index = self.frontier.size();
-        if let Err(error) = Decision::from_bytes(leaf) {
+        let decision = Decision::from_bytes(leaf);
+        if let Err(error) = &decision {
             self.unread += 1;
-            self.first_unread.get_or_insert((index, error));
+            self.first_unread.get_or_insert_with(|| (index, error.clone()));
         }
         self.frontier.append_hash(Hash::of_leaf(leaf));
         self.remember();
+        decision
     }
 
     /// Compares with what is remembered of this size.
@@ -348,14 +348,20 @@ impl<S: Source> Pass<'_, S> {
         Ok(())
     }
 
-    fn openings(&mut self, index: u64, first: u64, leaves: &[&[u8]]) -> Result<(), Fault<S::Error>> {
+    fn openings(
+        &mut self,
+        index: u64,
+        first: u64,
+        decisions: &[Result<Decision, LeafError>],
+    ) -> Result<(), Fault<S::Error>> {
         let place = Place::Openings { index };
         let bytes = self.source.read(place).map_err(|source| Fault::Source { place, source })?;
         let wrong = |error| Fault::Shown { place, error };
         for shown in bytes.map_or(Ok(Vec::new()), |bytes| Shown::from_lines(&bytes)).map_err(wrong)? {
             let at = shown.leaf.checked_sub(first).and_then(|at| usize::try_from(at).ok());
-            let leaf = at.and_then(|at| leaves.get(at)).ok_or(wrong(ShownError::NoSuchLeaf(shown.leaf)))?;
-            shown.check(leaf).map_err(wrong)?;
+            let decision =
+                at.and_then(|at| decisions.get(at)).ok_or(wrong(ShownError::NoSuchLeaf(shown.leaf)))?;
+            shown.check_decision(decision.as_ref()).map_err(wrong)?;
             self.shown += 1;
         }
         Ok(())
