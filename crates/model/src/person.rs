@@ -88,6 +88,10 @@ impl FromStr for LoginName {
         let allowed =
             |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-+@".contains(&byte);
         let begins = login.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
+        // What the program does by itself stands under its own name.
+        if login == "bastide" {
+            return Err("expected a login of a person; bastide is the program itself".to_owned());
+        }
         if begins && login.len() <= Self::MOST && login.bytes().all(allowed) {
             return Ok(Self(login));
         }
@@ -160,6 +164,7 @@ mod tests {
         check("Ada@City.example ", Some("ada@city.example"));
         check("j.doe+night", Some("j.doe+night"));
         check("", None);
+        check("Bastide", None);
         check("-ada", None);
         check("ada lovelace", None);
         check("аda", None); // a Cyrillic letter

@@ -11,7 +11,7 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
 };
 use ledger::{Deed, Salt, Subject};
-use model::{AuthorityId, AuthorityRole, Holding, IncidentId, PersonId, PersonState, Timestamp};
+use model::{AuthorityId, AuthorityRole, Holding, IncidentId, LoginName, PersonId, PersonState, Timestamp};
 use policy::{Action, Asker, DecisionPoint, Denied, Grant, Kind};
 use serde::Deserialize;
 use std::{
@@ -19,7 +19,7 @@ use std::{
     net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex, PoisonError},
 };
-use store::{Actor, Decided, MOST_TOKENS, NewSession, Person, Repository, Session, StoreError, Tree};
+use store::{Actor, Decided, MOST_TOKENS, NewSession, Person, Repository, Session, StoreError, Taken, Tree};
 
 /// How long a sign-in link is good, in seconds.
 pub const LINK_SECS: i64 = 15 * 60;
@@ -168,11 +168,20 @@ pub async fn administrator(repository: &Repository, now: Timestamp) -> Result<Pe
     } else {
         format!("administrator@{authority}")
     };
-    let login = login.parse().map_err(LinkError::Login)?;
-    let person = match repository.person_by_login(&login).await? {
+    let login: LoginName = login.parse().map_err(LinkError::Login)?;
+    let known = repository.person_by_login(&login).await?;
+    // Whoever took that login elsewhere does not become administrator here for it.
+    let login = match &known {
+        Some(person) if person.authority != authority => {
+            let number = u32::from_be_bytes(secret::random()?);
+            format!("{login}-{number:08x}").parse().map_err(LinkError::Login)?
+        }
+        _ => login,
+    };
+    let person = match known {
         // Suspended, or without the role: somebody on the machine itself outranks that.
-        Some(person) => person,
-        None => Person {
+        Some(person) if person.authority == authority => person,
+        _ => Person {
             authority,
             id: PersonId::from_random(secret::random()?),
             name: "Administrator".to_owned(),
@@ -190,9 +199,16 @@ pub async fn administrator(repository: &Repository, now: Timestamp) -> Result<Pe
     // The only one there is does everything; who comes later is given what they need.
     let roles = [AuthorityRole::Administrator, AuthorityRole::Analyst, AuthorityRole::Operator];
     if !repository.add_person(&person, &roles, decided(Deed::PersonInvited)?).await? {
-        let active = PersonState::Active;
-        repository.change_person(&person.id, &person.name, active, decided(Deed::PersonChanged)?).await?;
-        repository.give_role(&person.id, AuthorityRole::Administrator, decided(Deed::RoleGiven)?).await?;
+        // What was begun before does not rise with them.
+        repository.end_sessions(&person.id, None, None, decided(Deed::SessionEnded)?).await?;
+        let active = Some(PersonState::Active);
+        let changed =
+            repository.change_person(&person.id, None, active, decided(Deed::PersonChanged)?).await?;
+        let given =
+            repository.give_role(&person.id, AuthorityRole::Administrator, decided(Deed::RoleGiven)?).await?;
+        if changed != Taken::Done || !given && repository.administrator().await?.is_none() {
+            return Err(LinkError::Login(format!("{} could not be made an administrator", person.login)));
+        }
     }
     Ok(person)
 }

@@ -95,17 +95,22 @@ pub(crate) async fn doors(State(state): State<AppState>, mut request: Request, n
             .expected("a Host header that names this server; more names can be given with --name")
             .into_response();
     }
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let door = match &route {
+        Some(route) => routes::door(request.method(), route.as_str()),
+        // No route at all: only who is signed in learns that.
+        None => Some(Door::SignedIn),
+    };
+    // Whoever may pass here is not looked up: also with the database away.
+    let open = door == Some(Door::Anybody);
+    if door == Some(Door::Proved) || open && !is_changing(request.method()) {
+        return next.run(request).await;
+    }
     let user = match auth::identify(&state, request.headers()).await {
         Ok(user) => user,
         Err(problem) => return problem.into_response(),
     };
-    let route = request.extensions().get::<MatchedPath>().cloned();
-    // What anybody may send brings its own proof, and nothing that a browser adds counts there.
-    let is_open = route
-        .as_ref()
-        .is_some_and(|route| routes::door(request.method(), route.as_str()) == Some(Door::Anybody));
     if is_changing(request.method())
-        && !is_open
         && !user.as_ref().is_some_and(User::is_program)
         && !is_from_our_pages(state.doors(), request.headers())
     {
@@ -117,13 +122,8 @@ pub(crate) async fn doors(State(state): State<AppState>, mut request: Request, n
             ))
             .into_response();
     }
-    let door = match &route {
-        Some(route) => routes::door(request.method(), route.as_str()),
-        // No route at all: only who is signed in learns that.
-        None => Some(Door::SignedIn),
-    };
     let Some(user) = user else {
-        return if door == Some(Door::Anybody) { next.run(request).await } else { closed(&request) };
+        return if open { next.run(request).await } else { closed(&request) };
     };
     let granted = match door {
         None => {
@@ -131,7 +131,7 @@ pub(crate) async fn doors(State(state): State<AppState>, mut request: Request, n
                 .see("/api/v1/openapi.json")
                 .into_response();
         }
-        Some(Door::Anybody | Door::SignedIn) => Vec::new(),
+        Some(Door::Anybody | Door::Proved | Door::SignedIn) => Vec::new(),
         Some(Door::Of(action)) => {
             let granted = user.reach(action);
             if granted.is_empty() {

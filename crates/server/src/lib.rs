@@ -1,7 +1,6 @@
 //! The HTTP side: API and console.
 //!
-//! Guarantees: closed by default: but for what [`guard::is_open`] lists, nothing is answered without a session or a
-//! token; whatever a sensor reports is durable before anybody is told; queues, connections, bodies and waiting times are
+//! Guarantees: closed by default: nothing is answered but what [`routes`] opens, and to whom; whatever a sensor reports is durable before anybody is told; queues, connections, bodies and waiting times are
 //! bounded.
 
 pub mod act;

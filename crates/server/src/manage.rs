@@ -37,7 +37,7 @@ pub(crate) async fn invite(
     user: &User,
     invitation: Invitation,
 ) -> Result<(Person, String), Problem> {
-    let theirs = within(state, invitation.authority.as_ref())?;
+    let theirs = within(state, Some(invitation.authority.as_ref().unwrap_or_else(|| user.home())))?;
     let now = state.now();
     let person = Person {
         authority: theirs.authority().clone(),
@@ -75,11 +75,8 @@ async fn beneath(state: &AppState, user: &User, id: &PersonId) -> Result<(Person
     let holdings = state.repository().holdings(id).await?;
     let above = holdings.iter().find(|held| user.may(Action::ManagePeople, &held.authority).is_err());
     if above.is_some() {
-        return Err(Problem::new(
-            StatusCode::FORBIDDEN,
-            "this person holds a role where you manage no people",
-        )
-        .expected("an administrator of all authorities in which they hold a role"));
+        return Err(Problem::new(StatusCode::FORBIDDEN, "this person is not yours alone to manage")
+            .expected("an administrator further up"));
     }
     let theirs = state.repository().of(person.authority.clone());
     Ok((person, theirs))
@@ -92,22 +89,25 @@ pub(crate) async fn change(
     id: &PersonId,
     new_name: Option<&str>,
     new_state: Option<PersonState>,
-) -> Result<Person, Problem> {
-    let (mut person, theirs) = beneath(state, user, id).await?;
+) -> Result<(), Problem> {
+    let (person, theirs) = beneath(state, user, id).await?;
+    if new_name.is_none() && new_state.is_none() {
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "nothing is to change")
+            .expected("`name` or `state`"));
+    }
     let suspends = new_state == Some(PersonState::Suspended);
     if suspends && user.is(id) {
         return Err(itself("suspend"));
     }
-    if let Some(text) = new_name {
-        person.name = name(text)?;
-    }
-    person.state = new_state.unwrap_or(person.state);
+    let new_name = new_name.map(name).transpose()?;
     let deed = if suspends { Deed::PersonSuspended } else { Deed::PersonChanged };
-    let decided = decided(state, user, deed, &[("person", id.as_str())], None)?;
-    if !theirs.change_person(id, &person.name, person.state, decided).await? {
-        return Err(Problem::not_found("person", id.as_str()));
+    let details = (new_state == Some(PersonState::Active)).then(|| "may sign in again".to_owned());
+    let decided = decided(state, user, deed, &[("person", id.as_str())], details)?;
+    match theirs.change_person(id, new_name.as_deref(), new_state, decided).await? {
+        Taken::Done => Ok(()),
+        Taken::NotHeld => Err(Problem::not_found("person", person.id.as_str())),
+        Taken::Last => Err(last()),
     }
-    Ok(person)
 }
 
 /// A new link to sign in with: for who lost what they signed in with.
@@ -146,10 +146,10 @@ pub(crate) async fn take(
     id: &PersonId,
     holding: &Holding,
 ) -> Result<(), Problem> {
-    let person = person(state, id).await?;
+    // Of anybody, wherever they belong: an authority has the last word on who holds a role in it.
     let place = within(state, Some(&holding.authority))?;
     let details = Some(holding.role.to_string());
-    let decided = decided(state, user, Deed::RoleTaken, &[("person", person.id.as_str())], details)?;
+    let decided = decided(state, user, Deed::RoleTaken, &[("person", id.as_str())], details)?;
     match place.take_role(id, holding.role, decided).await? {
         Taken::Done => Ok(()),
         Taken::NotHeld => Err(Problem::new(StatusCode::NOT_FOUND, "they do not hold that role there")),
@@ -265,14 +265,16 @@ pub(crate) async fn tokens(state: &AppState, user: &User) -> Result<Vec<Token>, 
 /// Ends a token: one's own, or one of an authority whose people one manages.
 pub(crate) async fn revoke_token(state: &AppState, user: &User, id: &str) -> Result<(), Problem> {
     let not_found = || Problem::not_found("token", id);
-    let token = tokens(state, user).await?.into_iter().find(|token| token.id == id).ok_or_else(not_found)?;
+    let token = state.repository().token_by_id(id).await?.ok_or_else(not_found)?;
     let own = token.person.as_ref().is_some_and(|person| user.is(person));
     if !own {
+        user.may(Action::SeePeople, &token.authority).map_err(|_| not_found())?;
         user.may(Action::ManagePeople, &token.authority).map_err(|denied| {
             Problem::new(StatusCode::FORBIDDEN, "you may not do this").expected(denied.to_string())
         })?;
     }
-    let decided = decided(state, user, Deed::TokenRevoked, &[], Some(token.name.clone()))?;
+    let about = token.person.as_ref().map(|person| ("person", person.as_str()));
+    let decided = decided(state, user, Deed::TokenRevoked, about.as_slice(), Some(token.name.clone()))?;
     if state.repository().of(token.authority).revoke_token(id, decided).await? {
         return Ok(());
     }

@@ -37,7 +37,9 @@ impl FromRequestParts<AppState> for Reach {
             .cloned()
             .ok_or_else(|| Problem::new(StatusCode::FORBIDDEN, "this route grants nothing"))?;
         let mut reached: Vec<AuthorityId> = granted.0.iter().map(|grant| grant.authority().clone()).collect();
-        let asked = Query::<Narrowed>::try_from_uri(&parts.uri).ok().and_then(|Query(asked)| asked.authority);
+        let Query(asked) = Query::<Narrowed>::try_from_uri(&parts.uri)
+            .map_err(|_| Problem::parameter("authority", "one authority's id, once"))?;
+        let asked = asked.authority;
         if let Some(asked) = asked {
             let unknown = || Problem::not_found("authority in which you may do this", &asked);
             let id: AuthorityId = asked.parse().map_err(|_| unknown())?;

@@ -8,6 +8,8 @@ use policy::Action;
 pub enum Door {
     /// Anybody: health, signing in, and what the sign-in page is made of.
     Anybody,
+    /// Whoever proves it by what they send, which the handler verifies: other programs, no browsers.
+    Proved,
     /// Whoever is signed in, about themselves.
     SignedIn,
     /// Whoever may do this in at least one authority; the handler reaches the records of those and no others.
@@ -20,14 +22,14 @@ use Action::{
     JudgeIncidents, ManageAuthorities, ManagePeople, Respond, SeeAssets, SeeIncidents, SeeNode, SeePeople,
     SeeRecord,
 };
-use Door::{Anybody, Here, Of, SignedIn};
+use Door::{Anybody, Here, Of, Proved, SignedIn};
 
 /// Method, path as the router writes it, and who may pass.
 pub const ROUTES: &[(&str, &str, Door)] = &[
     ("GET", "/healthz", Anybody),
     ("GET", "/sign-in", Anybody),
     // Whoever signed the checkpoint; the handler knows their keys.
-    ("POST", crate::witness::PATH, Anybody),
+    ("POST", crate::witness::PATH, Proved),
     ("GET", crate::ledger_files::PATH, Of(SeeRecord)),
     ("GET", "/static/{file}", Anybody),
     ("POST", "/sign-out", SignedIn),

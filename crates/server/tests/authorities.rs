@@ -214,7 +214,7 @@ async fn a_stranger_passes_no_door_but_the_open_ones() {
     }
     let expected: BTreeSet<_> = ROUTES
         .iter()
-        .filter(|(_, _, door)| *door == Door::Anybody)
+        .filter(|(_, _, door)| matches!(door, Door::Anybody | Door::Proved))
         .map(|(method, path, _)| ((*method).to_owned(), *path))
         .collect();
     assert_eq!(open, expected);
@@ -232,7 +232,7 @@ async fn each_role_passes_its_doors_and_no_other() {
                     continue;
                 }
                 let may = match door {
-                    Door::Anybody | Door::SignedIn => true,
+                    Door::Anybody | Door::Proved | Door::SignedIn => true,
                     Door::Of(action) => roles_that_may(*action).contains(&role),
                     // The node is local's, and who stands below it has no say in it.
                     Door::Here(action) => place == "local" && roles_that_may(*action).contains(&role),
@@ -314,7 +314,7 @@ async fn siblings_see_and_change_nothing_of_each_other() {
                 Door::Of(_) if route.contains('{') || path.contains('?') || method != Method::GET => {
                     assert_eq!(page.status, StatusCode::NOT_FOUND, "{method} {path}: {}", page.text);
                 }
-                Door::Of(_) | Door::Anybody | Door::SignedIn => {}
+                Door::Of(_) | Door::Anybody | Door::Proved | Door::SignedIn => {}
             }
         }
     }

@@ -75,6 +75,8 @@ pub struct Token {
 
 /// The most tokens that an authority has.
 pub const MOST_TOKENS: u32 = 500;
+/// The most tokens that somebody has made which are not over.
+pub const TOKENS_OF_A_PERSON: u32 = 50;
 
 /// Columns of a session, then those of its person, in the order that [`session`] reads.
 macro_rules! session_columns {
@@ -115,7 +117,8 @@ impl Repository {
                     .execute(&mut *transaction)
                     .await?;
                 query(
-                    "INSERT INTO sign_in_link (authority_id, hash, person, made, expires) VALUES ($1, $2, $3, $4, $5)",
+                    "INSERT INTO sign_in_link (authority_id, hash, person, made, expires) \
+                     SELECT $1, $2, id, $4, $5 FROM person WHERE id = $3 AND state = 'active'",
                 )
                 .bind(&whose)
                 .bind(&hash)
@@ -270,7 +273,8 @@ impl Repository {
         .await
     }
 
-    /// Ends a session of somebody of this authority, or all but `keep` where `hash` is unset. How many ended.
+    /// Ends a session of somebody of this authority; or all but `keep`, and the links that were not used, where `hash` is unset.
+    /// How many ended.
     ///
     /// # Errors
     /// [`StoreError`]; then they go on.
@@ -293,6 +297,12 @@ impl Repository {
                 .bind(&keep)
                 .execute(&mut *transaction)
                 .await?;
+                if hash.is_none() {
+                    query("DELETE FROM sign_in_link WHERE person = $1")
+                        .bind(person.as_str())
+                        .execute(&mut *transaction)
+                        .await?;
+                }
                 if ended > 0 {
                     transaction.decide(&authority, &decided).await?;
                 }
@@ -315,7 +325,14 @@ impl Repository {
                     .bind(token.made.micros())
                     .fetch_one(&mut *transaction)
                     .await?;
-                if row.try_get::<i64>(0)? >= i64::from(MOST_TOKENS) {
+                let own = query("SELECT COUNT(*) FROM token WHERE person = $1 AND expires > $2")
+                    .bind(token.person.as_ref().map(PersonId::as_str))
+                    .bind(token.made.micros())
+                    .fetch_one(&mut *transaction)
+                    .await?;
+                if row.try_get::<i64>(0)? >= i64::from(MOST_TOKENS)
+                    || own.try_get::<i64>(0)? >= i64::from(TOKENS_OF_A_PERSON)
+                {
                     return Ok(false);
                 }
                 query(
@@ -373,6 +390,18 @@ impl Repository {
         .fetch_all(self.readers())
         .await?;
         rows.iter().map(token).collect()
+    }
+
+    /// A token by its id, in whatever authority, good or not.
+    ///
+    /// # Errors
+    /// [`StoreError`] where it cannot be read.
+    pub async fn token_by_id(&self, id: &str) -> Result<Option<Token>, StoreError> {
+        let row = query(concat!(token_columns!(), "WHERE hash = $1"))
+            .bind(id)
+            .fetch_optional(self.readers())
+            .await?;
+        row.map(|row| token(&row)).transpose()
     }
 
     /// Ends a token of this authority. False where it has none such.

@@ -6,7 +6,7 @@
 //! before; what is left in them was salted, and its salts are gone. SQLite overwrites what it deletes (`secure_delete`)
 //! and its log is emptied at once; PostgreSQL overwrites it with its next vacuum.
 
-use crate::{Decided, Repository, StoreError, Transaction, database::query};
+use crate::{Decided, Repository, StoreError, Transaction, database::query, person::is_last_administrator};
 use ledger::Subject;
 use model::PersonId;
 use serde_json::Value;
@@ -35,17 +35,17 @@ impl Repository {
         let erased = self
             .write(move |transaction| {
                 Box::pin(async move {
-                    let row = query("SELECT login, name FROM person WHERE authority_id = $1 AND id = $2")
+                    let row = query("SELECT login FROM person WHERE authority_id = $1 AND id = $2")
                         .bind(authority.as_str())
                         .bind(person.as_str())
                         .fetch_optional(&mut *transaction)
                         .await?;
                     let Some(row) = row else { return Ok(Erased::Unknown) };
-                    if is_last_administrator(transaction, &person).await? {
+                    if is_last_administrator(transaction, &person, None).await? {
                         return Ok(Erased::Last);
                     }
-                    let names: [String; 2] = [row.try_get(0)?, row.try_get(1)?];
-                    erase(transaction, &person, &names).await?;
+                    let login: String = row.try_get(0)?;
+                    erase(transaction, &person, &login).await?;
                     transaction.decide(&authority, &decided).await?;
                     Ok(Erased::Done)
                 })
@@ -58,24 +58,7 @@ impl Repository {
     }
 }
 
-async fn is_last_administrator(transaction: &mut Transaction, person: &PersonId) -> Result<bool, StoreError> {
-    let administrators = query(
-        "SELECT DISTINCT person.id FROM holding JOIN person ON person.id = holding.person \
-         WHERE holding.role = 'administrator' AND person.state = 'active' LIMIT 2",
-    )
-    .fetch_all(transaction)
-    .await?;
-    match administrators.as_slice() {
-        [only] => Ok(only.try_get::<String>(0)? == person.as_str()),
-        _ => Ok(false),
-    }
-}
-
-async fn erase(
-    transaction: &mut Transaction,
-    person: &PersonId,
-    names: &[String; 2],
-) -> Result<(), StoreError> {
+async fn erase(transaction: &mut Transaction, person: &PersonId, login: &str) -> Result<(), StoreError> {
     // A subject is at most 160 letters; an id of ours fits.
     let subject = Subject::new("person", person).map_err(crate::LedgerError::from)?;
     query(
@@ -96,10 +79,9 @@ async fn erase(
     ] {
         query(sql).bind(person.as_str()).execute(&mut *transaction).await?;
     }
-    let [login, name] = names;
-    query("UPDATE incident SET closed_by = $3 WHERE closed_by IN ($1, $2)")
+    // By the login, which is theirs alone; a name may be anybody's.
+    query("UPDATE incident SET closed_by = $2 WHERE closed_by = $1")
         .bind(login)
-        .bind(name)
         .bind(ERASED)
         .execute(&mut *transaction)
         .await?;
@@ -109,7 +91,7 @@ async fn erase(
             (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
         let Ok(mut body) = serde_json::from_str::<Value>(&body) else { continue };
         let Some(who) = body.get_mut("who") else { continue };
-        if !names.iter().any(|name| who.as_str() == Some(name.as_str())) {
+        if who.as_str() != Some(login) {
             continue;
         }
         *who = ERASED.into();

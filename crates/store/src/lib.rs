@@ -30,7 +30,7 @@ mod schema;
 mod witness;
 mod writer;
 
-pub use access::{MOST_TOKENS, NewSession, Session, Token};
+pub use access::{MOST_TOKENS, NewSession, Session, TOKENS_OF_A_PERSON, Token};
 pub use asset::{AssetFilter, AssetSort};
 pub use authority::{MOST_AUTHORITIES, NotPlanted, Tree};
 pub use credential::{Credential, CredentialKind, MOST_CREDENTIALS};

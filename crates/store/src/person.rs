@@ -1,7 +1,7 @@
 //! People and their roles.
 //!
-//! Guarantees: a login is one person's; whoever is suspended has no session and comes in by nothing; the last
-//! administrator of the authorities that have one is not lost by taking a role; each change is a leaf in the ledger of the
+//! Guarantees: a login is one person's; whoever is suspended has no session and comes in by nothing; the last active
+//! administrator of the root is not lost; a link or a session of before does not rise with its person; each change is a leaf in the ledger of the
 //! authority it is about.
 
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
     database::{Row, query},
     repository::{contains_pattern, count, seen, unreadable},
 };
-use model::{AuthorityId, AuthorityRole, Holding, LoginName, PersonId, PersonState, Timestamp};
+use model::{AuthorityId, AuthorityRole, Holding, Lineage, LoginName, PersonId, PersonState, Timestamp};
 use serde::Serialize;
 
 /// Somebody who may sign in.
@@ -32,14 +32,14 @@ pub struct Person {
 /// The most roles that somebody holds.
 pub const MOST_HOLDINGS: usize = 200;
 
-/// What taking a role came to.
+/// What taking a role came to, or changing a person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Taken {
     /// It is taken.
     Done,
-    /// It was not held.
+    /// It was not held, or nobody has that id.
     NotHeld,
-    /// It is the last administrator's: somebody must be left who can give it back.
+    /// It is the last administrator of the root: somebody must be left who can give it back.
     Last,
 }
 
@@ -163,42 +163,43 @@ impl Repository {
         rows.iter().map(|row| holding(person.as_str(), row)).collect()
     }
 
-    /// Gives somebody another name, or lets them in no more, or again. Whoever is suspended is signed out. False where nobody of
-    /// this authority has that id.
+    /// Gives somebody of this authority another name, or lets them in no more, or again; what is unset stays. Whoever is
+    /// suspended is signed out.
     ///
     /// # Errors
     /// [`StoreError`]; then nothing changed.
     pub async fn change_person(
         &self,
         id: &PersonId,
-        name: &str,
-        state: PersonState,
+        name: Option<&str>,
+        state: Option<PersonState>,
         decided: Decided,
-    ) -> Result<bool, StoreError> {
-        let (authority, id, name) = (self.authority.clone(), id.clone(), name.to_owned());
+    ) -> Result<Taken, StoreError> {
+        let (authority, id, name) = (self.authority.clone(), id.clone(), name.map(str::to_owned));
         self.write(move |transaction| {
             Box::pin(async move {
-                let changed =
-                    query("UPDATE person SET name = $3, state = $4 WHERE authority_id = $1 AND id = $2")
-                        .bind(authority.as_str())
-                        .bind(id.as_str())
-                        .bind(name.as_str())
-                        .bind(state.as_str())
-                        .execute(&mut *transaction)
-                        .await?;
-                if changed == 0 {
-                    return Ok(false);
+                let suspends = state == Some(PersonState::Suspended);
+                if suspends && is_last_administrator(transaction, &id, None).await? {
+                    return Ok(Taken::Last);
                 }
-                if state == PersonState::Suspended {
-                    for sql in [
-                        "DELETE FROM session WHERE person = $1",
-                        "DELETE FROM sign_in_link WHERE person = $1",
-                    ] {
-                        query(sql).bind(id.as_str()).execute(&mut *transaction).await?;
-                    }
+                let changed = query(
+                    "UPDATE person SET name = COALESCE($3, name), state = COALESCE($4, state) \
+                     WHERE authority_id = $1 AND id = $2",
+                )
+                .bind(authority.as_str())
+                .bind(id.as_str())
+                .bind(&name)
+                .bind(state.map(PersonState::as_str))
+                .execute(&mut *transaction)
+                .await?;
+                if changed == 0 {
+                    return Ok(Taken::NotHeld);
+                }
+                if suspends {
+                    shut_out(transaction, &id).await?;
                 }
                 transaction.decide(&authority, &decided).await?;
-                Ok(true)
+                Ok(Taken::Done)
             })
         })
         .await
@@ -225,6 +226,14 @@ impl Repository {
                 if full || !hold(transaction, &authority, &person, role, decided.at).await? {
                     return Ok(false);
                 }
+                let home = query("SELECT authority_id FROM person WHERE id = $1")
+                    .bind(person.as_str())
+                    .fetch_one(&mut *transaction)
+                    .await?;
+                // Whoever manages people at home could have kept a link or a session for this day.
+                if !stands_below(transaction, &authority, &home.try_get::<String>(0)?).await? {
+                    shut_out(transaction, &person).await?;
+                }
                 transaction.decide(&authority, &decided).await?;
                 Ok(true)
             })
@@ -245,6 +254,10 @@ impl Repository {
         let (authority, person) = (self.authority.clone(), person.clone());
         self.write(move |transaction| {
             Box::pin(async move {
+                let administers = role == AuthorityRole::Administrator;
+                if administers && is_last_administrator(transaction, &person, Some(&authority)).await? {
+                    return Ok(Taken::Last);
+                }
                 let gone = query("DELETE FROM holding WHERE authority_id = $1 AND person = $2 AND role = $3")
                     .bind(authority.as_str())
                     .bind(person.as_str())
@@ -253,10 +266,6 @@ impl Repository {
                     .await?;
                 if gone == 0 {
                     return Ok(Taken::NotHeld);
-                }
-                if role == AuthorityRole::Administrator && !has_administrator(transaction).await? {
-                    hold(transaction, &authority, &person, role, decided.at).await?;
-                    return Ok(Taken::Last);
                 }
                 transaction.decide(&authority, &decided).await?;
                 Ok(Taken::Done)
@@ -284,15 +293,54 @@ impl Repository {
     }
 }
 
-/// Whether anybody who may sign in is an administrator of anything.
-async fn has_administrator(transaction: &mut Transaction) -> Result<bool, StoreError> {
+/// Whether nobody else who may sign in is an administrator of a root that this person is an administrator of: nobody could
+/// give that role back. Only of `place` where it is set.
+pub(crate) async fn is_last_administrator(
+    transaction: &mut Transaction,
+    person: &PersonId,
+    place: Option<&AuthorityId>,
+) -> Result<bool, StoreError> {
     let row = query(
-        "SELECT COUNT(*) FROM holding JOIN person ON person.id = holding.person \
-         WHERE holding.role = 'administrator' AND person.state = 'active'",
+        "SELECT COUNT(*) FROM holding JOIN authority ON authority.authority_id = holding.authority_id \
+         WHERE holding.person = $1 AND holding.role = 'administrator' AND authority.parent IS NULL \
+         AND ($2 IS NULL OR holding.authority_id = $2) AND NOT EXISTS (SELECT 1 FROM holding AS other \
+         JOIN person ON person.id = other.person WHERE other.authority_id = holding.authority_id \
+         AND other.role = 'administrator' AND other.person <> $1 AND person.state = 'active')",
     )
+    .bind(person.as_str())
+    .bind(place.map(AuthorityId::as_str))
     .fetch_one(transaction)
     .await?;
     Ok(count(&row)? > 0)
+}
+
+/// Ends the sessions of somebody, and the links that they could begin one with.
+async fn shut_out(transaction: &mut Transaction, person: &PersonId) -> Result<(), StoreError> {
+    for sql in ["DELETE FROM session WHERE person = $1", "DELETE FROM sign_in_link WHERE person = $1"] {
+        query(sql).bind(person.as_str()).execute(&mut *transaction).await?;
+    }
+    Ok(())
+}
+
+/// Whether an authority is `above` or stands below it.
+async fn stands_below(
+    transaction: &mut Transaction,
+    authority: &AuthorityId,
+    above: &str,
+) -> Result<bool, StoreError> {
+    let mut at = Some(authority.to_string());
+    for _ in 0..=Lineage::MOST {
+        let Some(id) = at else { return Ok(false) };
+        if id == above {
+            return Ok(true);
+        }
+        let row = query("SELECT parent FROM authority WHERE authority_id = $1")
+            .bind(&id)
+            .fetch_optional(&mut *transaction)
+            .await?;
+        at = row.map(|row| row.try_get::<Option<String>>(0)).transpose()?.flatten();
+    }
+    Ok(false)
 }
 
 /// False where it was held before.
@@ -303,8 +351,10 @@ async fn hold(
     role: AuthorityRole,
     since: Timestamp,
 ) -> Result<bool, StoreError> {
+    // Somebody may have been erased meanwhile.
     let held = query(
-        "INSERT INTO holding (authority_id, person, role, since) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
+        "INSERT INTO holding (authority_id, person, role, since) SELECT $1, id, $3, $4 FROM person WHERE id = $2 \
+         ON CONFLICT DO NOTHING",
     )
     .bind(authority.as_str())
     .bind(person.as_str())

@@ -19,7 +19,7 @@ pub const MOST_BYTES: usize = 1 << 20;
 #[derive(Clone)]
 pub struct Repository {
     pub(crate) authority: AuthorityId,
-    /// The authorities whose records lists show: `,harbour-city,harbour-police,`.
+    /// The authorities whose records lists show, as JSON: `["harbour-city","harbour-police"]`.
     sees: Arc<str>,
     pub(crate) inner: Arc<Inner>,
 }
@@ -27,7 +27,7 @@ pub struct Repository {
 /// Rows of the authorities that are seen, which stand in $1.
 macro_rules! seen {
     () => {
-        "authority_id IN (SELECT authority_id FROM authority WHERE $1 LIKE '%,' || authority_id || ',%')"
+        "authority_id IN (SELECT value FROM json_each(CAST($1 AS TEXT)))"
     };
 }
 pub(crate) use seen;
@@ -136,7 +136,7 @@ impl Default for Paging {
 
 impl Repository {
     pub(crate) fn from_parts(authority: AuthorityId, inner: Arc<Inner>) -> Self {
-        let sees = format!(",{authority},").into();
+        let sees = format!("[\"{authority}\"]").into();
         Self { authority, sees, inner }
     }
 
@@ -150,18 +150,15 @@ impl Repository {
     /// stay those of the one.
     #[must_use]
     pub fn seeing<'a>(&self, authorities: impl IntoIterator<Item = &'a AuthorityId>) -> Self {
-        let mut sees = String::from(",");
-        for authority in authorities {
-            sees.push_str(authority.as_str());
-            sees.push(',');
-        }
-        Self { sees: sees.into(), ..self.clone() }
+        // Ids are DNS labels: nothing in them needs escaping.
+        let ids: Vec<String> = authorities.into_iter().map(|id| format!("\"{id}\"")).collect();
+        Self { sees: format!("[{}]", ids.join(",")).into(), ..self.clone() }
     }
 
     /// Whether lists show the records of an authority.
     #[must_use]
     pub fn shows(&self, authority: &AuthorityId) -> bool {
-        self.sees.split(',').any(|seen| seen == authority.as_str())
+        self.sees.contains(&format!("\"{authority}\""))
     }
 
     /// Whose records these are.

@@ -109,9 +109,9 @@ impl Repository {
                         ("DELETE FROM opening WHERE authority_id = $1 AND number IN (SELECT number FROM leaf WHERE authority_id = $1 AND at < $2)", journal),
                         ("DELETE FROM exception WHERE authority_id = $1 AND until < $2", journal),
                         ("DELETE FROM counter WHERE authority_id = $1 AND hour < $2 / 3600000000", counters),
-                        ("DELETE FROM session WHERE authority_id = $1 AND expires < $2", now),
-                        ("DELETE FROM sign_in_link WHERE authority_id = $1 AND expires < $2", now),
-                        ("DELETE FROM token WHERE authority_id = $1 AND expires < $2", now),
+                        ("DELETE FROM session WHERE $1 = $1 AND expires < $2", now),
+                        ("DELETE FROM sign_in_link WHERE $1 = $1 AND expires < $2", now),
+                        ("DELETE FROM token WHERE $1 = $1 AND expires < $2", now),
                     ] {
                         other += delete(transaction, sql, &whose, limit).await?;
                     }

@@ -172,6 +172,30 @@ async fn the_last_administrator_stays(database: Database) {
     let held = Holding { role: Administrator, authority: AuthorityId::local() };
     assert_eq!(repository.holdings(&bob.id).await.unwrap(), [held]);
     assert_eq!(repository.holdings(&ada.id).await.unwrap(), []);
+    // Two at once cannot leave nobody: neither by taking, nor by suspending, nor by one of each.
+    assert!(give(&ada, Administrator).await);
+    let suspend = async |who: &Person| {
+        let state = Some(PersonState::Suspended);
+        repository
+            .change_person(&who.id, None, state, decided(Deed::PersonSuspended, NOW, &[]))
+            .await
+            .unwrap()
+    };
+    let (first, second) = tokio::join!(suspend(&ada), suspend(&bob));
+    assert!([first, second].contains(&Taken::Last) && [first, second].contains(&Taken::Done));
+    for who in [&ada, &bob] {
+        let state = Some(PersonState::Active);
+        repository.change_person(&who.id, None, state, decided(Deed::PersonChanged, NOW, &[])).await.unwrap();
+    }
+    // An administrator of a department is no substitute.
+    let below = authority("below", AuthorityLevel::Department, Some("local"));
+    repository.add_authority(&below, decided(Deed::AuthorityMade, NOW, &[])).await.unwrap().unwrap();
+    let department = repository.of(id("below"));
+    add(&department, 3, "cyd", &[Administrator]).await;
+    let (first, second) = tokio::join!(take(&ada, Administrator), suspend(&bob));
+    assert!([first, second].contains(&Taken::Last) && [first, second].contains(&Taken::Done));
+    let state = Some(PersonState::Active);
+    repository.change_person(&bob.id, None, state, decided(Deed::PersonChanged, NOW, &[])).await.unwrap();
     for number in 0..MOST_HOLDINGS {
         let place = repository.of(id(&format!("place-{number}")));
         let given = place.give_role(&bob.id, Auditor, decided(Deed::RoleGiven, NOW, &[])).await.unwrap();
@@ -186,7 +210,8 @@ async fn whoever_is_suspended_is_out(database: Database) {
     repository.add_link("l1", &ada.id, NOW, NOW.plus_secs(900)).await.unwrap();
     let state = async |state| {
         let decided = decided(Deed::PersonSuspended, NOW, &[]);
-        assert!(repository.change_person(&ada.id, "Ada", state, decided).await.unwrap());
+        let changed = repository.change_person(&ada.id, Some("Ada"), Some(state), decided).await.unwrap();
+        assert_eq!(changed, Taken::Done);
     };
     state(PersonState::Suspended).await;
     assert_eq!(repository.session("s1", NOW, NOW).await.unwrap(), None);
@@ -198,11 +223,11 @@ async fn whoever_is_suspended_is_out(database: Database) {
     let elsewhere = repository.of(id("elsewhere"));
     let theirs = elsewhere.change_person(
         &ada.id,
-        "Eve",
-        PersonState::Suspended,
+        Some("Eve"),
+        Some(PersonState::Suspended),
         decided(Deed::PersonSuspended, NOW, &[]),
     );
-    assert!(!theirs.await.unwrap(), "of another authority");
+    assert_eq!(theirs.await.unwrap(), Taken::NotHeld, "of another authority");
 }
 
 async fn a_sign_in_link_is_good_once_and_for_a_while(database: Database) {
@@ -283,7 +308,7 @@ async fn a_token_is_good_as_long_as_its_maker(database: Database) {
     assert_eq!(repository.tokens(Some(&ada.id), NOW).await.unwrap().len(), 1);
     assert_eq!(repository.tokens(None, NOW).await.unwrap().len(), 2);
     let suspended = decided(Deed::PersonSuspended, NOW, &[]);
-    repository.change_person(&ada.id, "Ada", PersonState::Suspended, suspended).await.unwrap();
+    repository.change_person(&ada.id, None, Some(PersonState::Suspended), suspended).await.unwrap();
     assert_eq!(good("t1").await, None);
     assert!(good("t2").await.is_some());
     let revoke = async |place: &Repository, id: &str| {

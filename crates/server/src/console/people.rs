@@ -307,8 +307,8 @@ pub(super) async fn act(
                 let name = fields.one("name").unwrap_or_default();
                 manage::change(&state, &user, &id, Some(&name), None).await?;
             }
-            "suspend" => drop(manage::change(&state, &user, &id, None, Some(PersonState::Suspended)).await?),
-            "allow" => drop(manage::change(&state, &user, &id, None, Some(PersonState::Active)).await?),
+            "suspend" => manage::change(&state, &user, &id, None, Some(PersonState::Suspended)).await?,
+            "allow" => manage::change(&state, &user, &id, None, Some(PersonState::Active)).await?,
             "give" => manage::give(&state, &user, &id, &holding()?).await?,
             "take" => manage::take(&state, &user, &id, &holding()?).await?,
             "sign-out" => drop(manage::sign_out(&state, &user, &id).await?),

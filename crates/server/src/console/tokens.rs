@@ -18,6 +18,7 @@ use axum::{
     response::{Redirect, Response},
 };
 use model::{AuthorityId, AuthorityRole};
+use policy::Action;
 
 #[derive(Template)]
 #[template(path = "tokens.html")]
@@ -66,11 +67,13 @@ async fn read(state: &AppState, visit: &Visit, user: &User, made: Option<Made>) 
         let maker = match &token.person {
             None => "on the machine itself".to_owned(),
             Some(id) if user.is(id) => "you".to_owned(),
-            Some(id) => state
-                .repository()
-                .person(id)
-                .await?
-                .map_or_else(|| "(erased)".to_owned(), |person| person.login.to_string()),
+            Some(id) => match state.repository().person(id).await? {
+                None => "(erased)".to_owned(),
+                Some(person) if user.may(Action::SeePeople, &person.authority).is_ok() => {
+                    person.login.to_string()
+                }
+                Some(_) => "somebody of another authority".to_owned(),
+            },
         };
         rows.push(Row {
             roles: token.roles.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(", "),

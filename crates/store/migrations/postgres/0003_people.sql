@@ -1,5 +1,9 @@
 -- Authorities, the people in them, what proves who they are, and how they came in.
 
+-- What SQLite brings along: the texts of a JSON array, as rows.
+CREATE FUNCTION json_each(texts TEXT) RETURNS TABLE (value TEXT) LANGUAGE sql IMMUTABLE AS
+    $$ SELECT json_array_elements_text(CAST(texts AS JSON)) $$;
+
 -- The tree. Who may see a record is decided by where its authority stands.
 CREATE TABLE authority (
     authority_id TEXT COLLATE "C" NOT NULL,
@@ -90,6 +94,7 @@ CREATE TABLE token (
     PRIMARY KEY (authority_id, hash)
 );
 CREATE UNIQUE INDEX token_by_hash ON token (hash);
+CREATE INDEX token_by_person ON token (person);
 INSERT INTO token (authority_id, hash, name, roles, made, expires)
     SELECT authority_id, hash, name, CASE scope WHEN 'act' THEN 'analyst,operator' ELSE 'auditor' END, made, expires
     FROM old_token;

@@ -89,6 +89,7 @@ CREATE TABLE token (
     PRIMARY KEY (authority_id, hash)
 );
 CREATE UNIQUE INDEX token_by_hash ON token (hash);
+CREATE INDEX token_by_person ON token (person);
 INSERT INTO token (authority_id, hash, name, roles, made, expires)
     SELECT authority_id, hash, name, CASE scope WHEN 'act' THEN 'analyst,operator' ELSE 'auditor' END, made, expires
     FROM old_token;
