@@ -4,7 +4,12 @@
 //! as hashes; a session ends after [`IDLE_SECS`] without a request of a person (what a page asks by itself is none) and
 //! after [`SESSION_SECS`] in any case; a database that does not answer lets nobody in.
 
-use crate::{AppState, api::Problem, secret};
+use crate::{
+    AppState,
+    api::Problem,
+    people::prove::{self, Proven},
+    secret,
+};
 use axum::{
     extract::{ConnectInfo, FromRequestParts, Query, State},
     http::{HeaderMap, HeaderValue, StatusCode, Uri, header, request::Parts},
@@ -33,6 +38,14 @@ const TOUCH_SECS: i64 = 60;
 const BACKGROUND: &str = "bastide-background";
 /// The `__Host-` prefix makes browsers refuse it without `Secure`, with a `Domain`, or for another path.
 const COOKIE: &str = "__Host-bastide";
+/// What a browser keeps of who came in with it.
+const KNOWN_COOKIE: &str = "__Host-bastide-known";
+/// How long it keeps that, in seconds.
+const KNOWN_SECS: i64 = 180 * 86_400;
+/// What waits for a code while somebody signs in.
+const STEP_COOKIE: &str = "__Host-bastide-step";
+/// How old a session may be in which somebody changes by what they prove who they are, in seconds.
+pub(crate) const FRESH_SECS: i64 = 15 * 60;
 
 /// Somebody who is signed in, or a program with a token. A handler that takes one is never called without.
 #[derive(Clone)]
@@ -89,6 +102,14 @@ impl User {
             held.holds.iter().any(|held| held.role == role && place.upwards().any(|id| *id == held.authority))
         };
         self.held.iter().all(held)
+    }
+
+    /// Whether they proved who they are so lately that they may change by what they do. A session that began later than now
+    /// is none such: a clock was put back.
+    #[must_use]
+    pub(crate) fn is_fresh(&self, now: Timestamp) -> bool {
+        let age = self.session().map(|session| now.seconds_since(session.made));
+        age.is_some_and(|age| (0.0..FRESH_SECS as f64).contains(&age))
     }
 
     /// Where they belong.
@@ -296,7 +317,7 @@ pub(crate) async fn identify(state: &AppState, headers: &HeaderMap) -> Result<Op
         }
         return Ok(Some(program(state, token).await?));
     }
-    let Some(cookie) = cookie(headers) else { return Ok(None) };
+    let Some(cookie) = cookie(headers, COOKIE) else { return Ok(None) };
     let hash = secret::hash(cookie);
     let Some(session) = repository.session(&hash, now, now.plus_secs(-IDLE_SECS)).await? else {
         return Ok(None);
@@ -359,6 +380,8 @@ fn is_background(headers: &HeaderMap) -> bool {
 pub(crate) struct SignIn {
     link: Option<String>,
     next: Option<String>,
+    /// Begin again, although a code is waited for.
+    again: Option<String>,
 }
 
 /// Why the sign-in page is shown.
@@ -382,6 +405,10 @@ pub(crate) async fn sign_in(
 ) -> Response {
     let next = asked.next.as_deref().filter(|next| is_local_path(next)).unwrap_or("/");
     let Some(link) = asked.link else {
+        let waits = step_of(&headers).is_some_and(|step| state.proofs().steps.is_waiting(step, state.now()));
+        if waits && asked.again.is_none() {
+            return crate::console::code_page(&state, "").into_response();
+        }
         return explain(&state, &headers, next, Reason::Closed).await;
     };
     // Looking ahead must not use the link up.
@@ -400,17 +427,12 @@ pub(crate) async fn sign_in(
         Ok(Some((who, session))) => {
             tracing::info!(who = %who.id, %peer, "signed in");
             let mut response = Redirect::to(next).into_response();
-            set_cookie(
-                &mut response,
-                &format!(
-                    "{COOKIE}={session}; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age={SESSION_SECS}"
-                ),
-            );
+            set_cookie(&mut response, COOKIE, &session, SESSION_SECS);
             response
         }
         Ok(None) => {
             tracing::warn!(%peer, "a sign-in link was refused");
-            let page = crate::console::sign_in_page(&state, Reason::LinkRefused, None);
+            let page = crate::console::sign_in_page(&state, Reason::LinkRefused, next, false);
             (StatusCode::FORBIDDEN, page).into_response()
         }
         Err(problem) => problem.into_response(),
@@ -430,6 +452,56 @@ async fn redeem(
     let session = new_session(state, &secret, "link", headers, place);
     let who = state.repository().redeem_link(&secret::hash(link), session, salts()?).await?;
     Ok(who.map(|who| (who, secret)))
+}
+
+/// Lets somebody in who proved who they are, and sends them on. Their session in this browser before, where there is one,
+/// ends.
+pub(crate) async fn let_in(
+    state: &AppState,
+    proven: Proven,
+    headers: &HeaderMap,
+    place: IpAddr,
+) -> Result<Response, Problem> {
+    let Proven { person, method, next } = proven;
+    let (repository, secret) = (state.repository(), secret::fresh()?);
+    let session = new_session(state, &secret, method, headers, place);
+    if !repository.open_session(&person.id, session, salts()?).await? {
+        return Err(Problem::new(StatusCode::FORBIDDEN, "this person may not sign in any more"));
+    }
+    tracing::info!(who = %person.id, %place, method, "signed in");
+    if let Some(before) = cookie(headers, COOKIE) {
+        let decided = Decided {
+            at: state.now(),
+            who: Actor::Person { id: person.id.to_string(), login: person.login.to_string() },
+            deed: Deed::SessionEnded,
+            about: Vec::new(),
+            details: Some("signed in again in the same browser".to_owned()),
+            salts: salts()?,
+        };
+        let home = repository.of(person.authority.clone());
+        home.end_sessions(&person.id, Some(&secret::hash(before)), None, decided).await?;
+    }
+    let mut response = Redirect::to(&next).into_response();
+    set_cookie(&mut response, COOKIE, &secret, SESSION_SECS);
+    set_cookie(&mut response, KNOWN_COOKIE, &prove::mark_of(state, &person.id), KNOWN_SECS);
+    set_cookie(&mut response, STEP_COOKIE, "", 0);
+    Ok(response)
+}
+
+/// The mark that this browser keeps.
+pub(crate) fn mark(headers: &HeaderMap) -> Option<&str> {
+    any_cookie(headers, KNOWN_COOKIE)
+}
+
+/// The first step of signing in that this browser has done.
+pub(crate) fn step_of(headers: &HeaderMap) -> Option<&str> {
+    cookie(headers, STEP_COOKIE)
+}
+
+/// Keeps the first step in the browser; an empty one takes it away.
+pub(crate) fn set_step(response: &mut Response, step: &str) {
+    let secs = if step.is_empty() { 0 } else { crate::people::WAITING_SECS };
+    set_cookie(response, STEP_COOKIE, step, secs);
 }
 
 /// A session that `secret` will open.
@@ -488,7 +560,7 @@ async fn explain(state: &AppState, headers: &HeaderMap, next: &str, reason: Reas
     }
     let from_elsewhere =
         headers.get("sec-fetch-site").is_some_and(|site| site == "cross-site" || site == "same-site");
-    crate::console::sign_in_page(state, reason, from_elsewhere.then_some(next)).into_response()
+    crate::console::sign_in_page(state, reason, next, from_elsewhere).into_response()
 }
 
 /// `POST /sign-out`: ends the session.
@@ -498,8 +570,8 @@ pub(crate) async fn sign_out(State(state): State<AppState>, user: User) -> Resul
         let home = state.repository().of(user.home.clone());
         home.end_sessions(&session.person.id, Some(&session.id), None, decided).await?;
     }
-    let mut response = crate::console::sign_in_page(&state, Reason::SignedOut, None).into_response();
-    set_cookie(&mut response, &format!("{COOKIE}=; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age=0"));
+    let mut response = crate::console::sign_in_page(&state, Reason::SignedOut, "/", false).into_response();
+    set_cookie(&mut response, COOKIE, "", 0);
     Ok(response)
 }
 
@@ -576,20 +648,25 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     (scheme.eq_ignore_ascii_case("bearer") && secret::is_well_formed(token.trim())).then(|| token.trim())
 }
 
-fn cookie(headers: &HeaderMap) -> Option<&str> {
+/// A cookie that holds one of our secrets.
+fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    any_cookie(headers, name).filter(|value| secret::is_well_formed(value))
+}
+
+fn any_cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers
         .get_all(header::COOKIE)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(';'))
         .filter_map(|pair| pair.trim().split_once('='))
-        .find(|(name, _)| *name == COOKIE)
+        .find(|(key, _)| *key == name)
         .map(|(_, value)| value)
-        .filter(|value| secret::is_well_formed(value))
 }
 
-fn set_cookie(response: &mut Response, cookie: &str) {
-    if let Ok(value) = HeaderValue::from_str(cookie) {
+fn set_cookie(response: &mut Response, name: &str, value: &str, secs: i64) {
+    let cookie = format!("{name}={value}; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age={secs}");
+    if let Ok(value) = HeaderValue::from_str(&cookie) {
         response.headers_mut().append(header::SET_COOKIE, value);
     }
 }
@@ -691,10 +768,10 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers
             .append(header::COOKIE, HeaderValue::from_str(&format!("a=b; {COOKIE}={secret}; c=d")).unwrap());
-        assert_eq!(cookie(&headers), Some(secret.as_str()));
+        assert_eq!(cookie(&headers, COOKIE), Some(secret.as_str()));
         headers.insert(header::COOKIE, HeaderValue::from_str(&format!("bastide={secret}")).unwrap());
-        assert_eq!(cookie(&headers), None);
+        assert_eq!(cookie(&headers, COOKIE), None);
         headers.insert(header::COOKIE, HeaderValue::from_static("__Host-bastide=short"));
-        assert_eq!(cookie(&headers), None);
+        assert_eq!(cookie(&headers, COOKIE), None);
     }
 }

@@ -209,6 +209,7 @@ fn is_from_our_pages(doors: &Doors, headers: &HeaderMap) -> bool {
     }
 }
 
+/// Browsers say `Origin: null` for the forms of pages that name no referrer at all, which would then be nobody's.
 fn harden(headers: &mut HeaderMap, is_static: bool) {
     const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; \
         connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; manifest-src 'self'";
@@ -216,7 +217,7 @@ fn harden(headers: &mut HeaderMap, is_static: bool) {
         (header::STRICT_TRANSPORT_SECURITY, "max-age=31536000"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::X_FRAME_OPTIONS, "DENY"),
-        (header::REFERRER_POLICY, "no-referrer"),
+        (header::REFERRER_POLICY, "same-origin"),
         (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
         (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
         (HeaderName::from_static("permissions-policy"), "camera=(), geolocation=(), microphone=(), usb=()"),

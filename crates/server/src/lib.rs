@@ -18,6 +18,7 @@ pub mod live;
 mod manage;
 mod metrics;
 pub mod notify;
+mod people;
 mod reach;
 pub mod routes;
 mod secret;
@@ -27,6 +28,7 @@ pub mod witness;
 
 pub use guard::Doors;
 pub use live::{Change, InputStatus, Order, OrderError, Orders, SensorStatus};
+pub use people::StartError;
 pub use state::{AppState, Node, Setting};
 
 use axum::{Router, extract::DefaultBodyLimit, middleware, routing};

@@ -27,8 +27,8 @@ pub struct NoRandomness;
 
 /// What is kept of a secret. Comparing hashes of 256 random bits leaks nothing by its time.
 #[must_use]
-pub(crate) fn hash(secret: &str) -> String {
-    hex(digest::digest(&digest::SHA256, secret.as_bytes()).as_ref())
+pub(crate) fn hash(secret: impl AsRef<[u8]>) -> String {
+    hex(digest::digest(&digest::SHA256, secret.as_ref()).as_ref())
 }
 
 /// Whether the text could be a secret of ours at all.
@@ -41,6 +41,16 @@ pub(crate) fn is_well_formed(secret: &str) -> bool {
 #[must_use]
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The bytes of hexadecimal text; unset where it is none.
+pub(crate) fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digits: Vec<u8> =
+        text.chars().map(|digit| digit.to_digit(16).map(|digit| digit as u8)).collect::<Option<_>>()?;
+    if !digits.len().is_multiple_of(2) {
+        return None;
+    }
+    Some(digits.chunks(2).map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit)).collect())
 }
 
 fn base64url(bytes: &[u8]) -> String {

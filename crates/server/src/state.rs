@@ -3,10 +3,11 @@
 use crate::auth::Attempts;
 use crate::guard::Doors;
 use crate::live::{BACKLOG, Change, Order, OrderError, Orders, SensorStatus};
+use crate::people::{Proofs, StartError};
 use crate::witness::Witnessing;
 use ledger::Deed;
 use model::{AuthorityId, IncidentId, Timestamp};
-use policy::{DecisionPoint, PolicyError};
+use policy::DecisionPoint;
 use serde::Serialize;
 use std::{
     collections::HashMap,
@@ -39,6 +40,7 @@ struct Shared {
     node: Node,
     doors: Doors,
     attempts: Attempts,
+    proofs: Proofs,
     looks: Mutex<HashMap<(String, Deed, IncidentId), Timestamp>>,
     started: Instant,
     stopping: watch::Sender<bool>,
@@ -86,13 +88,13 @@ impl AppState {
     /// Everything together. `orders` is unset where no sensor runs.
     ///
     /// # Errors
-    /// [`PolicyError`] where the policies that are shipped cannot be used.
+    /// [`StartError`] where the policies that are shipped or the node's key cannot be used.
     pub fn new(
         repository: Repository,
         node: Node,
         doors: Doors,
         orders: Option<Orders>,
-    ) -> Result<Self, PolicyError> {
+    ) -> Result<Self, StartError> {
         let (changes, _) = broadcast::channel(BACKLOG);
         let sensor =
             Mutex::new(SensorStatus { response_mode: node.response_mode.clone(), ..SensorStatus::default() });
@@ -104,6 +106,7 @@ impl AppState {
             changes,
             orders,
             sensor,
+            proofs: Proofs::open(&node)?,
             node,
             doors,
             attempts: Attempts::default(),
@@ -132,6 +135,11 @@ impl AppState {
     /// Where it is decided who may do what.
     pub(crate) fn point(&self) -> &Arc<DecisionPoint> {
         &self.shared.point
+    }
+
+    /// By what people prove who they are.
+    pub(crate) fn proofs(&self) -> &Proofs {
+        &self.shared.proofs
     }
 
     /// The authority of the node itself.

@@ -422,7 +422,7 @@ async fn thousand(state: &server::AppState) {
 }
 
 /// Serves the pages without TLS and already signed in, for looking at: `BASTIDE_LOOK=night:8501 cargo test -p server
-/// --test console -- --ignored`. The scene is `empty`, `bare`, `proposed`, `night`, `thousand`, `long` or `live`.
+/// --test console -- --ignored`. The scene is `empty`, `door` (nobody is signed in), `bare`, `proposed`, `night`, `thousand`, `long` or `live`.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "serves pages to look at until it is ended"]
 #[expect(clippy::disallowed_methods, reason = "what to show comes from whoever looks")]
@@ -443,7 +443,7 @@ async fn serve_pages_to_look_at() {
         }
         _ => {}
     }
-    let cookie = browser.cookie().to_owned();
+    let cookie = if scene == "door" { String::new() } else { browser.cookie().to_owned() };
     let signed_in = axum::middleware::from_fn(
         move |mut request: axum::extract::Request, next: axum::middleware::Next| {
             let cookie = match request.headers().get(header::COOKIE).and_then(|value| value.to_str().ok()) {

@@ -170,7 +170,7 @@ async fn the_doors_refuse_what_is_not_for_us_or_not_from_us() {
         ("content-security-policy", "frame-ancestors 'none'"),
         ("strict-transport-security", "max-age="),
         ("x-content-type-options", "nosniff"),
-        ("referrer-policy", "no-referrer"),
+        ("referrer-policy", "same-origin"),
         ("cache-control", "no-store"),
     ] {
         assert!(answer.headers[name].to_str().unwrap().contains(part), "{name}");

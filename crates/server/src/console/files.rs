@@ -8,6 +8,7 @@ use axum::{
 use std::sync::OnceLock;
 
 const SCRIPT: &str = include_str!("../../static/console.js");
+const PASSKEY: &str = include_str!("../../static/passkey.js");
 const ICON: &str = include_str!("../../static/icon.svg");
 
 /// One style sheet: the themes and drawings that reports share, then the console's own rules.
@@ -35,11 +36,18 @@ pub(super) fn script_path() -> String {
     PATH.get_or_init(|| versioned("/static/console.js", SCRIPT)).clone()
 }
 
+/// The address of the script for passkeys.
+pub(super) fn passkey_path() -> String {
+    static PATH: OnceLock<String> = OnceLock::new();
+    PATH.get_or_init(|| versioned("/static/passkey.js", PASSKEY)).clone()
+}
+
 /// `GET /static/{file}`.
 pub(super) async fn file(Path(name): Path<String>) -> Response {
     let (kind, content) = match name.as_str() {
         "console.css" => ("text/css; charset=utf-8", css()),
         "console.js" => ("text/javascript; charset=utf-8", SCRIPT),
+        "passkey.js" => ("text/javascript; charset=utf-8", PASSKEY),
         "icon.svg" => ("image/svg+xml", ICON),
         _ => return (StatusCode::NOT_FOUND, "there is no such file").into_response(),
     };

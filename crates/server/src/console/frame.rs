@@ -1,11 +1,7 @@
 //! What stands around every page, and the pages of trouble.
 
 use super::{files, view::Markup};
-use crate::{
-    AppState,
-    api::Problem,
-    auth::{Reason, User},
-};
+use crate::{AppState, api::Problem, auth::User};
 use askama::Template;
 use axum::{
     http::{HeaderMap, StatusCode, header},
@@ -13,6 +9,7 @@ use axum::{
 };
 use model::Severity;
 use policy::Action;
+use store::{Credential, CredentialKind};
 
 /// What stands around a page.
 pub(super) struct Frame {
@@ -27,6 +24,8 @@ pub(super) struct Frame {
     /// The lever is pulled.
     pub(super) stopped: bool,
     pub(super) troubles: Vec<Markup>,
+    /// Signed in by a link, with nothing else to come back by.
+    pub(super) by_link_only: bool,
     pub(super) version: String,
     pub(super) css: String,
     pub(super) script: String,
@@ -140,6 +139,13 @@ impl Frame {
                 ));
             }
         }
+        if let Some(session) =
+            visit.user.as_ref().and_then(User::session).filter(|session| session.method == "link")
+        {
+            // Where it cannot be read the page says so above.
+            let has = state.repository().credentials(&session.person.id).await;
+            frame.by_link_only = has.is_ok_and(|has| ways_in(&has) == 0);
+        }
         for input in &sensor.inputs {
             if let Some(problem) = &input.problem {
                 frame.troubles.push(Markup::text(&format!("{}: {problem}", input.name)));
@@ -165,11 +171,19 @@ impl Frame {
             pressing: 0,
             stopped: false,
             troubles: Vec::new(),
+            by_link_only: false,
             version,
             css: files::css_path(),
             script: files::script_path(),
         }
     }
+}
+
+/// By how many things somebody can sign in by themselves.
+pub(super) fn ways_in(credentials: &[Credential]) -> usize {
+    let way =
+        |kind| matches!(kind, CredentialKind::Passkey | CredentialKind::Password | CredentialKind::Identity);
+    credentials.iter().filter(|credential| way(credential.kind)).count()
 }
 
 /// A page, or the page of trouble where it could not be written.
@@ -247,33 +261,7 @@ pub(super) fn error_page(visit: &Visit, problem: &Problem) -> Response {
     (status, page(&body)).into_response()
 }
 
-fn capitalised(text: &str) -> String {
+pub(super) fn capitalised(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
-}
-
-#[derive(Template)]
-#[template(path = "sign_in.html")]
-struct SignInPage {
-    frame: Frame,
-    heading: &'static str,
-    why: &'static str,
-    next: String,
-}
-
-/// The page that says how to sign in.
-pub(crate) fn sign_in_page(state: &AppState, reason: Reason, next: Option<&str>) -> Response {
-    let visit = Visit { user: None, theme: "", path: "/sign-in".into() };
-    let (heading, why) = match reason {
-        Reason::Closed if next.is_some() => {
-            ("One more step", "You came from another site, and your browser did not show who you are.")
-        }
-        Reason::Closed => ("Sign in", "Nobody is signed in in this browser, or the session has ended."),
-        Reason::LinkRefused => {
-            ("This link is no good any more", "A sign-in link is good once, and for fifteen minutes.")
-        }
-        Reason::SignedOut => ("Signed out", "Your session has ended on this server."),
-    };
-    let frame = Frame::bare(state.node().version.clone(), &visit, "", heading);
-    page(&SignInPage { frame, heading, why, next: next.unwrap_or_default().to_owned() })
 }

@@ -4,6 +4,8 @@
 //! what a person does goes through [`crate::act`], as it does for programs; whoever sees a page is signed in
 //! ([`crate::guard`]).
 
+mod account;
+mod account_changes;
 mod actions;
 mod assets;
 mod files;
@@ -16,10 +18,11 @@ mod people;
 mod proof;
 mod response;
 mod settings;
+mod sign_in;
 mod tokens;
 mod view;
 
-pub(crate) use frame::sign_in_page;
+pub(crate) use sign_in::{code_page, sign_in_page};
 
 use crate::{AppState, api::Problem};
 use axum::{
@@ -61,6 +64,21 @@ pub(crate) fn router() -> Router<AppState> {
         .route("/tokens", get(tokens::show).post(tokens::make))
         .route("/tokens/{id}/revoke", post(tokens::revoke))
         .route("/theme", post(actions::theme))
+        .route("/sign-in/password", post(sign_in::password))
+        .route("/sign-in/code", post(sign_in::code))
+        .route("/sign-in/passkey/begin", post(sign_in::passkey_begin))
+        .route("/sign-in/passkey/finish", post(sign_in::passkey_finish))
+        .route("/account", get(account::show))
+        .route("/account/confirm", get(sign_in::confirm))
+        .route("/account/passkeys/begin", post(account_changes::passkey_begin))
+        .route("/account/passkeys/finish", post(account_changes::passkey_finish))
+        .route("/account/credentials/{id}/remove", post(account_changes::remove))
+        .route("/account/password", post(account_changes::set_password))
+        .route("/account/password/confirm", post(account_changes::confirm_password))
+        .route("/account/password/remove", post(account_changes::remove_password))
+        .route("/account/recovery", post(account_changes::make_recovery))
+        .route("/account/sessions/{id}/end", post(account_changes::end_session))
+        .route("/account/sessions/end-others", post(account_changes::end_others))
         .route("/static/{file}", get(files::file))
 }
 

@@ -1,0 +1,200 @@
+//! My account: by what somebody signs in, where they are signed in, and how many tokens they made.
+
+use super::{
+    files,
+    frame::{Frame, Trouble, Visit, capitalised, page, ways_in},
+    view::{self, Markup},
+};
+use crate::{
+    AppState,
+    api::Problem,
+    auth::{IDLE_SECS, User},
+    people::{passkey::PasskeyError, prove},
+};
+use askama::Template;
+use axum::{
+    extract::{FromRequestParts, Query, State},
+    http::{StatusCode, request::Parts},
+    response::Response,
+};
+use model::Timestamp;
+use serde::Deserialize;
+use store::{Credential, CredentialKind, Person, Repository, Session};
+
+/// Somebody at their own account; a program has none.
+pub(super) struct Owner {
+    pub(super) user: User,
+    pub(super) session: Session,
+}
+
+impl Owner {
+    pub(super) fn person(&self) -> &Person {
+        &self.session.person
+    }
+
+    /// The authority in whose ledger it stands what they decide about themselves.
+    pub(super) fn home(&self, state: &AppState) -> Repository {
+        state.repository().of(self.person().authority.clone())
+    }
+}
+
+impl FromRequestParts<AppState> for Owner {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
+        let user = User::from_request_parts(parts, state).await?;
+        match user.session().cloned() {
+            Some(session) => Ok(Self { user, session }),
+            None => Err(Problem::new(StatusCode::CONFLICT, "a token has no account of its own")
+                .expected("a person's session")),
+        }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "account.html")]
+struct AccountPage {
+    frame: Frame,
+    passkey_script: String,
+    done: &'static str,
+    name: String,
+    login: String,
+    home: String,
+    roles: Vec<String>,
+    /// Whether changes are taken.
+    fresh: bool,
+    passkeys: Vec<PasskeyRow>,
+    passkeys_work: bool,
+    no_passkeys: String,
+    has_password: bool,
+    password_since: Markup,
+    password_problem: String,
+    recovery_left: usize,
+    /// One way in is left.
+    last_way: bool,
+    sessions: Vec<SessionRow>,
+    tokens: usize,
+}
+
+struct PasskeyRow {
+    id: String,
+    label: String,
+    made: Markup,
+    used: Markup,
+}
+
+struct SessionRow {
+    id: String,
+    device: String,
+    place: String,
+    method: &'static str,
+    made: Markup,
+    seen: Markup,
+    is_this: bool,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Asked {
+    done: Option<String>,
+}
+
+/// `GET /account`.
+pub(super) async fn show(
+    State(state): State<AppState>,
+    visit: Visit,
+    owner: Owner,
+    Query(asked): Query<Asked>,
+) -> Result<Response, Trouble> {
+    let done = match asked.done.as_deref() {
+        Some("passkey-added") => "The passkey was added.",
+        Some("passkey-removed") => "The passkey was removed.",
+        Some("password-set") => {
+            "The password was set. Make recovery codes now, for the day the phone is lost."
+        }
+        Some("password-changed") => "The password was changed.",
+        Some("password-removed") => "Password, code and recovery codes were removed.",
+        Some("sessions-ended") => "Ended.",
+        _ => "",
+    };
+    shown(&state, &visit, &owner, done, String::new()).await.map_err(|problem| visit.trouble(problem))
+}
+
+/// The page, with what was done or why a password was not taken.
+pub(super) async fn shown(
+    state: &AppState,
+    visit: &Visit,
+    owner: &Owner,
+    done: &'static str,
+    password_problem: String,
+) -> Result<Response, Problem> {
+    let (now, repository, person) = (state.now(), state.repository(), owner.person());
+    let credentials = repository.credentials(&person.id).await?;
+    let tree = repository.tree().await?;
+    let name_of =
+        |id: &model::AuthorityId| tree.get(id).map_or_else(|| id.to_string(), |known| known.name.clone());
+    let holdings = repository.holdings(&person.id).await?;
+    let sessions = repository.sessions(&person.id, now, now.plus_secs(-IDLE_SECS)).await?;
+    let everywhere = repository.seeing(tree.all().map(|authority| &authority.id));
+    let tokens = everywhere.tokens(Some(&person.id), now).await?;
+    let password = prove::of(&credentials, CredentialKind::Password);
+    let no_name = state.proofs().passkeys().err();
+    let page_of = AccountPage {
+        frame: Frame::new(state, visit, "account", "My account").await,
+        passkey_script: files::passkey_path(),
+        done,
+        name: person.name.clone(),
+        login: person.login.to_string(),
+        home: name_of(&person.authority),
+        roles: holdings
+            .iter()
+            .map(|holding| format!("{} in {}", holding.role, name_of(&holding.authority)))
+            .collect(),
+        fresh: owner.user.is_fresh(now),
+        passkeys: passkeys(&credentials, now),
+        passkeys_work: no_name.is_none(),
+        no_passkeys: no_name.map(|error: PasskeyError| capitalised(&error.to_string())).unwrap_or_default(),
+        has_password: password.is_some(),
+        password_since: password.map(|password| view::ago(password.made, now)).unwrap_or_default(),
+        password_problem,
+        recovery_left: credentials.iter().filter(|one| one.kind == CredentialKind::Recovery).count(),
+        last_way: ways_in(&credentials) == 1,
+        sessions: sessions.iter().map(|session| session_row(session, &owner.session, now)).collect(),
+        tokens: tokens.len(),
+    };
+    Ok(page(&page_of))
+}
+
+fn passkeys(credentials: &[Credential], now: Timestamp) -> Vec<PasskeyRow> {
+    credentials
+        .iter()
+        .filter(|credential| credential.kind == CredentialKind::Passkey)
+        .map(|credential| PasskeyRow {
+            id: credential.id.clone(),
+            label: credential.label.clone(),
+            made: view::ago(credential.made, now),
+            used: used(credential.used, now),
+        })
+        .collect()
+}
+
+fn session_row(session: &Session, this: &Session, now: Timestamp) -> SessionRow {
+    SessionRow {
+        id: session.id.clone(),
+        device: session.device.clone(),
+        place: session.place.clone(),
+        method: match session.method.as_str() {
+            "passkey" => "passkey",
+            "password" => "password and code",
+            "recovery" => "recovery code",
+            "link" => "link",
+            _ => "identity provider",
+        },
+        made: view::ago(session.made, now),
+        seen: view::ago(session.seen, now),
+        is_this: session.id == this.id,
+    }
+}
+
+fn used(at: Option<Timestamp>, now: Timestamp) -> Markup {
+    at.map_or_else(|| Markup::text("never"), |at| view::ago(at, now))
+}
