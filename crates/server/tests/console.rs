@@ -498,7 +498,6 @@ async fn long(state: &server::AppState) {
 /// --run-ignored only --no-capture pages_of_a_large_city`.
 #[tokio::test]
 #[ignore = "measures: bench/README.md has the figures"]
-#[expect(clippy::print_stdout, clippy::disallowed_methods, reason = "a measurement, for whoever reads it")]
 async fn pages_of_a_large_city() {
     let dir = tempfile::tempdir().unwrap();
     let (state, _) = city::open(dir.path(), true).await;
