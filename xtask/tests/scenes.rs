@@ -50,8 +50,10 @@ fn every_truth_fits_its_frames() {
         let world = scene::play(scene, 4);
         let truth = &world.truth;
         let times: Vec<i64> = world.tape.frames().map(|(at, _)| at).collect();
-        let (first, last) = (*times.first().unwrap(), *times.last().unwrap());
-        assert!(times.is_sorted() && truth.device_days > 0.0, "{}", scene.name);
+        let (first, last) = (*times.iter().min().unwrap(), *times.iter().max().unwrap());
+        // But for the scenes about clocks that are wrong for a while.
+        let ordered = times.is_sorted() || ["noise-leaps", "noise-set-back"].contains(&scene.name);
+        assert!(ordered && truth.device_days > 0.0, "{}", scene.name);
         assert_eq!(truth.benign, scene.name.starts_with("ok-"), "{}", scene.name);
         let acting: BTreeSet<_> = truth.acting().chain(&truth.controllers).copied().collect();
         assert!(acting.is_disjoint(&truth.innocent), "{}: innocent and guilty", scene.name);

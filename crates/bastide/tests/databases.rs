@@ -140,6 +140,10 @@ fn a_node_over_postgresql_and_its_copies() {
     assert_eq!(database.metadata().unwrap().permissions().mode() & 0o7777, 0o600);
     let told = fails(bastide("restore", &other).arg(&file));
     assert!(told.contains("--force removes all of it"), "{told}");
+    // A copy of the database is no node: what signs its ledger lies beside it.
+    let told = fails(bastide("up", &other).arg("--sign-in-link"));
+    assert!(told.contains("put that node's ledger.key into the data directory"), "{told}");
+    std::fs::copy(data.join("ledger.key"), other.join("ledger.key")).unwrap();
     assert!(succeeds(bastide("up", &other).arg("--sign-in-link")).contains("/sign-in?link="));
     let new = server.new_database();
     let told = succeeds(bastide("move", &other).args(["--to", &new]));

@@ -42,6 +42,8 @@ actions! {
     ManagePeople = "manage-people";
     /// Make, rename and retire authorities below.
     ManageAuthorities = "manage-authorities";
+    /// Make a token that holds one's own role: asked for each role by itself.
+    MakeTokens = "make-tokens";
     /// Change settings.
     ChangeSettings = "change-settings";
 }

@@ -95,13 +95,18 @@ impl User {
         self.session().is_some_and(|session| session.person.id == *person)
     }
 
-    /// Whether they hold a role in an authority or above it. What they may is another question.
-    pub(crate) fn holds(&self, role: AuthorityRole, authority: &AuthorityId) -> bool {
-        let place = self.tree.lineage(authority);
-        let held = |held: &Held| {
-            held.holds.iter().any(|held| held.role == role && place.upwards().any(|id| *id == held.authority))
+    /// Whether a token of theirs may hold a role in an authority: asked with that role alone.
+    ///
+    /// # Errors
+    /// [`Denied`] with the roles of which tokens are made.
+    pub(crate) fn may_hand_on(&self, role: AuthorityRole, authority: &AuthorityId) -> Result<Grant, Denied> {
+        let alone = |held: &Held| Held {
+            kind: held.kind,
+            id: held.id.clone(),
+            holds: held.holds.iter().filter(|held| held.role == role).cloned().collect(),
         };
-        self.held.iter().all(held)
+        let held = self.held.iter().map(alone).collect();
+        Self { held, ..self.clone() }.may(Action::MakeTokens, authority)
     }
 
     /// Whether they proved who they are so lately that they may change by what they do. A session that began later than now

@@ -217,9 +217,6 @@ pub(crate) struct NewToken {
 
 /// Makes a token with roles that its maker holds; the token itself, which is not shown again.
 pub(crate) async fn make_token(state: &AppState, user: &User, new: NewToken) -> Result<String, Problem> {
-    if user.is_program() {
-        return Err(Problem::new(StatusCode::FORBIDDEN, "a token makes no tokens"));
-    }
     let authority = new.authority.unwrap_or_else(|| user.home().clone());
     let mut roles = new.roles;
     roles.sort();
@@ -231,11 +228,10 @@ pub(crate) async fn make_token(state: &AppState, user: &User, new: NewToken) -> 
         )
         .expected("`roles` of analyst, operator, auditor, integrator"));
     }
-    if let Some(role) = roles.iter().find(|role| !user.holds(**role, &authority)) {
-        let detail = format!("you are no {role} in {authority}");
-        return Err(
-            Problem::new(StatusCode::FORBIDDEN, detail).expected("roles that you hold there yourself")
-        );
+    if let Some(role) = roles.iter().find(|role| user.may_hand_on(**role, &authority).is_err()) {
+        let detail = format!("you cannot hand on the role of {role} in {authority}");
+        return Err(Problem::new(StatusCode::FORBIDDEN, detail)
+            .expected("roles that you hold there yourself; a program with a token hands on none"));
     }
     if !(1..=MOST_DAYS).contains(&new.days) {
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "a token ends")

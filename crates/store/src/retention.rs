@@ -106,7 +106,7 @@ impl Repository {
                     for (sql, limit) in [
                         ("DELETE FROM journal WHERE authority_id = $1 AND at < $2", journal),
                         // Leaves stay for ever; what they say of people does not.
-                        ("DELETE FROM opening WHERE authority_id = $1 AND number IN (SELECT number FROM leaf WHERE authority_id = $1 AND at < $2)", journal),
+                        ("DELETE FROM opening WHERE $1 = $1 AND (authority_id, number) IN (SELECT authority_id, number FROM leaf WHERE at < $2)", journal),
                         ("DELETE FROM exception WHERE authority_id = $1 AND until < $2", journal),
                         ("DELETE FROM counter WHERE authority_id = $1 AND hour < $2 / 3600000000", counters),
                         ("DELETE FROM session WHERE $1 = $1 AND expires < $2", now),

@@ -86,14 +86,15 @@ async fn read(state: &AppState, visit: &Visit, user: &User, made: Option<Made>) 
         });
     }
     let tokens_hold = |role: &AuthorityRole| *role != AuthorityRole::Administrator;
-    let held = |role: &AuthorityRole| tree.all().any(|authority| user.holds(*role, &authority.id));
+    let held =
+        |role: &AuthorityRole| tree.all().any(|authority| user.may_hand_on(*role, &authority.id).is_ok());
     let places = tree
         .all()
         .filter(|authority| {
             AuthorityRole::ALL
                 .iter()
                 .filter(|role| tokens_hold(role))
-                .any(|role| user.holds(*role, &authority.id))
+                .any(|role| user.may_hand_on(*role, &authority.id).is_ok())
         })
         .map(|authority| Choice::new(authority.id.as_str(), &called(authority), user.home().as_str()));
     Ok(Tokens {
