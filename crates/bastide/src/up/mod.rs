@@ -217,7 +217,9 @@ fn log_to_stderr(filter: &str) -> anyhow::Result<()> {
             "wrong setting: log: expected error, warn, info, debug or part=level, found {filter:?} ({error})"
         )
     })?;
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours);
+    let _ = log.with_writer(std::io::stderr).try_init();
     Ok(())
 }
 
