@@ -155,18 +155,7 @@ impl Repository {
                 .fetch_optional(&mut *transaction)
                 .await?;
                 let Some(row) = row else { return Ok(None) };
-                let who = query(concat!(
-                    "SELECT ",
-                    person::columns!(),
-                    " FROM person WHERE id = $1 AND state = 'active'"
-                ))
-                .bind(row.try_get::<String>(0)?)
-                .fetch_optional(&mut *transaction)
-                .await?;
-                let Some(who) = who else { return Ok(None) };
-                let who = person::record(&who, 0)?;
-                begin(transaction, &who, session, salts).await?;
-                Ok(Some(who))
+                begin(transaction, &row.try_get::<String>(0)?, session, salts).await
             })
         })
         .await
@@ -184,19 +173,7 @@ impl Repository {
     ) -> Result<bool, StoreError> {
         let id = person.clone();
         self.write(move |transaction| {
-            Box::pin(async move {
-                let who = query(concat!(
-                    "SELECT ",
-                    person::columns!(),
-                    " FROM person WHERE id = $1 AND state = 'active'"
-                ))
-                .bind(id.as_str())
-                .fetch_optional(&mut *transaction)
-                .await?;
-                let Some(who) = who else { return Ok(false) };
-                begin(transaction, &person::record(&who, 0)?, session, salts).await?;
-                Ok(true)
-            })
+            Box::pin(async move { Ok(begin(transaction, id.as_str(), session, salts).await?.is_some()) })
         })
         .await
     }
@@ -427,12 +404,20 @@ impl Repository {
     }
 }
 
+/// Opens a session for a person; nothing where they may not sign in.
 async fn begin(
     transaction: &mut Transaction,
-    who: &Person,
+    person: &str,
     session: NewSession,
     salts: [Salt; 2],
-) -> Result<(), StoreError> {
+) -> Result<Option<Person>, StoreError> {
+    let row =
+        query(concat!("SELECT ", person::columns!(), " FROM person WHERE id = $1 AND state = 'active'"))
+            .bind(person)
+            .fetch_optional(&mut *transaction)
+            .await?;
+    let Some(row) = row else { return Ok(None) };
+    let who = person::record(&row, 0)?;
     query(
         "INSERT INTO session (authority_id, hash, person, method, device, place, made, seen, expires) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8)",
@@ -455,7 +440,8 @@ async fn begin(
         details: Some(format!("by {} from {}, {}", session.method, session.place, session.device)),
         salts,
     };
-    transaction.decide(&who.authority, &decided).await.map(drop)
+    transaction.decide(&who.authority, &decided).await?;
+    Ok(Some(who))
 }
 
 fn session(row: &Row) -> Result<Session, StoreError> {

@@ -11,6 +11,9 @@ use crate::{
 use model::{Authority, AuthorityId, AuthorityLevel, Lineage};
 use std::collections::BTreeMap;
 
+/// The rows that [`tree`] reads.
+const ALL: &str = "SELECT authority_id, parent, name, level FROM authority ORDER BY authority_id";
+
 /// The most authorities that a database holds.
 pub const MOST_AUTHORITIES: usize = 2_000;
 
@@ -92,9 +95,7 @@ impl Repository {
     /// # Errors
     /// [`StoreError`] where they cannot be read.
     pub async fn tree(&self) -> Result<Tree, StoreError> {
-        let rows = query("SELECT authority_id, parent, name, level FROM authority ORDER BY authority_id")
-            .fetch_all(self.readers())
-            .await?;
+        let rows = query(ALL).fetch_all(self.readers()).await?;
         tree(&rows)
     }
 
@@ -110,10 +111,7 @@ impl Repository {
         let (authority, new) = (self.authority.clone(), new.clone());
         self.write(move |transaction| {
             Box::pin(async move {
-                let rows =
-                    query("SELECT authority_id, parent, name, level FROM authority ORDER BY authority_id")
-                        .fetch_all(&mut *transaction)
-                        .await?;
+                let rows = query(ALL).fetch_all(&mut *transaction).await?;
                 if let Err(reason) = tree(&rows)?.may_take(&new) {
                     return Ok(Err(reason));
                 }

@@ -6,7 +6,11 @@
 //! before; what is left in them was salted, and its salts are gone. SQLite overwrites what it deletes (`secure_delete`)
 //! and its log is emptied at once; PostgreSQL overwrites it with its next vacuum.
 
-use crate::{Decided, Repository, StoreError, Transaction, database::query, person::is_last_administrator};
+use crate::{
+    Decided, Repository, StoreError, Transaction,
+    database::query,
+    person::{is_last_administrator, shut_out},
+};
 use ledger::Subject;
 use model::PersonId;
 use serde_json::Value;
@@ -69,9 +73,8 @@ async fn erase(transaction: &mut Transaction, person: &PersonId, login: &str) ->
     .bind(subject.as_str())
     .execute(&mut *transaction)
     .await?;
+    shut_out(transaction, person).await?;
     for sql in [
-        "DELETE FROM session WHERE person = $1",
-        "DELETE FROM sign_in_link WHERE person = $1",
         "DELETE FROM credential WHERE person = $1",
         "DELETE FROM holding WHERE person = $1",
         "DELETE FROM token WHERE person = $1",

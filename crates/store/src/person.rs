@@ -315,7 +315,7 @@ pub(crate) async fn is_last_administrator(
 }
 
 /// Ends the sessions of somebody, and the links that they could begin one with.
-async fn shut_out(transaction: &mut Transaction, person: &PersonId) -> Result<(), StoreError> {
+pub(crate) async fn shut_out(transaction: &mut Transaction, person: &PersonId) -> Result<(), StoreError> {
     for sql in ["DELETE FROM session WHERE person = $1", "DELETE FROM sign_in_link WHERE person = $1"] {
         query(sql).bind(person.as_str()).execute(&mut *transaction).await?;
     }
