@@ -42,7 +42,7 @@ actions! {
     ManagePeople = "manage-people";
     /// Make, rename and retire authorities below.
     ManageAuthorities = "manage-authorities";
-    /// Make a token that holds one's own role: asked for each role by itself.
+    /// Make a token, which may no more than its maker.
     MakeTokens = "make-tokens";
     /// Change settings.
     ChangeSettings = "change-settings";

@@ -32,6 +32,7 @@ fn each_role_may_do_its_work_and_nothing_else() {
                 ManagePeople,
                 ManageAuthorities,
                 ChangeSettings,
+                MakeTokens,
             ],
         ),
         (AuthorityRole::Analyst, &[SeeIncidents, SeeAssets, SeeNode, SeeRecord, JudgeIncidents, MakeTokens]),

@@ -95,18 +95,21 @@ impl User {
         self.session().is_some_and(|session| session.person.id == *person)
     }
 
-    /// Whether a token of theirs may hold a role in an authority: asked with that role alone.
-    ///
-    /// # Errors
-    /// [`Denied`] with the roles of which tokens are made.
-    pub(crate) fn may_hand_on(&self, role: AuthorityRole, authority: &AuthorityId) -> Result<Grant, Denied> {
-        let alone = |held: &Held| Held {
-            kind: held.kind,
-            id: held.id.clone(),
-            holds: held.holds.iter().filter(|held| held.role == role).cloned().collect(),
-        };
-        let held = self.held.iter().map(alone).collect();
-        Self { held, ..self.clone() }.may(Action::MakeTokens, authority)
+    /// Whether a token of theirs may hold a role in an authority: whoever makes tokens, where they may all that it may.
+    pub(crate) fn may_hand_on(&self, role: AuthorityRole, authority: &AuthorityId) -> bool {
+        let holds = [Holding { role, authority: authority.clone() }];
+        let token = Asker { kind: Kind::Program, id: "a token", holds: &holds };
+        let place = self.tree.lineage(authority);
+        self.may(Action::MakeTokens, authority).is_ok()
+            && Action::ALL.iter().all(|action| {
+                self.point.decide(token, *action, &place).is_err() || self.may(*action, authority).is_ok()
+            })
+    }
+
+    /// Whether tokens of theirs may hold a role where they hold one.
+    pub(crate) fn hands_on(&self, role: AuthorityRole) -> bool {
+        let held = self.held.first();
+        held.is_some_and(|held| held.holds.iter().any(|held| self.may_hand_on(role, &held.authority)))
     }
 
     /// Whether they proved who they are so lately that they may change by what they do. A session that began later than now

@@ -215,7 +215,7 @@ pub(crate) struct NewToken {
     pub(crate) days: u32,
 }
 
-/// Makes a token with roles that its maker holds; the token itself, which is not shown again.
+/// Makes a token with roles that may no more than its maker; the token itself, which is not shown again.
 pub(crate) async fn make_token(state: &AppState, user: &User, new: NewToken) -> Result<String, Problem> {
     let authority = new.authority.unwrap_or_else(|| user.home().clone());
     let mut roles = new.roles;
@@ -228,10 +228,10 @@ pub(crate) async fn make_token(state: &AppState, user: &User, new: NewToken) -> 
         )
         .expected("`roles` of analyst, operator, auditor, integrator"));
     }
-    if let Some(role) = roles.iter().find(|role| user.may_hand_on(**role, &authority).is_err()) {
+    if let Some(role) = roles.iter().find(|role| !user.may_hand_on(**role, &authority)) {
         let detail = format!("you cannot hand on the role of {role} in {authority}");
         return Err(Problem::new(StatusCode::FORBIDDEN, detail)
-            .expected("roles that you hold there yourself; a program with a token hands on none"));
+            .expected("roles that may no more there than you; a program with a token hands on none"));
     }
     if !(1..=MOST_DAYS).contains(&new.days) {
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "a token ends")

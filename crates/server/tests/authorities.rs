@@ -30,7 +30,7 @@ fn roles_that_may(action: Action) -> &'static [AuthorityRole] {
         Action::SeePeople => &[Administrator, Auditor],
         Action::JudgeIncidents => &[Analyst],
         Action::Respond => &[Operator],
-        Action::MakeTokens => &[Analyst, Operator, Auditor, Integrator],
+        Action::MakeTokens => &[Administrator, Analyst, Operator, Auditor, Integrator],
         Action::EnrolDevices => &[Administrator, Integrator],
         Action::ManagePeople | Action::ManageAuthorities | Action::ChangeSettings => &[Administrator],
     }

@@ -123,7 +123,7 @@ async fn nobody_climbs_by_managing_whoever_stands_higher() {
 }
 
 #[tokio::test]
-async fn a_token_is_shown_once_and_holds_what_its_maker_holds() {
+async fn a_token_is_shown_once_and_may_no_more_than_its_maker() {
     let dir = tempfile::tempdir().unwrap();
     let (state, _) = city::open(dir.path(), false).await;
     let admin = Browser::sign_in(&state).await;
@@ -155,6 +155,12 @@ async fn a_token_is_shown_once_and_holds_what_its_maker_holds() {
     assert_eq!(revoke(&ada).await, 204, "it is hers");
     assert_eq!(ask(Method::GET, "/api/v1/incidents", "").await, 401);
     assert_eq!(revoke(&admin).await, 404);
+    // A role that she does not hold, but that may no more than she.
+    let (_, eve) = invite(&state, &admin, "eve", "local", json!(["administrator"])).await;
+    for (role, status) in [("auditor", 201), ("integrator", 201), ("analyst", 403), ("operator", 403)] {
+        let (answer, told) = api(&eve, Method::POST, "/api/v1/tokens", wanted(json!([role]))).await;
+        assert_eq!(answer, status, "{role}: {told}");
+    }
 }
 
 #[tokio::test]

@@ -86,16 +86,10 @@ async fn read(state: &AppState, visit: &Visit, user: &User, made: Option<Made>) 
         });
     }
     let tokens_hold = |role: &AuthorityRole| *role != AuthorityRole::Administrator;
-    let held =
-        |role: &AuthorityRole| tree.all().any(|authority| user.may_hand_on(*role, &authority.id).is_ok());
+    let places = user.reach(Action::MakeTokens);
     let places = tree
         .all()
-        .filter(|authority| {
-            AuthorityRole::ALL
-                .iter()
-                .filter(|role| tokens_hold(role))
-                .any(|role| user.may_hand_on(*role, &authority.id).is_ok())
-        })
+        .filter(|authority| places.iter().any(|grant| *grant.authority() == authority.id))
         .map(|authority| Choice::new(authority.id.as_str(), &called(authority), user.home().as_str()));
     Ok(Tokens {
         frame: Frame::new(state, visit, "tokens", "Tokens").await,
@@ -103,7 +97,7 @@ async fn read(state: &AppState, visit: &Visit, user: &User, made: Option<Made>) 
         places: places.collect(),
         roles: AuthorityRole::ALL
             .iter()
-            .filter(|role| tokens_hold(role) && held(role))
+            .filter(|role| tokens_hold(role) && user.hands_on(**role))
             .map(|role| Choice::new(role.as_str(), &format!("{role}: {}", means(*role)), "auditor"))
             .collect(),
         days: [("7", "7 days"), ("90", "90 days"), ("365", "a year")]
