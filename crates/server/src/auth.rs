@@ -24,7 +24,9 @@ use std::{
     net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex, PoisonError},
 };
-use store::{Actor, Decided, MOST_TOKENS, NewSession, Person, Repository, Session, StoreError, Taken, Tree};
+use store::{
+    Actor, Decided, Ground, MOST_TOKENS, NewSession, Person, Repository, Session, StoreError, Taken, Tree,
+};
 
 /// How long a sign-in link is good, in seconds.
 pub const LINK_SECS: i64 = 15 * 60;
@@ -57,6 +59,8 @@ pub struct User {
     session: Option<Arc<Session>>,
     /// Each of these has to be allowed: a token, and whoever made it.
     held: Arc<[Held]>,
+    /// What was looked at to know that.
+    grounds: Arc<[Ground]>,
     tree: Arc<Tree>,
     point: Arc<DecisionPoint>,
     /// The node's own authority.
@@ -118,6 +122,11 @@ impl User {
     pub(crate) fn is_fresh(&self, now: Timestamp) -> bool {
         let age = self.session().map(|session| now.seconds_since(session.made));
         age.is_some_and(|age| (0.0..FRESH_SECS as f64).contains(&age))
+    }
+
+    /// The repository as they may write: only while they are who they were, with the roles that they had.
+    pub(crate) fn writing(&self, repository: &Repository) -> Repository {
+        repository.on_grounds(&self.grounds)
     }
 
     /// Where they belong.
@@ -337,9 +346,11 @@ pub(crate) async fn identify(state: &AppState, headers: &HeaderMap) -> Result<Op
         }
     }
     let person = &session.person;
-    let held =
-        Held { kind: Kind::Person, id: person.id.to_string(), holds: repository.holdings(&person.id).await? };
+    let holds = repository.holdings(&person.id).await?;
+    let grounds = [Ground::Session(hash), standing(&person.id, PersonState::Active, holds.clone())];
+    let held = Held { kind: Kind::Person, id: person.id.to_string(), holds };
     Ok(Some(User {
+        grounds: Arc::new(grounds),
         name: person.login.to_string(),
         home: person.authority.clone(),
         actor: Actor::Person { id: person.id.to_string(), login: person.login.to_string() },
@@ -351,14 +362,21 @@ pub(crate) async fn identify(state: &AppState, headers: &HeaderMap) -> Result<Op
     }))
 }
 
+/// Somebody as they were looked at.
+pub(crate) fn standing(person: &PersonId, state: PersonState, holds: Vec<Holding>) -> Ground {
+    Ground::Person { id: person.clone(), state, holds }
+}
+
 /// A program: its token's roles in its token's authority, and never more than whoever made it has today.
 async fn program(state: &AppState, token: store::Token) -> Result<User, Problem> {
     let repository = state.repository();
     let holds =
         token.roles.iter().map(|role| Holding { role: *role, authority: token.authority.clone() }).collect();
+    let mut grounds = vec![Ground::Token(token.id.clone())];
     let mut held = vec![Held { kind: Kind::Program, id: token.id, holds }];
     if let Some(maker) = &token.person {
         let holds = repository.holdings(maker).await?;
+        grounds.push(standing(maker, PersonState::Active, holds.clone()));
         held.push(Held { kind: Kind::Person, id: maker.to_string(), holds });
     }
     Ok(User {
@@ -369,6 +387,7 @@ async fn program(state: &AppState, token: store::Token) -> Result<User, Problem>
             person: token.person.map_or_else(|| "the machine".to_owned(), |person| person.to_string()),
         },
         held: held.into(),
+        grounds: grounds.into(),
         tree: Arc::new(repository.tree().await?),
         point: Arc::clone(state.point()),
         here: state.authority().clone(),

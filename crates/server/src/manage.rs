@@ -1,7 +1,7 @@
 //! What can be done with people, authorities and tokens, the same for the API and the console.
 //!
 //! Guarantees: nobody gets at more than they hold: who lets somebody in, out or in again must be allowed to manage people
-//! wherever that person holds a role; nobody suspends or erases themselves; each deed is a leaf of the ledger of the
+//! wherever that person holds a role, still when it is written down; nobody suspends or erases themselves; each deed is a leaf of the ledger of the
 //! authority that it is about, and names people there by their ids only.
 
 use crate::{
@@ -78,7 +78,9 @@ async fn beneath(state: &AppState, user: &User, id: &PersonId) -> Result<(Person
         return Err(Problem::new(StatusCode::FORBIDDEN, "this person is not yours alone to manage")
             .expected("an administrator further up"));
     }
+    // On these grounds only: somebody further up may give them a role at any moment.
     let theirs = state.repository().of(person.authority.clone());
+    let theirs = theirs.on_grounds(&[auth::standing(id, person.state, holdings)]);
     Ok((person, theirs))
 }
 
@@ -237,7 +239,7 @@ pub(crate) async fn make_token(state: &AppState, user: &User, new: NewToken) -> 
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "a token ends")
             .expected(format!("`days` from 1 to {MOST_DAYS}")));
     }
-    let place = state.repository().of(authority);
+    let place = user.writing(&state.repository().of(authority));
     let name = name(&new.name)?;
     Ok(auth::make_token(&place, Some(user), &name, &roles, state.now(), new.days).await?)
 }
@@ -271,7 +273,7 @@ pub(crate) async fn revoke_token(state: &AppState, user: &User, id: &str) -> Res
     }
     let about = token.person.as_ref().map(|person| ("person", person.as_str()));
     let decided = decided(state, user, Deed::TokenRevoked, about.as_slice(), Some(token.name.clone()))?;
-    if state.repository().of(token.authority).revoke_token(id, decided).await? {
+    if user.writing(&state.repository().of(token.authority)).revoke_token(id, decided).await? {
         return Ok(());
     }
     Err(not_found())
@@ -314,5 +316,108 @@ impl From<LinkError> for Problem {
             LinkError::Login(reason) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, reason),
             LinkError::TooMany => Self::new(StatusCode::CONFLICT, error.to_string()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::AuthorityLevel;
+    use store::{Actor, Decided, NewSession};
+
+    fn of_the_machine(state: &AppState, deed: Deed) -> Decided {
+        let salts = [1, 2].map(|byte| ledger::Salt::new([byte; 32]));
+        Decided { at: state.now(), who: Actor::Program, deed, about: Vec::new(), details: None, salts }
+    }
+
+    async fn add(state: &AppState, number: u8, roles: &[AuthorityRole]) -> Person {
+        let person = Person {
+            authority: AuthorityId::local(),
+            id: PersonId::from_random([number; 16]),
+            login: format!("login-{number}").parse().unwrap(),
+            name: format!("Name {number}"),
+            state: PersonState::Active,
+            made: state.now(),
+        };
+        let decided = of_the_machine(state, Deed::PersonInvited);
+        assert!(state.repository().add_person(&person, roles, decided).await.unwrap());
+        person
+    }
+
+    /// Who sends a request in a session, as the doors find out.
+    async fn signed_in(state: &AppState, person: &Person) -> User {
+        let secret = crate::secret::fresh().unwrap();
+        let session = NewSession {
+            hash: crate::secret::hash(&secret),
+            method: "link",
+            device: "Firefox on Linux".into(),
+            place: "192.0.2.7".into(),
+            made: state.now(),
+            expires: state.now().plus_secs(3_600),
+        };
+        let salts = [1, 2].map(|byte| ledger::Salt::new([byte; 32]));
+        assert!(state.repository().open_session(&person.id, session, salts).await.unwrap());
+        let cookie = format!("__Host-bastide={secret}").parse().unwrap();
+        let headers = [(axum::http::header::COOKIE, cookie)].into_iter().collect();
+        auth::identify(state, &headers).await.unwrap().unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_role_that_is_taken_while_a_request_is_under_way_does_nothing_more() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = AppState::bare(dir.path()).await;
+        let every = [AuthorityRole::Administrator, AuthorityRole::Auditor];
+        let (_first, eve, ada) =
+            (add(&state, 1, &every).await, add(&state, 2, &every).await, add(&state, 3, &[]).await);
+        let user = signed_in(&state, &eve).await;
+        let reached = state.reaching(&[AuthorityId::local()]).writing_for(&user);
+        let token =
+            NewToken { name: "export".into(), authority: None, roles: vec![AuthorityRole::Auditor], days: 1 };
+        make_token(&reached, &user, token).await.unwrap();
+        let token = tokens(&reached, &user).await.unwrap().remove(0);
+        let role = Holding { role: AuthorityRole::Operator, authority: AuthorityId::local() };
+        // The doors have let the request in; now the role goes.
+        let taken = of_the_machine(&state, Deed::RoleTaken);
+        let taken = state.repository().take_role(&eve.id, AuthorityRole::Administrator, taken).await;
+        assert_eq!(taken.unwrap(), Taken::Done);
+        let below = Authority {
+            id: "police".parse().unwrap(),
+            name: "Police".into(),
+            level: AuthorityLevel::Department,
+            parent: Some(AuthorityId::local()),
+        };
+        let invitation = Invitation {
+            login: "new".parse().unwrap(),
+            name: "New".into(),
+            authority: None,
+            roles: vec![AuthorityRole::Administrator],
+        };
+        let another = NewToken {
+            name: "another".into(),
+            authority: None,
+            roles: vec![AuthorityRole::Auditor],
+            days: 1,
+        };
+        let leaves = async || state.repository().log().await.unwrap().unwrap().head().size;
+        let before = leaves().await;
+        let outcomes = [
+            ("invite", invite(&reached, &user, invitation).await.map(drop)),
+            ("change", change(&reached, &user, &ada.id, Some("Other"), None).await),
+            ("suspend", change(&reached, &user, &ada.id, None, Some(PersonState::Suspended)).await),
+            ("link", link(&reached, &user, &ada.id).await.map(drop)),
+            ("give", give(&reached, &user, &ada.id, &role).await),
+            ("give oneself", give(&reached, &user, &eve.id, &role).await),
+            ("take", take(&reached, &user, &eve.id, &Holding { role: AuthorityRole::Auditor, ..role }).await),
+            ("sign out", sign_out(&reached, &user, &ada.id).await.map(drop)),
+            ("erase", erase(&reached, &user, &ada.id).await),
+            ("make an authority", add_authority(&reached, &user, below).await),
+            ("rename", rename_authority(&reached, &user, &AuthorityId::local(), "Other").await),
+            ("make a token", make_token(&reached, &user, another).await.map(drop)),
+            ("revoke a token", revoke_token(&reached, &user, &token.id).await),
+        ];
+        for (what, outcome) in outcomes {
+            assert_eq!(outcome.unwrap_err().status(), StatusCode::CONFLICT, "{what}");
+        }
+        assert_eq!(leaves().await, before);
     }
 }

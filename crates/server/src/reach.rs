@@ -1,9 +1,10 @@
 //! What a request may reach: the records of the authorities in which what its route needs is allowed.
 //!
 //! Guarantees: a handler that takes [`Reach`] cannot read or change a record of another authority, because the repository
-//! that it is given neither shows nor finds it; nobody learns whether what they may not see exists.
+//! that it is given neither shows nor finds it; what it writes is written only while the roles that it was allowed by are
+//! held; nobody learns whether what they may not see exists.
 
-use crate::{AppState, api::Problem};
+use crate::{AppState, api::Problem, auth::User};
 use axum::{
     extract::{FromRequestParts, Query},
     http::{StatusCode, request::Parts},
@@ -53,7 +54,8 @@ impl FromRequestParts<AppState> for Reach {
         } else {
             reached.sort_by_key(|of| of != state.authority());
         }
-        Ok(Self(state.reaching(&reached)))
+        let user = User::from_request_parts(parts, state).await?;
+        Ok(Self(state.reaching(&reached).writing_for(&user)))
     }
 }
 

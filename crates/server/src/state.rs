@@ -1,6 +1,6 @@
 //! What every request handler can reach.
 
-use crate::auth::Attempts;
+use crate::auth::{Attempts, User};
 use crate::guard::Doors;
 use crate::live::{BACKLOG, Change, Order, OrderError, Orders, SensorStatus};
 use crate::people::{Proofs, StartError};
@@ -130,6 +130,12 @@ impl AppState {
         };
         let repository = self.repository.of(first).seeing(authorities);
         Self { shared: Arc::clone(&self.shared), repository, own }
+    }
+
+    /// The same, writing only while whoever asks may still do what they may.
+    pub(crate) fn writing_for(mut self, user: &User) -> Self {
+        self.repository = user.writing(&self.repository);
+        self
     }
 
     /// Where it is decided who may do what.

@@ -139,6 +139,9 @@ pub enum StoreError {
     /// The transaction failed before it came to this write.
     #[error("the write was not kept; the server's log says why")]
     NotKept,
+    /// What the write rested on is not so any more.
+    #[error("rights changed between the question and the write; nothing was written")]
+    Moved,
     /// The store was closed.
     #[error("the store is closed")]
     Closed,
@@ -165,7 +168,11 @@ impl StoreError {
         match self {
             Self::Database(error) => !error.as_database_error().is_some_and(blames_the_question),
             Self::Away { .. } | Self::Overloaded { .. } | Self::NotKept => true,
-            Self::Unreadable { .. } | Self::TooLarge { .. } | Self::Closed | Self::Ledger(_) => false,
+            Self::Unreadable { .. }
+            | Self::TooLarge { .. }
+            | Self::Moved
+            | Self::Closed
+            | Self::Ledger(_) => false,
         }
     }
 }

@@ -18,6 +18,7 @@ mod decision;
 mod erase;
 mod error;
 mod exception;
+mod ground;
 mod incident;
 mod log;
 mod open;
@@ -39,6 +40,7 @@ pub use decision::{Actor, Decided, DecisionRecord, LedgerError, LedgerKey};
 pub use erase::{ERASED, Erased};
 pub use error::{OpenError, StoreError};
 pub use exception::ExceptionRecord;
+pub use ground::Ground;
 pub use incident::{
     Closed, IncidentFilter, IncidentRecord, IncidentSort, IncidentState, Kept, SeverityCounts,
 };

@@ -148,21 +148,6 @@ impl Repository {
         row.map(|row| record(&row, 0)).transpose()
     }
 
-    /// The roles of somebody, in all authorities.
-    ///
-    /// # Errors
-    /// [`StoreError`] where they cannot be read; then they hold none.
-    pub async fn holdings(&self, person: &PersonId) -> Result<Vec<Holding>, StoreError> {
-        let rows = query(
-            "SELECT authority_id, role FROM holding WHERE person = $1 ORDER BY authority_id, role LIMIT $2",
-        )
-        .bind(person.as_str())
-        .bind(MOST_HOLDINGS as i64)
-        .fetch_all(self.readers())
-        .await?;
-        rows.iter().map(|row| holding(person.as_str(), row)).collect()
-    }
-
     /// Gives somebody of this authority another name, or lets them in no more, or again; what is unset stays. Whoever is
     /// suspended is signed out.
     ///
@@ -379,7 +364,7 @@ pub(crate) fn record(row: &Row, from: usize) -> Result<Person, StoreError> {
     })
 }
 
-fn holding(person: &str, row: &Row) -> Result<Holding, StoreError> {
+pub(crate) fn holding(person: &str, row: &Row) -> Result<Holding, StoreError> {
     let wrong = |reason| unreadable("holding", person, reason);
     Ok(Holding {
         authority: row.try_get::<String>(0)?.parse().map_err(wrong)?,

@@ -4,8 +4,9 @@
 //! acknowledged is on disk; nothing here reads a clock: the caller says when it is.
 
 use crate::{
-    StoreError,
+    Ground, StoreError,
     database::{DatabaseUrl, Readers, Row, Size, query, size},
+    ground,
     writer::{Borrowing, Transaction, Writer},
 };
 use model::AuthorityId;
@@ -21,6 +22,8 @@ pub struct Repository {
     pub(crate) authority: AuthorityId,
     /// The authorities whose records lists show, as JSON: `["harbour-city","harbour-police"]`.
     sees: Arc<str>,
+    /// What writes rest on.
+    grounds: Arc<[Ground]>,
     pub(crate) inner: Arc<Inner>,
 }
 
@@ -137,13 +140,21 @@ impl Default for Paging {
 impl Repository {
     pub(crate) fn from_parts(authority: AuthorityId, inner: Arc<Inner>) -> Self {
         let sees = format!("[\"{authority}\"]").into();
-        Self { authority, sees, inner }
+        Self { authority, sees, grounds: Arc::default(), inner }
     }
 
-    /// The same store, for another authority.
+    /// The same store, for another authority, on the same grounds.
     #[must_use]
     pub fn of(&self, authority: AuthorityId) -> Self {
-        Self::from_parts(authority, Arc::clone(&self.inner))
+        let grounds = Arc::clone(&self.grounds);
+        Self { grounds, ..Self::from_parts(authority, Arc::clone(&self.inner)) }
+    }
+
+    /// The same, writing only while all these stand, beside those that were given before.
+    #[must_use]
+    pub fn on_grounds(&self, grounds: &[Ground]) -> Self {
+        let grounds = self.grounds.iter().chain(grounds).cloned().collect();
+        Self { grounds, ..self.clone() }
     }
 
     /// The same, with lists that show the records of all these authorities. What is looked up by its id and what is changed
@@ -254,7 +265,14 @@ impl Repository {
         T: Send + 'static,
         F: for<'c> FnOnce(&'c mut Transaction) -> Borrowing<'c, Result<T, StoreError>> + Send + 'static,
     {
-        self.inner.writer.write(write).await
+        let grounds = Arc::clone(&self.grounds);
+        let on_grounds = self.inner.writer.write(move |transaction| {
+            Box::pin(async move {
+                ground::stand(transaction, &grounds).await?;
+                write(transaction).await
+            })
+        });
+        on_grounds.await
     }
 
     /// The authority's name, owned, to be moved into a write.

@@ -91,6 +91,13 @@ impl Problem {
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
+        if matches!(error, StoreError::Moved) {
+            return Self::new(
+                StatusCode::CONFLICT,
+                "roles changed while this was under way, and nothing was done",
+            )
+            .expected("the same again, where it may still be done");
+        }
         tracing::error!(%error, source = ?std::error::Error::source(&error), "the store did not answer a request");
         match error {
             StoreError::TooLarge { table, size, most, .. } => {
@@ -110,7 +117,10 @@ impl From<StoreError> for Problem {
                 StatusCode::SERVICE_UNAVAILABLE,
                 "the ledger cannot be continued, and nothing is decided that it does not hold; the server's log says why",
             ),
-            StoreError::Database(_) | StoreError::NotKept | StoreError::Unreadable { .. } => Self::new(
+            StoreError::Database(_)
+            | StoreError::NotKept
+            | StoreError::Moved
+            | StoreError::Unreadable { .. } => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "the database does not answer; the server's log says why",
             ),
