@@ -103,9 +103,9 @@ impl Page {
                 Leaves::new(found_at, &bytes).map(|leaf| leaf.map(<[u8]>::to_vec)).collect();
             self.leaves = leaves.map_err(TreeError::Resource)?;
             let openings = Place::Openings { index };
-            let lines = read(source, openings)?.map(|bytes| Shown::from_lines(&bytes)).transpose();
-            self.shown =
-                lines.map_err(|error| ExportError::Shown { place: openings, error })?.unwrap_or_default();
+            let shown = source.openings(index);
+            let shown = shown.map_err(|source| TreeError::Source { place: openings, source })?;
+            self.shown = shown.map_err(|error| ExportError::Shown { place: openings, error })?;
             self.place = Some(place);
         }
         let out = TreeError::OutOfTree { size, found: number };

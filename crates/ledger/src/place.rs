@@ -5,7 +5,7 @@
 //! `witnessed` (the latest checkpoint that witnesses cosigned) and `openings/<N>` (what may be shown of the leaves of
 //! bundle `<N>`).
 
-use crate::{Hash, MAX_LEAF, MAX_NOTE, MAX_OPENINGS, shortened};
+use crate::{Hash, MAX_LEAF, MAX_NOTE, MAX_OPENINGS, Shown, ShownError, shortened};
 use std::{collections::BTreeMap, convert::Infallible, fmt, str::FromStr};
 
 /// How many hashes or leaves a full tile has.
@@ -65,6 +65,16 @@ pub trait Source {
     /// # Errors
     /// Where it cannot be said what is there.
     fn read(&self, place: Place) -> Result<Option<Vec<u8>>, Self::Error>;
+
+    /// What is shown of the leaves of a bundle: what lies at [`Place::Openings`], read. Who keeps them otherwise than in lines
+    /// says so here, and saves writing and reading them.
+    ///
+    /// # Errors
+    /// Where it cannot be said what is there; within, what is wrong with what is there.
+    fn openings(&self, index: u64) -> Result<Result<Vec<Shown>, ShownError>, Self::Error> {
+        let bytes = self.read(Place::Openings { index })?;
+        Ok(bytes.map_or(Ok(Vec::new()), |bytes| Shown::from_lines(&bytes)))
+    }
 }
 
 impl Source for BTreeMap<Place, Vec<u8>> {

@@ -9,7 +9,7 @@
 //! what remembering and witnesses are for.
 
 use crate::{
-    CheckpointError, Decision, Frontier, Hash, Head, LeafError, Leaves, Note, Place, ResourceError, Shown,
+    CheckpointError, Decision, Frontier, Hash, Head, LeafError, Leaves, Note, Place, ResourceError,
     ShownError, Source, TILE_WIDTH, Tree, Trust, Witnessed,
     place::{read_bundle, read_tile},
 };
@@ -355,9 +355,9 @@ impl<S: Source> Pass<'_, S> {
         decisions: &[Result<Decision, LeafError>],
     ) -> Result<(), Fault<S::Error>> {
         let place = Place::Openings { index };
-        let bytes = self.source.read(place).map_err(|source| Fault::Source { place, source })?;
+        let shown = self.source.openings(index).map_err(|source| Fault::Source { place, source })?;
         let wrong = |error| Fault::Shown { place, error };
-        for shown in bytes.map_or(Ok(Vec::new()), |bytes| Shown::from_lines(&bytes)).map_err(wrong)? {
+        for shown in shown.map_err(wrong)? {
             let at = shown.leaf.checked_sub(first).and_then(|at| usize::try_from(at).ok());
             let decision =
                 at.and_then(|at| decisions.get(at)).ok_or(wrong(ShownError::NoSuchLeaf(shown.leaf)))?;

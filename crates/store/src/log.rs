@@ -5,11 +5,13 @@
 
 use crate::{
     DatabaseUrl, LedgerError, OpenError, Repository, StoreError,
-    database::{Connection, On, Readers, Role, Row, connect, query},
+    database::{
+        Cell, Connection, On, Readers, Role, Row, bytes, connect, number, packed, query, text, unpack,
+    },
     open::{classify, fit, recognise_file, recognise_schema},
     schema,
 };
-use ledger::{Head, Note, Opening, Part, Place, Salt, Shown, Source, TILE_WIDTH, VerifierKey};
+use ledger::{Head, Note, Opening, Part, Place, Salt, Shown, ShownError, Source, TILE_WIDTH, VerifierKey};
 use model::AuthorityId;
 use sqlx::AssertSqlSafe;
 use std::sync::Arc;
@@ -69,6 +71,10 @@ impl Archive {
         }
         connection.close(false).await;
         Ok(Self { readers: Arc::new(Readers::new(url.clone(), Arc::default())), url })
+    }
+
+    pub(crate) fn readers(&self) -> &Readers {
+        &self.readers
     }
 
     /// Where the database is.
@@ -174,6 +180,12 @@ impl Log {
         self.head
     }
 
+    /// Whose log it is.
+    #[must_use]
+    pub const fn authority(&self) -> &AuthorityId {
+        &self.authority
+    }
+
     /// How many leaves the database holds; more than the checkpoint says were never signed.
     ///
     /// # Errors
@@ -207,8 +219,7 @@ impl Log {
             Place::Witnessed => Ok(self.witnessed.clone().map(String::into_bytes)),
             Place::Tile { .. } => tile(&*self.readers, &self.authority, place).await,
             Place::Entries { index, width } => {
-                let rows = self.rows("SELECT body FROM leaf", index, width, "").await?;
-                let leaves: Vec<Vec<u8>> = rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
+                let leaves = self.leaves_in(index, width).await?;
                 // What is missing of what was signed is told by whoever counts; what was not signed yet is not there.
                 if leaves.is_empty() || !self.covers(index, width) {
                     return Ok(None);
@@ -216,15 +227,34 @@ impl Log {
                 let bundle = ledger::entry_bundle(leaves.iter().map(Vec::as_slice));
                 Ok(Some(bundle.map_err(LedgerError::from)?))
             }
-            Place::Openings { index } if self.openings => {
-                // `who` before `details`, as they stand in a leaf.
-                let select = "SELECT number, part, salt, value FROM opening";
-                let rows = self.rows(select, index, TILE_WIDTH as u16, ", part DESC").await?;
-                let shown = rows.iter().map(shown).collect::<Result<Vec<_>, _>>()?;
+            Place::Openings { index } => {
+                let shown = self.openings(index).await?;
                 Ok((!shown.is_empty()).then(|| Shown::to_lines(&shown)))
             }
-            Place::Openings { .. } => Ok(None),
         }
+    }
+
+    /// What may be shown of the leaves of a bundle.
+    async fn openings(&self, index: u64) -> Result<Vec<Shown>, StoreError> {
+        const CELLS: [Cell; 4] =
+            [Cell::Number("number"), Cell::Text("part"), Cell::Bytes("salt"), Cell::Text("value")];
+        if !self.openings {
+            return Ok(Vec::new());
+        }
+        let rows = self.rows("opening", &CELLS, index, TILE_WIDTH as u16).await?;
+        let mut shown = unpack(&rows).map(shown).collect::<Result<Vec<_>, _>>()?;
+        // `who` before `details`, as they stand in a leaf.
+        shown.sort_by_key(|shown| (shown.leaf, shown.part));
+        Ok(shown)
+    }
+
+    /// The leaves of a bundle that there are, smallest number first.
+    async fn leaves_in(&self, index: u64, width: u16) -> Result<Vec<Vec<u8>>, StoreError> {
+        let rows = self.rows("leaf", &[Cell::Number("number"), Cell::Bytes("body")], index, width).await?;
+        let read = |mut cells: std::str::Split<'_, char>| Ok((number(cells.next())?, bytes(cells.next())?));
+        let mut leaves = unpack(&rows).map(read).collect::<Result<Vec<_>, StoreError>>()?;
+        leaves.sort_by_key(|(number, _)| *number);
+        Ok(leaves.into_iter().map(|(_, leaf)| leaf).collect())
     }
 
     /// Whether the checkpoint covers a bundle of that width.
@@ -232,24 +262,26 @@ impl Log {
         index.saturating_mul(TILE_WIDTH).saturating_add(width.into()) <= self.head.size
     }
 
-    /// The rows of the leaves of a bundle, of those that the checkpoint covers.
+    /// The rows of the leaves of a bundle, of those that the checkpoint covers, packed.
     async fn rows(
         &self,
-        select: &'static str,
+        table: &'static str,
+        cells: &[Cell],
         index: u64,
         width: u16,
-        then: &'static str,
-    ) -> Result<Vec<Row>, StoreError> {
+    ) -> Result<String, StoreError> {
         let first = index.saturating_mul(TILE_WIDTH);
         let end = first.saturating_add(u64::from(width)).min(self.head.size);
-        query(AssertSqlSafe(format!(
-            "{select} WHERE authority_id = $1 AND number >= $2 AND number < $3 ORDER BY number{then}"
+        let packed = packed(self.readers.url().is_sqlite(), cells);
+        let row = query(AssertSqlSafe(format!(
+            "SELECT {packed} FROM {table} WHERE authority_id = $1 AND number >= $2 AND number < $3"
         )))
         .bind(self.authority.as_str())
         .bind(signed(first))
         .bind(signed(end))
-        .fetch_all(&*self.readers)
-        .await
+        .fetch_one(&*self.readers)
+        .await?;
+        Ok(row.try_get::<Option<String>>(0)?.unwrap_or_default())
     }
 }
 
@@ -266,6 +298,10 @@ impl Source for BlockingLog {
 
     fn read(&self, place: Place) -> Result<Option<Vec<u8>>, StoreError> {
         self.runtime.block_on(self.log.read(place))
+    }
+
+    fn openings(&self, index: u64) -> Result<Result<Vec<Shown>, ShownError>, StoreError> {
+        self.runtime.block_on(self.log.openings(index)).map(Ok)
     }
 }
 
@@ -301,20 +337,23 @@ pub(crate) async fn tile<'t>(
     Ok(hashes.and_then(|hashes| hashes.get(..usize::from(width) * ledger::Hash::BYTES).map(<[u8]>::to_vec)))
 }
 
-fn shown(row: &Row) -> Result<Shown, StoreError> {
-    let number = row.try_get::<i64>(0)?.unsigned_abs();
+fn shown<'a>(mut cells: impl Iterator<Item = &'a str>) -> Result<Shown, StoreError> {
+    let leaf = number(cells.next())?;
     let unreadable =
-        |reason: String| StoreError::Unreadable { table: "opening", id: number.to_string(), reason };
-    let part = match row.try_get::<String>(1)?.as_str() {
-        "who" => Part::Who,
-        "details" => Part::Details,
-        other => return Err(unreadable(format!("expected `who` or `details`, found {other:?}"))),
+        |reason: String| StoreError::Unreadable { table: "opening", id: leaf.to_string(), reason };
+    let part = match bytes(cells.next())?.as_slice() {
+        b"who" => Part::Who,
+        b"details" => Part::Details,
+        other => {
+            let other = String::from_utf8_lossy(other);
+            return Err(unreadable(format!("expected `who` or `details`, found {other:?}")));
+        }
     };
-    let salt: Vec<u8> = row.try_get(2)?;
+    let salt = bytes(cells.next())?;
     let salt = salt.try_into().map_err(|_| unreadable("expected a salt of 32 bytes".into()))?;
-    let opening = Opening::new(Salt::new(salt), row.try_get::<String>(3)?)
-        .map_err(|error| unreadable(error.to_string()))?;
-    Ok(Shown { leaf: number, part, opening })
+    let opening =
+        Opening::new(Salt::new(salt), text(cells.next())?).map_err(|error| unreadable(error.to_string()))?;
+    Ok(Shown { leaf, part, opening })
 }
 
 /// Sizes and numbers stay below [`ledger::MAX_SIZE`], far from the sign.

@@ -2,7 +2,7 @@
 
 use crate::{
     StoreError,
-    database::{Row, Value},
+    database::{Row, Value, unhex},
     schema::{Holds, Table},
 };
 use serde_json::Value as Json;
@@ -83,10 +83,4 @@ pub(super) fn from_json(table: &Table, row: Vec<Json>) -> Option<Vec<Value>> {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    let digits: Option<Vec<u8>> = text.chars().map(|digit| u8::try_from(digit.to_digit(16)?).ok()).collect();
-    let digits = digits.filter(|digits| digits.len().is_multiple_of(2))?;
-    Some(digits.chunks(2).map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit)).collect())
 }

@@ -6,6 +6,7 @@
 mod condition;
 mod connect;
 mod connection;
+mod packed;
 mod query;
 mod readers;
 mod url;
@@ -13,6 +14,7 @@ mod url;
 pub(crate) use condition::Condition;
 pub(crate) use connect::{Role, advice, check_server, connect};
 pub(crate) use connection::{Connection, Size, size};
+pub(crate) use packed::{Cell, bytes, number, packed, text, unhex, unpack};
 pub(crate) use query::{On, Query, Row, Value, query};
 pub(crate) use readers::Readers;
 pub use url::{DatabaseUrl, PostgresUrl, WrongUrl};

@@ -82,6 +82,11 @@ impl Readers {
         outcome
     }
 
+    /// Where they read.
+    pub(crate) const fn url(&self) -> &DatabaseUrl {
+        &self.url
+    }
+
     /// How reading is going.
     pub(crate) fn condition(&self) -> &Condition {
         &self.condition
