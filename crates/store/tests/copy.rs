@@ -175,7 +175,7 @@ async fn a_backup_that_was_changed_is_refused_and_changes_nothing(database: Data
     let wrong = format!("{}{sum}{}", &wrong[..from], &wrong[from + 64..]);
     std::fs::write(&file, repack(&wrong)).unwrap();
     let error = restore(&file, &database, true).await.unwrap_err().to_string();
-    assert!(error.contains("a row does not fit incident"), "{error}");
+    assert!(error.contains("expected a row, found other values than incident holds"), "{error}");
     let left = match &database.url {
         store::DatabaseUrl::Sqlite(path) => std::fs::read_dir(path.parent().unwrap()).unwrap().count() - 1,
         store::DatabaseUrl::Postgres(_) => {

@@ -6,7 +6,7 @@
 
 use super::{
     Copied, CopyError,
-    row::{Digest, Line},
+    row::{Digest, Line, from_json},
 };
 use crate::schema::{self, Table};
 use flate2::{Compression, read::MultiGzDecoder, write::GzEncoder};
@@ -104,32 +104,38 @@ pub(super) fn sync_folder(path: &Path) -> std::io::Result<()> {
 }
 
 /// A file that is being read.
-pub(super) struct Reader {
+pub(super) struct Reader<R> {
     path: PathBuf,
-    lines: BufReader<MultiGzDecoder<BufReader<File>>>,
+    lines: BufReader<MultiGzDecoder<BufReader<R>>>,
     schema: i64,
     digest: Digest,
     line: u64,
     rows: u64,
     /// Tables that were there; a second time would be a fault.
     tables: BTreeSet<String>,
-    /// How many columns the table has that began last.
-    width: usize,
+    /// The table that began last.
+    table: Option<Table>,
     last: Option<Last>,
 }
 
-impl Reader {
+impl Reader<File> {
     pub(super) fn open(path: &Path) -> Result<Self, CopyError> {
-        let file = File::open(path).map_err(|error| CopyError::file(path, error))?;
+        Self::over(path, File::open(path).map_err(|error| CopyError::file(path, error))?)
+    }
+}
+
+impl<R: std::io::Read> Reader<R> {
+    /// Of bytes that are called `path`.
+    pub(super) fn over(path: &Path, packed: R) -> Result<Self, CopyError> {
         let mut reader = Self {
             path: path.to_owned(),
-            lines: BufReader::new(MultiGzDecoder::new(BufReader::new(file))),
+            lines: BufReader::new(MultiGzDecoder::new(BufReader::new(packed))),
             schema: 0,
             digest: Digest::default(),
             line: 0,
             rows: 0,
             tables: BTreeSet::new(),
-            width: 0,
+            table: None,
             last: None,
         };
         let expected = "a Bastide backup, made with `bastide backup`";
@@ -159,8 +165,9 @@ impl Reader {
         let text = self.text("a row, a table or the last line")?;
         if text.starts_with('[') {
             let row: Vec<_> = serde_json::from_str(&text).map_err(|error| self.damaged("a row", error))?;
-            if row.len() != self.width {
-                let found = format!("{} values of {} columns", row.len(), self.width);
+            let width = self.table.as_ref().map_or(0, |table| table.columns.len());
+            if row.len() != width {
+                let found = format!("{} values of {width} columns", row.len());
                 return Err(self.damaged("a row", found));
             }
             self.rows += 1;
@@ -169,11 +176,11 @@ impl Reader {
         }
         if text.starts_with("{\"table\"") {
             let table: Table = serde_json::from_str(&text).map_err(|error| self.damaged("a table", error))?;
-            self.width = table.columns.len();
             if !is_sound(&table) || !self.tables.insert(table.name.clone()) {
                 return Err(self.damaged("a table with plain names, once", format!("{:?}", table.name)));
             }
             self.digest.add_text(&text);
+            self.table = Some(table.clone());
             return Ok(Some(Line::Table(table)));
         }
         let last: Last = serde_json::from_str(&text)
@@ -182,8 +189,21 @@ impl Reader {
         Ok(None)
     }
 
+    /// Reads all that is left; refused where a value is not what its column holds.
+    pub(super) fn check(mut self, mut each: impl FnMut()) -> Result<Copied, CopyError> {
+        while let Some(line) = self.next()? {
+            each();
+            let (Line::Row(row), Some(table)) = (line, &self.table) else { continue };
+            if from_json(table, row).is_none() {
+                let found = format!("other values than {} holds", table.name);
+                return Err(self.damaged("a row", found));
+            }
+        }
+        self.finish()
+    }
+
     /// What the file says of itself; refused where that is not so.
-    pub(super) fn finish(mut self) -> Result<Copied, CopyError> {
+    fn finish(mut self) -> Result<Copied, CopyError> {
         // Reading to the very end, so that the packing's own sum is looked at too.
         let more = match self.lines.fill_buf() {
             Ok(more) => !more.is_empty(),

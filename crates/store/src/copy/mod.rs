@@ -69,6 +69,15 @@ pub async fn backup(
     writer.finish()
 }
 
+/// Reads a backup to its end, under the name that errors shall tell: whether it is whole, and its rows fit their tables. Puts it
+/// nowhere.
+///
+/// # Errors
+/// [`CopyError`] where it would not be restored.
+pub fn check(name: &Path, packed: impl std::io::Read) -> Result<Copied, CopyError> {
+    Reader::over(name, packed)?.check(|| ())
+}
+
 /// Puts what a file holds in the place of a database, whatever was in there where `force`.
 ///
 /// # Errors
@@ -80,11 +89,7 @@ pub async fn restore(
     tell: Tell<'_>,
 ) -> Result<Copied, CopyError> {
     let mut step = Step::new("checking", None, tell);
-    let mut reader = Reader::open(file)?;
-    while reader.next()?.is_some() {
-        step.one();
-    }
-    let checked = reader.finish()?;
+    let checked = Reader::open(file)?.check(|| step.one())?;
     let mut reader = Reader::open(file)?;
     let mut target = Target::make(to, reader.schema(), force).await?;
     let mut step = Step::new("writing", Some(checked.rows), step.tell);
