@@ -7,7 +7,7 @@ use cedar_policy::{
 };
 use model::{AuthorityId, AuthorityRole, Holding, Lineage};
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     fmt,
 };
 
@@ -144,6 +144,31 @@ impl DecisionPoint {
             })
             .collect();
         Err(Denied { action, authority, roles })
+    }
+
+    /// Those of many places in which `asker` may do `action`. Where the same roles reach down from as far above, the answer is
+    /// the same, and the policies are asked once: what they speak of are roles, and no authority by its id.
+    #[must_use]
+    pub fn decide_each(
+        &self,
+        asker: Asker<'_>,
+        action: Action,
+        places: impl IntoIterator<Item = Lineage>,
+    ) -> Vec<Grant> {
+        let mut held: HashMap<&AuthorityId, BTreeSet<AuthorityRole>> = HashMap::new();
+        for holding in asker.holds {
+            held.entry(&holding.authority).or_default().insert(holding.role);
+        }
+        let mut decided: HashMap<Vec<(usize, &BTreeSet<AuthorityRole>)>, bool> = HashMap::new();
+        let mut granted = Vec::new();
+        for place in places {
+            let above = place.upwards().enumerate();
+            let reaching = above.filter_map(|(steps, id)| Some((steps, held.get(id)?))).collect();
+            if *decided.entry(reaching).or_insert_with(|| self.permits(asker, action, &place)) {
+                granted.push(Grant { action, authority: place.authority().clone() });
+            }
+        }
+        granted
     }
 
     fn permits(&self, asker: Asker<'_>, action: Action, place: &Lineage) -> bool {

@@ -55,6 +55,46 @@ fn each_role_may_do_its_work_and_nothing_else() {
     }
 }
 
+/// What makes it right to ask the policies once for many places.
+#[test]
+fn policies_speak_of_roles_and_of_nobody_by_name() {
+    for line in include_str!("../../../rules/policies/roles.cedar").lines() {
+        let line = line.split("//").next().unwrap();
+        for named in ["Authority::", "Person::", "Program::", "principal ==", "principal in", "resource =="] {
+            assert!(!line.contains(named), "{line}");
+        }
+    }
+}
+
+#[test]
+fn many_places_are_decided_as_each_by_itself() {
+    let point = DecisionPoint::new().unwrap();
+    let mut places = vec![lineage(&["root"]), lineage(&["alone"])];
+    for city in ["north", "south", "east"] {
+        places.push(lineage(&[city, "root"]));
+        for street in 0..30 {
+            places.push(lineage(&[&format!("{city}-{street}"), city, "root"]));
+        }
+    }
+    use AuthorityRole::*;
+    let holdings = [
+        vec![],
+        vec![holding(Administrator, "root")],
+        vec![holding(Auditor, "north"), holding(Analyst, "south"), holding(Analyst, "south-7")],
+        vec![holding(Operator, "east-3"), holding(Administrator, "east"), holding(Integrator, "alone")],
+    ];
+    for holds in &holdings {
+        for kind in [Kind::Person, Kind::Program] {
+            for action in Action::ALL {
+                let asker = Asker { kind, id: "p", holds };
+                let each = places.iter().filter_map(|place| point.decide(asker, *action, place).ok());
+                let each: Vec<_> = each.collect();
+                assert_eq!(point.decide_each(asker, *action, places.clone()), each, "{holds:?} {action}");
+            }
+        }
+    }
+}
+
 #[test]
 fn a_role_reaches_down_and_nowhere_else() {
     let point = DecisionPoint::new().unwrap();

@@ -153,7 +153,7 @@ pub(crate) async fn approve(state: &AppState, user: &User, id: &PlanId) -> Resul
     let state = &state.at(Findable::Plan, id.as_str()).await?;
     let plan = waiting_plan(state, id).await?;
     let about = [("plan", id.as_str()), ("incident", plan.plan.incident.as_str())];
-    let order = Order::Approve { plan: id.clone(), who: user.name().to_owned() };
+    let order = Order::Approve { plan: id.clone(), who: user.lasting_name() };
     decide(state, user, Deed::PlanApproved, &about, order).await?;
     Ok(plan)
 }
@@ -166,7 +166,7 @@ pub(crate) async fn refuse(state: &AppState, user: &User, id: &PlanId) -> Result
     let state = &state.at(Findable::Plan, id.as_str()).await?;
     let plan = waiting_plan(state, id).await?;
     let about = [("plan", id.as_str()), ("incident", plan.plan.incident.as_str())];
-    let order = Order::Refuse { plan: id.clone(), who: user.name().to_owned() };
+    let order = Order::Refuse { plan: id.clone(), who: user.lasting_name() };
     decide(state, user, Deed::PlanRefused, &about, order).await?;
     Ok(plan)
 }
@@ -185,7 +185,7 @@ pub(crate) async fn undo(state: &AppState, user: &User, id: &CommandId) -> Resul
         );
     }
     let about = [("command", id.as_str()), ("incident", command.incident.as_str())];
-    let order = Order::Undo { command: id.clone(), who: user.name().to_owned() };
+    let order = Order::Undo { command: id.clone(), who: user.lasting_name() };
     decide(state, user, Deed::CommandUndone, &about, order).await?;
     Ok(command.incident)
 }
@@ -195,7 +195,7 @@ pub(crate) async fn undo(state: &AppState, user: &User, id: &CommandId) -> Resul
 /// # Errors
 /// [`Problem`] where there is no sensor.
 pub(crate) async fn undo_all(state: &AppState, user: &User) -> Result<(), Problem> {
-    decide(state, user, Deed::AllCommandsUndone, &[], Order::UndoAll { who: user.name().to_owned() }).await
+    decide(state, user, Deed::AllCommandsUndone, &[], Order::UndoAll { who: user.lasting_name() }).await
 }
 
 /// Pulls the lever, or puts it back.
@@ -203,7 +203,7 @@ pub(crate) async fn undo_all(state: &AppState, user: &User) -> Result<(), Proble
 /// # Errors
 /// [`Problem`] where there is no sensor.
 pub(crate) async fn set_responding(state: &AppState, user: &User, responding: bool) -> Result<(), Problem> {
-    let who = user.name().to_owned();
+    let who = user.lasting_name();
     let (order, deed) = if responding {
         (Order::ResumeResponding { who }, Deed::RespondingResumed)
     } else {

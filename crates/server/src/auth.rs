@@ -75,11 +75,28 @@ struct Held {
     holds: Vec<Holding>,
 }
 
+impl Held {
+    fn asker(&self) -> Asker<'_> {
+        Asker { kind: self.kind, id: &self.id, holds: &self.holds }
+    }
+}
+
 impl User {
     /// Who it is, as the journal names them.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Who it is in texts that cannot be changed later, such as the sensor's journal: a person by their id, so that nothing there
+    /// says who they were once they are erased.
+    pub(crate) fn lasting_name(&self) -> String {
+        match &self.actor {
+            Actor::Person { id, .. } => id.clone(),
+            // What a token is called is in the words of its maker.
+            Actor::Token { person, .. } if person.parse::<PersonId>().is_ok() => format!("token of {person}"),
+            Actor::Program | Actor::Token { .. } => self.name.clone(),
+        }
     }
 
     /// A program with a token, not a person with a session.
@@ -144,8 +161,7 @@ impl User {
         let place = self.tree.lineage(authority);
         let mut grant = None;
         for held in self.held.iter() {
-            let asker = Asker { kind: held.kind, id: &held.id, holds: &held.holds };
-            grant = Some(point.decide(asker, action, &place)?);
+            grant = Some(point.decide(held.asker(), action, &place)?);
         }
         // Nobody at all may nothing.
         let nobody = Asker { kind: Kind::Person, id: "nobody", holds: &[] };
@@ -169,13 +185,15 @@ impl User {
 
     /// All authorities in which they may do something. Asked of those in which they hold a role, and of all below these.
     pub(crate) fn reach(&self, action: Action) -> Vec<Grant> {
-        let Some(held) = self.held.first() else { return Vec::new() };
+        let Some((held, others)) = self.held.split_first() else { return Vec::new() };
         let places: BTreeSet<&AuthorityId> = held.holds.iter().map(|holding| &holding.authority).collect();
-        self.tree
-            .all()
-            .filter(|authority| self.tree.lineage(&authority.id).upwards().any(|id| places.contains(id)))
-            .filter_map(|authority| self.may(action, &authority.id).ok())
-            .collect()
+        let below = self.tree.all().map(|authority| self.tree.lineage(&authority.id));
+        let below = below.filter(|lineage| lineage.upwards().any(|id| places.contains(id)));
+        let granted = self.point.decide_each(held.asker(), action, below);
+        others.iter().fold(granted, |granted, held| {
+            let places = granted.iter().map(|grant| self.tree.lineage(grant.authority()));
+            self.point.decide_each(held.asker(), action, places)
+        })
     }
 }
 
@@ -680,7 +698,7 @@ fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     any_cookie(headers, name).filter(|value| secret::is_well_formed(value))
 }
 
-fn any_cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+pub(crate) fn any_cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers
         .get_all(header::COOKIE)
         .iter()
@@ -691,7 +709,7 @@ fn any_cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
         .map(|(_, value)| value)
 }
 
-fn set_cookie(response: &mut Response, name: &str, value: &str, secs: i64) {
+pub(crate) fn set_cookie(response: &mut Response, name: &str, value: &str, secs: i64) {
     let cookie = format!("{name}={value}; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age={secs}");
     if let Ok(value) = HeaderValue::from_str(&cookie) {
         response.headers_mut().append(header::SET_COOKIE, value);

@@ -28,6 +28,7 @@ pub mod witness;
 
 pub use guard::Doors;
 pub use live::{Change, InputStatus, Order, OrderError, Orders, SensorStatus};
+pub use manage::plain_name as name;
 pub use people::StartError;
 pub use state::{AppState, Node, Setting};
 

@@ -11,9 +11,10 @@ use crate::{
 };
 use axum::http::StatusCode;
 use ledger::Deed;
-use model::{Authority, AuthorityId, AuthorityRole, Holding, LoginName, PersonId, PersonState};
+use model::{Authority, AuthorityId, AuthorityRole, Holding, LoginName, PersonId, PersonState, Timestamp};
 use policy::Action;
-use store::{Erased, Person, Repository, Taken, Token};
+use serde::Serialize;
+use store::{Erased, Page, Paging, Person, Repository, Taken, Token};
 
 /// How long an invitation is good, in seconds.
 pub(crate) const INVITATION_SECS: i64 = 3 * 86_400;
@@ -54,11 +55,70 @@ pub(crate) async fn invite(
     let details = Some(if words.is_empty() { "without a role".to_owned() } else { words.join(", ") });
     let decided = decided(state, user, Deed::PersonInvited, &[("person", person.id.as_str())], details)?;
     if !theirs.add_person(&person, &roles, decided).await? {
-        return Err(Problem::new(StatusCode::CONFLICT, "somebody signs in with this login already")
-            .expected("a login that nobody has, such as name@authority.example"));
+        return Err(Problem::new(StatusCode::CONFLICT, "this login cannot be had on this node")
+            .expected("another, such as name@authority.example: a login is one person's on the whole node"));
     }
     let link = auth::make_link(&theirs, &state.node().url, &person, now, INVITATION_SECS).await?;
     Ok((person, link))
+}
+
+/// Somebody as the reader may see them. Guests belong to an authority that the reader does not see, and hold a role in one that
+/// they see: of these no more is told than name, home and those roles.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Seen {
+    pub(crate) authority: AuthorityId,
+    pub(crate) id: PersonId,
+    pub(crate) name: String,
+    pub(crate) guest: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) login: Option<LoginName>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) state: Option<PersonState>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) made: Option<Timestamp>,
+    /// In authorities that the reader sees.
+    pub(crate) holds: Vec<Holding>,
+}
+
+impl Seen {
+    async fn new(state: &AppState, person: Person) -> Result<Self, Problem> {
+        let guest = !state.repository().shows(&person.authority);
+        let mut holds = state.repository().holdings(&person.id).await?;
+        holds.retain(|held| state.repository().shows(&held.authority));
+        let Person { authority, id, login, name, state, made } = person;
+        let own = !guest;
+        Ok(Self {
+            login: own.then_some(login),
+            state: own.then_some(state),
+            made: own.then_some(made),
+            authority,
+            id,
+            name,
+            guest,
+            holds,
+        })
+    }
+}
+
+/// The people of the authorities that the request reaches, and their guests.
+pub(crate) async fn people(
+    state: &AppState,
+    text: Option<&str>,
+    paging: Paging,
+) -> Result<Page<Seen>, Problem> {
+    let Page { items, total, page, per_page } = state.repository().people(text, paging).await?;
+    let mut seen = Vec::with_capacity(items.len());
+    for person in items {
+        seen.push(Seen::new(state, person).await?);
+    }
+    Ok(Page { items: seen, total, page, per_page })
+}
+
+/// One of them.
+pub(crate) async fn seen(state: &AppState, id: &PersonId) -> Result<Seen, Problem> {
+    let not_found = || Problem::not_found("person", id.as_str());
+    let seen = Seen::new(state, state.repository().person(id).await?.ok_or_else(not_found)?).await?;
+    if seen.guest && seen.holds.is_empty() { Err(not_found()) } else { Ok(seen) }
 }
 
 /// Somebody of the authorities that the request reaches.
@@ -289,13 +349,19 @@ fn within(state: &AppState, authority: Option<&AuthorityId>) -> Result<Repositor
 }
 
 fn name(text: &str) -> Result<String, Problem> {
+    plain_name(text).map_err(|expected| {
+        Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "the name cannot be used").expected(expected)
+    })
+}
+
+/// A name of a person, an authority or a token.
+///
+/// # Errors
+/// What is expected of one.
+pub fn plain_name(text: &str) -> Result<String, String> {
     let name = text.trim();
     let fits = (1..=MOST_NAME).contains(&name.chars().count()) && !name.chars().any(char::is_control);
-    if fits {
-        return Ok(name.to_owned());
-    }
-    Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "the name cannot be used")
-        .expected(format!("1 to {MOST_NAME} letters on one line")))
+    if fits { Ok(name.to_owned()) } else { Err(format!("1 to {MOST_NAME} letters on one line")) }
 }
 
 fn last() -> Problem {

@@ -428,3 +428,39 @@ async fn links_from_above_lead_to_the_record_that_was_shown() {
     // No sensor of north runs here.
     assert_eq!(above.post(&plan, "").await.status, StatusCode::CONFLICT);
 }
+
+/// Server time of pages for an administrator with 2 000 authorities: `cargo nextest run --release -p server
+/// --run-ignored only --no-capture pages_of_a_large_tree`.
+#[tokio::test]
+#[ignore = "measures: bench/README.md has the figures"]
+async fn pages_of_a_large_tree() {
+    let dir = tempfile::tempdir().unwrap();
+    let (state, _) = city::open(dir.path(), false).await;
+    let plant = async |parent: &str, name: &str| {
+        let (level, parent) = (AuthorityLevel::Department, id(parent));
+        let new = Authority { id: id(name), name: name.to_uppercase(), level, parent: Some(parent.clone()) };
+        let made = decided(Deed::AuthorityMade);
+        state.repository().of(parent).add_authority(&new, made).await.unwrap().unwrap();
+    };
+    for district in 0..10 {
+        let district = format!("district-{district}");
+        plant("local", &district).await;
+        for street in 0..198 {
+            plant(&district, &format!("{district}-street-{street}")).await;
+        }
+    }
+    let browser = Browser::sign_in(&state).await;
+    println!("{:<34} {:>10} {:>10} {:>10}", "page", "median ms", "worst ms", "KiB");
+    for path in ["/", "/incidents", "/people", "/authorities", "/tokens", "/account", "/api/v1/incidents"] {
+        let (mut times, mut bytes) = (Vec::new(), 0);
+        for _ in 0..11 {
+            let begun = std::time::Instant::now();
+            let page = browser.get(path).await;
+            times.push(begun.elapsed().as_secs_f64() * 1_000.0);
+            assert_eq!(page.status, StatusCode::OK, "{path}");
+            bytes = page.text.len() >> 10;
+        }
+        times.sort_by(f64::total_cmp);
+        println!("{path:<34} {:>10.1} {:>10.1} {bytes:>10}", times[5], times[10]);
+    }
+}

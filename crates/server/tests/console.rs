@@ -282,11 +282,12 @@ async fn a_plan_shows_whom_it_hits_and_is_decided_by_forms() {
     }
     let form = page.split("/approve\"").next().unwrap().rsplit('"').next().unwrap().to_owned();
     let plan = form.trim_start_matches("/plans/").trim_end_matches('/').to_owned();
+    let administrator = state.repository().administrator().await.unwrap().unwrap().id.to_string();
     let answer = browser.post(&format!("/plans/{plan}/approve"), "").await;
     assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text);
     assert_eq!(answer.headers[header::LOCATION], format!("{path}#response"));
     assert!(
-        matches!(given.lock().unwrap().last(), Some(Order::Approve { who, .. }) if who == "administrator")
+        matches!(given.lock().unwrap().last(), Some(Order::Approve { who, .. }) if *who == administrator)
     );
     let waiting = browser.get(&path).await.text;
     assert!(waiting.contains("It was approved by administrator; the sensor has not answered yet."));

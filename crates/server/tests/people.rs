@@ -123,6 +123,83 @@ async fn nobody_climbs_by_managing_whoever_stands_higher() {
 }
 
 #[tokio::test]
+async fn guests_are_seen_by_name_and_role_and_their_role_can_be_taken() {
+    let dir = tempfile::tempdir().unwrap();
+    let (state, _) = city::open(dir.path(), false).await;
+    let admin = Browser::sign_in(&state).await;
+    for name in ["north", "south"] {
+        below(&admin, name, "local").await;
+    }
+    let (_, northern) = invite(&state, &admin, "north-admin", "north", json!(["administrator"])).await;
+    let (sam, _) = invite(&state, &admin, "sam@south", "south", json!(["analyst"])).await;
+    let person = format!("/api/v1/people/{sam}");
+    assert_eq!(api(&northern, Method::GET, &person, Value::Null).await.0, 404);
+    let here = json!({"role": "operator", "authority": "north"});
+    assert_eq!(api(&admin, Method::POST, &format!("{person}/roles"), here.clone()).await.0, 204);
+    let guest = json!({
+        "authority": "south", "id": sam, "name": "SAM@SOUTH", "guest": true, "holds": [here],
+    });
+    assert_eq!(api(&northern, Method::GET, &person, Value::Null).await, (200, guest.clone()));
+    let (_, listed) = api(&northern, Method::GET, "/api/v1/people?text=sam", Value::Null).await;
+    assert_eq!(listed["items"], json!([guest]));
+    // Who sees where they belong is told the rest.
+    let (_, whole) = api(&admin, Method::GET, &person, Value::Null).await;
+    assert_eq!((&whole["login"], &whole["guest"]), (&json!("sam@south"), &json!(false)));
+    assert_eq!(whole["holds"].as_array().unwrap().len(), 2);
+    let page = northern.get("/people").await.text;
+    assert!(
+        page.contains("guest") && page.contains("operator in NORTH") && !page.contains("sam@south"),
+        "{page}"
+    );
+    let page = northern.get(&format!("/people/{sam}")).await.text;
+    assert!(page.contains("guest") && page.contains("SOUTH") && !page.contains("sam@south"), "{page}");
+    assert!(
+        page.contains("/take\"") && !page.contains("/erase\"") && !page.contains("Signed in</h2>"),
+        "{page}"
+    );
+    // A guest's role can be taken; more is not north's to do.
+    for (method, path, body) in [
+        (Method::POST, format!("{person}/link"), Value::Null),
+        (Method::PATCH, person.clone(), json!({"state": "suspended"})),
+        (Method::DELETE, person.clone(), Value::Null),
+        (Method::POST, format!("{person}/roles"), json!({"role": "auditor", "authority": "north"})),
+    ] {
+        assert_eq!(api(&northern, method.clone(), &path, body).await.0, 404, "{method} {path}");
+    }
+    let taken = northern.post(&format!("/people/{sam}/take"), "role=operator&place=north").await;
+    assert_eq!(
+        (taken.status, &taken.headers["location"]),
+        (StatusCode::SEE_OTHER, &"/people".parse().unwrap())
+    );
+    assert_eq!(api(&northern, Method::GET, &person, Value::Null).await.0, 404);
+}
+
+#[tokio::test]
+async fn authorities_come_in_pages() {
+    let dir = tempfile::tempdir().unwrap();
+    let (state, _) = city::open(dir.path(), false).await;
+    let admin = Browser::sign_in(&state).await;
+    for street in 0..60 {
+        below(&admin, &format!("street-{street:02}"), "local").await;
+    }
+    let page = async |query: &str| {
+        let (status, page) =
+            api(&admin, Method::GET, &format!("/api/v1/authorities{query}"), Value::Null).await;
+        let items = page["items"].as_array().map_or(0, Vec::len);
+        (status, items, page["total"].as_u64(), page["pages"].as_u64(), page["items"][0]["id"].clone())
+    };
+    assert_eq!(page("").await, (200, 50, Some(61), Some(2), json!("local")));
+    assert_eq!(page("?page=2").await, (200, 11, Some(61), Some(2), json!("street-49")));
+    assert_eq!(page("?page=3&per_page=25").await.1, 11);
+    assert_eq!(page("?page=9").await, (200, 0, Some(61), Some(2), Value::Null));
+    assert_eq!(page("?page=0").await.0, 400);
+    let first = admin.get("/authorities").await.text;
+    assert!(first.contains("street-48") && !first.contains("<code>street-49"), "{first}");
+    let second = admin.get("/authorities?page=2").await.text;
+    assert!(second.contains("<code>street-49") && second.contains("<code>street-59"), "{second}");
+}
+
+#[tokio::test]
 async fn a_token_is_shown_once_and_may_no_more_than_its_maker() {
     let dir = tempfile::tempdir().unwrap();
     let (state, _) = city::open(dir.path(), false).await;
@@ -169,8 +246,10 @@ async fn the_forms_of_the_console_do_the_same() {
     let (state, _) = city::open(dir.path(), false).await;
     let admin = Browser::sign_in(&state).await;
     let form = "name=Ada+%3Cb%3E&login=ada&place=local&role=auditor&role=analyst";
-    let shown = admin.post("/people", form).await;
+    let [shown, again] = admin.post_and_follow("/people", form).await;
     assert_eq!(shown.status, StatusCode::OK, "{}", shown.text);
+    assert!(shown.text.contains("A sign-in link for Ada &lt;b&gt;"), "{}", shown.text);
+    assert!(again.text.contains("Ada &lt;b&gt;") && !again.text.contains("sign-in?link="), "{}", again.text);
     let link = shown.text.split("data-copy=\"").nth(1).unwrap().split('"').next().unwrap();
     let ada = follow(&state, link).await;
     assert_eq!(ada.get("/incidents").await.status, StatusCode::OK);
@@ -200,8 +279,12 @@ async fn the_forms_of_the_console_do_the_same() {
     admin.post("/authorities/harbour-police/rename", "name=Port+police").await;
     let tree = admin.get("/authorities").await.text;
     assert!(tree.contains("Port police") && tree.contains("harbour-police"), "{tree}");
-    let made = admin.post("/tokens", "name=monitor&place=local&role=analyst&days=7").await;
+    let [made, again] =
+        admin.post_and_follow("/tokens", "name=monitor&place=local&role=analyst&days=7").await;
     assert!(made.text.contains("shown this once"), "{}", made.text);
+    assert!(again.text.contains("monitor") && !again.text.contains("shown this once"), "{}", again.text);
+    let [link, again] = admin.post_and_follow(&format!("{path}/link"), "").await;
+    assert!(link.text.contains("sign-in?link=") && !again.text.contains("sign-in?link="), "{}", link.text);
     back("erase", "").await;
     assert_eq!(admin.get(&path).await.status, StatusCode::NOT_FOUND);
 }
@@ -238,4 +321,28 @@ async fn names_are_shown_as_they_are_and_run_nothing() {
     let unknown = json!({"login": "x", "name": "x", "role": "auditor"});
     assert_eq!(api(&admin, Method::POST, "/api/v1/people", unknown).await.0, 422, "an unknown field");
     assert_eq!(state.repository().authority(), &AuthorityId::local());
+}
+
+#[tokio::test]
+async fn the_sensors_journal_forgets_who_was_erased() {
+    let dir = tempfile::tempdir().unwrap();
+    let (state, given) = city::open(dir.path(), true).await;
+    let admin = Browser::sign_in(&state).await;
+    let (ada, operator) = invite(&state, &admin, "ada", "local", json!(["operator"])).await;
+    assert_eq!(api(&operator, Method::POST, "/api/v1/commands/undo-all", Value::Null).await.0, 202);
+    let order = given.lock().unwrap().pop().unwrap();
+    assert_eq!(order, server::Order::UndoAll { who: ada.clone() });
+    // As the sensor writes it down.
+    let entry = json!({"who": ada, "why": format!("{ada} approved the plan"), "what": {"act": "approved"}});
+    let row = store::JournalRow { seq: 1, at: state.now(), hash: "00".repeat(32), entry };
+    server::intake::take(&state, vec![server::intake::Report::Journal(row)]).await;
+    let page = admin.get("/journal").await.text;
+    assert!(page.contains("ada approved the plan") && !page.contains(&format!("{ada} approved")), "{page}");
+    let person = format!("/api/v1/people/{ada}");
+    assert_eq!(api(&admin, Method::DELETE, &person, Value::Null).await.0, 204);
+    let page = admin.get("/journal").await.text;
+    assert!(page.contains(&format!("{ada} (erased) approved the plan")), "{page}");
+    let (_, journal) = api(&admin, Method::GET, "/api/v1/journal", Value::Null).await;
+    assert_eq!(journal["items"][0]["entry"]["who"], json!(ada), "the chain is as it was");
+    assert!(!journal.to_string().contains("\"ada\""));
 }

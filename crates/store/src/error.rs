@@ -1,6 +1,7 @@
 //! What can go wrong with the store, for an operator to read.
 
 use crate::{LedgerError, database::advice};
+use model::AuthorityId;
 use std::sync::Arc;
 
 /// Why a store could not be opened. Each says what to do.
@@ -75,6 +76,19 @@ pub enum OpenError {
         /// The database.
         place: String,
     },
+    /// It serves others.
+    #[error(
+        "{place} belongs to authority {root}, and {own} is not below it: make {own} there first (console, Authorities), start \
+         without --authority, or name another database"
+    )]
+    OtherAuthority {
+        /// The database.
+        place: String,
+        /// For whom it was to be opened.
+        own: AuthorityId,
+        /// For whom it was founded.
+        root: AuthorityId,
+    },
     /// Anything else.
     #[error("cannot open {place}: {}; {}", plain(source), advice(source))]
     Database {
@@ -139,6 +153,14 @@ pub enum StoreError {
     /// The transaction failed before it came to this write.
     #[error("the write was not kept; the server's log says why")]
     NotKept,
+    /// No more are kept there.
+    #[error("an authority above holds {most} {what} with all below it, and takes no more")]
+    Full {
+        /// Of what, such as `people`.
+        what: &'static str,
+        /// How many.
+        most: u64,
+    },
     /// What the write rested on is not so any more.
     #[error("rights changed between the question and the write; nothing was written")]
     Moved,
@@ -170,6 +192,7 @@ impl StoreError {
             Self::Away { .. } | Self::Overloaded { .. } | Self::NotKept => true,
             Self::Unreadable { .. }
             | Self::TooLarge { .. }
+            | Self::Full { .. }
             | Self::Moved
             | Self::Closed
             | Self::Ledger(_) => false,

@@ -33,7 +33,7 @@ mod writer;
 
 pub use access::{MOST_TOKENS, NewSession, Session, TOKENS_OF_A_PERSON, Token};
 pub use asset::{AssetFilter, AssetSort};
-pub use authority::{MOST_AUTHORITIES, NotPlanted, Tree};
+pub use authority::{MOST_AUTHORITIES, NotPlanted, Own, Tree};
 pub use credential::{Credential, CredentialKind, MOST_CREDENTIALS};
 pub use database::{DatabaseUrl, PostgresUrl, WrongUrl};
 pub use decision::{Actor, Decided, DecisionRecord, LedgerError, LedgerKey};
@@ -46,7 +46,7 @@ pub use incident::{
 };
 pub use log::{Archive, BlockingLog, Log};
 pub use outbox::Outgoing;
-pub use person::{MOST_HOLDINGS, Person, Taken};
+pub use person::{MOST_HOLDINGS, MOST_PEOPLE, Person, Taken};
 pub use repository::{Findable, Health, MOST_BYTES, Page, Paging, Repository};
 pub use response::{CommandRecord, JournalRow, PlanRecord};
 pub use retention::{Retention, Swept};

@@ -1,7 +1,7 @@
 //! Opening: a database whose schema is brought up to date, or refused with what to do.
 
 use crate::{
-    LedgerKey, OpenError, Repository,
+    LedgerKey, OpenError, Own, Repository,
     database::{Connection, DatabaseUrl, Readers, Role, check_server, connect},
     repository::Inner,
     schema,
@@ -21,27 +21,32 @@ const APPLICATION_ID: i64 = 0x4261_7374;
 const TRIES: u32 = 3;
 
 impl Repository {
-    /// Opens a database, making a file where it is missing, and brings its schema up to date.
+    /// Opens a database for a node of an authority, making a file where it is missing, and brings its schema up to date. The
+    /// first to open it founds the tree of authorities.
     ///
     /// # Errors
-    /// [`OpenError`] where it is not ours or another node's, newer than this program, changed, damaged or out of reach; it is then left as
+    /// [`OpenError`] where it is not ours, another node's or another authority's, newer than this program, changed, damaged or out of reach; it is then left as
     /// it was.
     pub async fn open(
         database: impl Into<DatabaseUrl>,
-        authority: AuthorityId,
+        own: impl Into<Own>,
         key: LedgerKey,
     ) -> Result<Self, OpenError> {
-        let url = database.into();
+        let (url, own) = (database.into(), own.into());
         prepare(&url).await?;
         let connection = connect(&url, Role::Writer).await.map_err(|source| classify(&url, source))?;
         let writer = Writer::start(url.clone(), connection, key.clone());
         let readers = Arc::new(Readers::new(url.clone(), Arc::clone(&writer.health().epoch)));
         let inner = Inner { writer, readers, url };
-        let repository = Self::from_parts(authority, Arc::new(inner));
+        let repository = Self::from_parts(AuthorityId::local(), Arc::new(inner));
         let place = || repository.url().to_string();
         let trouble = match repository.is_signed_with(&key).await {
-            Ok(true) => match repository.plant().await {
-                Ok(()) => return Ok(repository),
+            Ok(true) => match repository.plant(own).await {
+                Ok(Ok(own)) => match repository.fold_names().await {
+                    Ok(()) => return Ok(repository.of(own)),
+                    Err(error) => OpenError::Unfit { place: place(), found: error.what() },
+                },
+                Ok(Err((own, root))) => OpenError::OtherAuthority { place: place(), own, root },
                 Err(error) => OpenError::Unfit { place: place(), found: error.what() },
             },
             Ok(false) => OpenError::OtherKey { place: place() },

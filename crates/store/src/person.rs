@@ -5,12 +5,13 @@
 //! authority it is about.
 
 use crate::{
-    Decided, Page, Paging, Repository, StoreError, Transaction,
+    Decided, Page, Paging, Repository, StoreError, Transaction, authority,
     database::{Row, query},
-    repository::{contains_pattern, count, seen, unreadable},
+    repository::{contains_pattern, count, seen, unreadable, whose},
 };
 use model::{AuthorityId, AuthorityRole, Holding, Lineage, LoginName, PersonId, PersonState, Timestamp};
 use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Somebody who may sign in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -28,6 +29,11 @@ pub struct Person {
     /// Since when.
     pub made: Timestamp,
 }
+
+/// The most people of a database.
+pub const MOST_PEOPLE: u64 = 20_000;
+/// As many find room in every authority, however far down.
+const FEW_PEOPLE: u64 = 100;
 
 /// The most roles that somebody holds.
 pub const MOST_HOLDINGS: usize = 200;
@@ -51,13 +57,16 @@ macro_rules! columns {
 }
 pub(crate) use columns;
 
-/// $1 the authorities, $2 text.
+/// $1 the authorities, $2 text. Guests are found by their name alone: what they sign in as is for their own authority.
 macro_rules! matching {
     () => {
         concat!(
-            " FROM person WHERE ",
+            " FROM person WHERE (",
             seen!(),
-            " AND ($2 IS NULL OR LOWER(name) LIKE $2 ESCAPE '\\' OR login LIKE $2 ESCAPE '\\')"
+            " AND ($2 IS NULL OR search LIKE $2 ESCAPE '\\' OR login LIKE $2 ESCAPE '\\') \
+             OR id IN (SELECT person FROM holding WHERE ",
+            seen!(),
+            ") AND ($2 IS NULL OR search LIKE $2 ESCAPE '\\'))"
         )
     };
 }
@@ -76,9 +85,10 @@ impl Repository {
         let (authority, person, roles) = (self.authority.clone(), person.clone(), roles.to_vec());
         self.write(move |transaction| {
             Box::pin(async move {
+                make_room(transaction, &authority).await?;
                 let added = query(
-                    "INSERT INTO person (authority_id, id, login, name, state, made) VALUES ($1, $2, $3, $4, $5, $6) \
-                     ON CONFLICT DO NOTHING",
+                    "INSERT INTO person (authority_id, id, login, name, state, made, search) \
+                     VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING",
                 )
                 .bind(authority.as_str())
                 .bind(person.id.as_str())
@@ -86,6 +96,7 @@ impl Repository {
                 .bind(person.name.as_str())
                 .bind(person.state.as_str())
                 .bind(person.made.micros())
+                .bind(folded(&person.name))
                 .execute(&mut *transaction)
                 .await?;
                 if added == 0 {
@@ -101,7 +112,8 @@ impl Repository {
         .await
     }
 
-    /// The people of the authorities that are seen, by name; only with `text` in name or login where it is set.
+    /// The people of the authorities that are seen, and the guests who hold a role in one of them, by name; only with `text` in
+    /// name or login (of a guest in the name) where it is set.
     ///
     /// # Errors
     /// [`StoreError`] where they cannot be read.
@@ -113,7 +125,7 @@ impl Repository {
             .fetch_one(self.readers())
             .await?;
         let rows =
-            query(concat!("SELECT ", columns!(), matching!(), " ORDER BY name, id LIMIT $3 OFFSET $4"))
+            query(concat!("SELECT ", columns!(), matching!(), " ORDER BY search, id LIMIT $3 OFFSET $4"))
                 .bind(self.sees())
                 .bind(&pattern)
                 .bind(paging.limit())
@@ -168,13 +180,14 @@ impl Repository {
                     return Ok(Taken::Last);
                 }
                 let changed = query(
-                    "UPDATE person SET name = COALESCE($3, name), state = COALESCE($4, state) \
-                     WHERE authority_id = $1 AND id = $2",
+                    "UPDATE person SET name = COALESCE($3, name), state = COALESCE($4, state), \
+                     search = COALESCE($5, search) WHERE authority_id = $1 AND id = $2",
                 )
                 .bind(authority.as_str())
                 .bind(id.as_str())
                 .bind(&name)
                 .bind(state.map(PersonState::as_str))
+                .bind(name.as_deref().map(folded))
                 .execute(&mut *transaction)
                 .await?;
                 if changed == 0 {
@@ -259,6 +272,53 @@ impl Repository {
         .await
     }
 
+    /// What those among these people sign in as who were not erased.
+    ///
+    /// # Errors
+    /// [`StoreError`] where they cannot be read.
+    pub async fn logins(
+        &self,
+        people: &BTreeSet<PersonId>,
+    ) -> Result<BTreeMap<PersonId, LoginName>, StoreError> {
+        let ids: Vec<String> = people.iter().map(|id| format!("\"{id}\"")).collect();
+        let rows =
+            query("SELECT id, login FROM person WHERE id IN (SELECT value FROM json_each(CAST($1 AS TEXT)))")
+                .bind(format!("[{}]", ids.join(",")))
+                .fetch_all(self.readers())
+                .await?;
+        let read = |row: &Row| {
+            let id: String = row.try_get(0)?;
+            let wrong = |reason| unreadable("person", &id, reason);
+            Ok((id.parse().map_err(wrong)?, row.try_get::<String>(1)?.parse().map_err(wrong)?))
+        };
+        rows.iter().map(read).collect()
+    }
+
+    /// Fills in what a migration has no words for.
+    pub(crate) async fn fold_names(&self) -> Result<(), StoreError> {
+        let rows =
+            query("SELECT id, name FROM person WHERE search = '' LIMIT 1").fetch_all(self.readers()).await?;
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let fold = self.write(|transaction| {
+            Box::pin(async move {
+                let rows = query("SELECT id, name FROM person WHERE search = ''")
+                    .fetch_all(&mut *transaction)
+                    .await?;
+                for row in rows {
+                    query("UPDATE person SET search = $2 WHERE id = $1")
+                        .bind(row.try_get::<String>(0)?)
+                        .bind(folded(&row.try_get::<String>(1)?))
+                        .execute(&mut *transaction)
+                        .await?;
+                }
+                Ok(())
+            })
+        });
+        fold.await
+    }
+
     /// An administrator of this very authority, the first one; unset where it has none.
     ///
     /// # Errors
@@ -297,6 +357,31 @@ pub(crate) async fn is_last_administrator(
     .fetch_one(transaction)
     .await?;
     Ok(count(&row)? > 0)
+}
+
+/// A name in small letters, as it is searched.
+fn folded(name: &str) -> String {
+    name.to_lowercase()
+}
+
+/// Refuses one more person where an authority above has as many below it as it may.
+async fn make_room(transaction: &mut Transaction, authority: &AuthorityId) -> Result<(), StoreError> {
+    let rows = query("SELECT authority_id, COUNT(*) FROM person GROUP BY authority_id")
+        .fetch_all(&mut *transaction)
+        .await?;
+    let tree = authority::all(transaction).await?;
+    let mut counted = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let lineage = tree.lineage(&whose("person", "of an authority", row, 0)?);
+        counted.push((lineage, row.try_get::<i64>(1)?.unsigned_abs()));
+    }
+    for (top, most) in tree.shares(authority, MOST_PEOPLE, FEW_PEOPLE) {
+        let below = counted.iter().filter(|(lineage, _)| lineage.upwards().any(|id| *id == top));
+        if below.map(|(_, people)| people).sum::<u64>() >= most {
+            return Err(StoreError::Full { what: "people", most });
+        }
+    }
+    Ok(())
 }
 
 /// Ends the sessions of somebody, and the links that they could begin one with.

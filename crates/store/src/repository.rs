@@ -11,7 +11,10 @@ use crate::{
 };
 use model::AuthorityId;
 use serde::{Serialize, de::DeserializeOwned};
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, atomic::Ordering},
+};
 
 /// The largest record that is kept, in bytes of JSON.
 pub const MOST_BYTES: usize = 1 << 20;
@@ -20,7 +23,9 @@ pub const MOST_BYTES: usize = 1 << 20;
 #[derive(Clone)]
 pub struct Repository {
     pub(crate) authority: AuthorityId,
-    /// The authorities whose records lists show, as JSON: `["harbour-city","harbour-police"]`.
+    /// The authorities whose records lists show.
+    shown: Arc<BTreeSet<AuthorityId>>,
+    /// The same as JSON: `["harbour-city","harbour-police"]`.
     sees: Arc<str>,
     /// What writes rest on.
     grounds: Arc<[Ground]>,
@@ -118,6 +123,16 @@ impl Paging {
         Self { page: page.clamp(1, 1_000_000), per_page: per_page.clamp(1, Self::MOST) }
     }
 
+    /// This page of a list that is at hand.
+    pub fn cut<T>(self, all: impl IntoIterator<Item = T>) -> Page<T> {
+        let mut all = all.into_iter();
+        let before = self.offset().unsigned_abs() as usize;
+        let skipped = all.by_ref().take(before).count();
+        let items: Vec<T> = all.by_ref().take(self.per_page as usize).collect();
+        let total = (skipped + items.len() + all.count()) as i64;
+        self.page(items, total)
+    }
+
     pub(crate) fn limit(self) -> i64 {
         i64::from(self.per_page)
     }
@@ -139,8 +154,8 @@ impl Default for Paging {
 
 impl Repository {
     pub(crate) fn from_parts(authority: AuthorityId, inner: Arc<Inner>) -> Self {
-        let sees = format!("[\"{authority}\"]").into();
-        Self { authority, sees, grounds: Arc::default(), inner }
+        let shown = Arc::new(BTreeSet::from([authority.clone()]));
+        Self { sees: json(&shown), shown, authority, grounds: Arc::default(), inner }
     }
 
     /// The same store, for another authority, on the same grounds.
@@ -161,15 +176,14 @@ impl Repository {
     /// stay those of the one.
     #[must_use]
     pub fn seeing<'a>(&self, authorities: impl IntoIterator<Item = &'a AuthorityId>) -> Self {
-        // Ids are DNS labels: nothing in them needs escaping.
-        let ids: Vec<String> = authorities.into_iter().map(|id| format!("\"{id}\"")).collect();
-        Self { sees: format!("[{}]", ids.join(",")).into(), ..self.clone() }
+        let shown: Arc<BTreeSet<_>> = Arc::new(authorities.into_iter().cloned().collect());
+        Self { sees: json(&shown), shown, ..self.clone() }
     }
 
     /// Whether lists show the records of an authority.
     #[must_use]
     pub fn shows(&self, authority: &AuthorityId) -> bool {
-        self.sees.contains(&format!("\"{authority}\""))
+        self.shown.contains(authority)
     }
 
     /// Whose records these are.
@@ -284,6 +298,12 @@ impl Repository {
     pub(crate) fn sees(&self) -> &str {
         &self.sees
     }
+}
+
+/// A list of ids for `json_each`. They are DNS labels: nothing in them needs escaping.
+fn json(ids: &BTreeSet<AuthorityId>) -> Arc<str> {
+    let ids: Vec<String> = ids.iter().map(|id| format!("\"{id}\"")).collect();
+    format!("[{}]", ids.join(",")).into()
 }
 
 /// A record as JSON, refused where it is larger than the store takes.

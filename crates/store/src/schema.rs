@@ -66,7 +66,7 @@ pub(crate) fn tables() -> Vec<Table> {
         counter 3 { authority_id Text, name Text, hour Int, value Int }
         setting 2 { authority_id Text, name Text, value Text, changed Int }
         authority 1 { authority_id Text, parent Text, name Text, level Text }
-        person 2 { authority_id Text, id Text, login Text, name Text, state Text, made Int }
+        person 2 { authority_id Text, id Text, login Text, name Text, state Text, made Int, search Text }
         holding 3 { authority_id Text, person Text, role Text, since Int }
         credential 2 {
             authority_id Text, id Text, person Text, kind Text, label Text, body Text, made Int, used Int,
@@ -108,6 +108,7 @@ migrations! {
     2 "0002_ledger",
     3 "0003_people",
     4 "0004_witnesses",
+    6 "0006_names",
 }
 
 fn step(version: i64, what: &'static str, sql: &'static str) -> Migration {

@@ -29,6 +29,10 @@ on_both! {
     credentials_take_the_place_of_those_before,
     what_is_good_once_is_taken_once,
     each_change_is_a_leaf,
+    guests_stand_in_the_list_of_where_they_hold_a_role,
+    names_are_found_in_every_script,
+    nobody_uses_up_what_a_node_takes,
+    a_database_belongs_to_whom_it_was_founded_for,
 }
 
 fn id(text: &str) -> AuthorityId {
@@ -398,4 +402,152 @@ async fn each_change_is_a_leaf(database: Database) {
     let signed_in = &page.items[0];
     assert_eq!(signed_in.details.as_deref(), Some("by link from 192.0.2.7, Firefox on Linux"));
     assert!(signed_in.who.as_deref().unwrap().contains("ada"));
+}
+
+async fn guests_stand_in_the_list_of_where_they_hold_a_role(database: Database) {
+    let root = database.open().await;
+    for name in ["north", "south"] {
+        let new = authority(name, AuthorityLevel::Department, Some("local"));
+        root.add_authority(&new, decided(Deed::AuthorityMade, NOW, &[])).await.unwrap().unwrap();
+    }
+    let (north, south) = (root.of(id("north")), root.of(id("south")));
+    let nora = add(&north, 1, "nora", &[AuthorityRole::Administrator]).await;
+    let sam = add(&south, 2, "sam", &[AuthorityRole::Analyst]).await;
+    let listed = async |view: &Repository, text: Option<&str>| {
+        let page = view.people(text, Paging::default()).await.unwrap();
+        assert_eq!(page.total, page.items.len() as u64);
+        page.items.into_iter().map(|person| person.id).collect::<Vec<_>>()
+    };
+    assert_eq!(listed(&north, None).await, vec![nora.id.clone()]);
+    let given = decided(Deed::RoleGiven, NOW, &[]);
+    assert!(north.give_role(&sam.id, AuthorityRole::Operator, given).await.unwrap());
+    assert_eq!(listed(&north, None).await, [nora.id.clone(), sam.id.clone()]);
+    assert_eq!(listed(&south, None).await, vec![sam.id.clone()]);
+    // Once, where they are at home and guest at the same time.
+    assert_eq!(listed(&root.seeing(&[id("north"), id("south")]), None).await, [nora.id, sam.id.clone()]);
+    // A guest is found by name; what they sign in as is nothing to go by.
+    let renamed = decided(Deed::PersonChanged, NOW, &[]);
+    south.change_person(&sam.id, Some("Wilhelm"), None, renamed).await.unwrap();
+    assert_eq!(listed(&north, Some("wilh")).await, vec![sam.id.clone()]);
+    assert_eq!(listed(&north, Some("sam")).await, []);
+    assert_eq!(listed(&south, Some("sam")).await, vec![sam.id.clone()]);
+    assert_eq!(listed(&root.seeing(&[]), None).await, []);
+    let logins = root.logins(&[sam.id.clone(), PersonId::from_random([9; 16])].into()).await.unwrap();
+    assert_eq!(logins, [(sam.id, "sam".parse().unwrap())].into());
+}
+
+async fn names_are_found_in_every_script(database: Database) {
+    let root = database.open().await;
+    for (number, name) in [(1, "Ælfgifu ÉCOLE"), (2, "Ωmega"), (3, "Żółć"), (4, "Иван"), (5, "anna_b")]
+    {
+        let person = Person { name: name.into(), ..person(number, &format!("login-{number}")) };
+        assert!(root.add_person(&person, &[], decided(Deed::PersonInvited, NOW, &[])).await.unwrap());
+    }
+    let check = async |text: &str, expected: &[u8]| {
+        let page = root.people(Some(text), Paging::default()).await.unwrap();
+        let expected: Vec<_> = expected.iter().map(|n| PersonId::from_random([*n; 16])).collect();
+        assert_eq!(page.items.into_iter().map(|person| person.id).collect::<Vec<_>>(), expected, "{text}");
+    };
+    check("école", &[1]).await;
+    check("ÆLF", &[1]).await;
+    check("ωM", &[2]).await;
+    check("żÓŁ", &[3]).await;
+    check("ИВ", &[4]).await;
+    check("A_B", &[5]).await;
+    check("a.b", &[]).await;
+    // Written by a program that did not know the column, as the migration leaves it.
+    database.sql("UPDATE person SET search = '' WHERE login = 'login-4'").await;
+    check("ив", &[]).await;
+    root.close().await;
+    let root = database.open().await;
+    assert_eq!(root.people(Some("ив"), Paging::default()).await.unwrap().total, 1);
+}
+
+async fn nobody_uses_up_what_a_node_takes(database: Database) {
+    let root = database.open().await;
+    let plant = async |name: &str, parent: &str| {
+        let new = authority(name, AuthorityLevel::Department, Some(parent));
+        root.of(id(parent)).add_authority(&new, decided(Deed::AuthorityMade, NOW, &[])).await.unwrap()
+    };
+    for name in ["north", "south"] {
+        plant(name, "local").await.unwrap();
+    }
+    let mut above = "north".to_owned();
+    for depth in 0..3 {
+        let name = format!("deep-{depth}");
+        plant(&name, &above).await.unwrap();
+        above = name;
+    }
+    // Four steps down a quarter of a quarter of a quarter of a quarter is left, but a few in any case.
+    let mut planted = 0;
+    let full = loop {
+        match plant(&format!("leaf-{planted}"), &above).await {
+            Ok(()) => planted += 1,
+            Err(reason) => break reason,
+        }
+    };
+    assert_eq!((planted, full), (15, NotPlanted::Full(16)));
+    // Beside it, and above it, there is room.
+    assert_eq!(plant("more", "deep-1").await, Ok(()));
+    assert_eq!(plant("beside", "south").await, Ok(()));
+    let deep = root.of(id("leaf-0"));
+    let invite = async |repository: &Repository, number: u128| {
+        let person = Person {
+            authority: repository.authority().clone(),
+            id: PersonId::from_random(number.to_be_bytes()),
+            ..person(1, &format!("login-{number}"))
+        };
+        repository.add_person(&person, &[], decided(Deed::PersonInvited, NOW, &[])).await
+    };
+    for number in 0..100 {
+        assert!(invite(&deep, number).await.unwrap());
+    }
+    let refused = invite(&deep, 100).await;
+    assert!(matches!(refused, Err(store::StoreError::Full { what: "people", most: 100 })), "{refused:?}");
+    assert!(invite(&root.of(id("deep-0")), 100).await.unwrap());
+    assert!(root.health().await.ok);
+}
+
+async fn a_database_belongs_to_whom_it_was_founded_for(database: Database) {
+    let key = incidents::key;
+    let own = |name: &str| store::Own { id: Some(id(name)), ..store::Own::default() };
+    let city = store::Own {
+        name: Some("Harbour City".into()),
+        level: Some(AuthorityLevel::Regional),
+        ..own("harbour-city")
+    };
+    let repository = Repository::open(&database.url, city, key()).await.unwrap();
+    let tree = repository.tree().await.unwrap();
+    let root = tree.get(&id("harbour-city")).unwrap();
+    assert_eq!((root.name.as_str(), root.level), ("Harbour City", AuthorityLevel::Regional));
+    assert_eq!(tree.root(), Some(&root.id));
+    assert_eq!(tree.all().count(), 1);
+    let police = authority("police", AuthorityLevel::Department, Some("harbour-city"));
+    repository.add_authority(&police, decided(Deed::AuthorityMade, NOW, &[])).await.unwrap().unwrap();
+    // Nothing stands beside the root, or above it.
+    let other = authority("other", AuthorityLevel::National, None);
+    let beside = repository.add_authority(&other, decided(Deed::AuthorityMade, NOW, &[])).await.unwrap();
+    assert_eq!(beside, Err(NotPlanted::NoParent));
+    repository.close().await;
+    let whose = async |own: store::Own| {
+        let opened = Repository::open(&database.url, own, key()).await;
+        match opened {
+            Ok(repository) => {
+                repository.close().await;
+                Ok(repository.authority().to_string())
+            }
+            Err(error) => Err(error.to_string()),
+        }
+    };
+    assert_eq!(whose(store::Own::default()).await.as_deref(), Ok("harbour-city"));
+    assert_eq!(whose(own("harbour-city")).await.as_deref(), Ok("harbour-city"));
+    assert_eq!(whose(own("police")).await.as_deref(), Ok("police"));
+    let refused = whose(own("elsewhere")).await.unwrap_err();
+    assert!(
+        refused.contains("belongs to authority harbour-city, and elsewhere is not below it"),
+        "{refused}"
+    );
+    let archive = store::Archive::open(database.url.clone()).await.unwrap();
+    assert_eq!(archive.own().await.unwrap(), id("harbour-city"));
+    archive.close().await;
 }

@@ -21,9 +21,9 @@ pub(super) struct Args {
     /// Only the decisions about this incident, each with its proof, in one file
     #[arg(long, value_name = "ID")]
     incident: Option<IncidentId>,
-    /// Whose log
-    #[arg(long, value_name = "ID", default_value_t = AuthorityId::local())]
-    authority: AuthorityId,
+    /// Whose log; the node's own where none is named
+    #[arg(long, value_name = "ID")]
+    authority: Option<AuthorityId>,
     /// Leaves out the names and details that the leaves only commit to
     #[arg(long)]
     without_openings: bool,
@@ -33,7 +33,9 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     on_node(&args.which, async |node| {
-        let mut log = node.log(&args.authority).await?.with_keys(node.keys(&args.authority)?);
+        let log = node.log(args.authority.as_ref()).await?;
+        let keys = node.keys(log.authority())?;
+        let mut log = log.with_keys(keys);
         if args.without_openings {
             log = log.without_openings();
         }

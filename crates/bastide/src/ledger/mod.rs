@@ -9,7 +9,7 @@ use crate::{
     copy::Which,
     up::{database, place::ledger_key_there},
 };
-use ::ledger::{Source, VerifierKey};
+use ::ledger::{Shown, ShownError, Source, VerifierKey};
 use anyhow::{Context as _, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use model::AuthorityId;
@@ -35,17 +35,17 @@ enum Verb {
     Export(export::Args),
     /// Prints the verifier keys of this node: of an authority's log, and its own as a witness where it is one
     Keys {
-        /// Whose log
-        #[arg(long, value_name = "ID", default_value_t = AuthorityId::local())]
-        authority: AuthorityId,
+        /// Whose log; the node's own where none is named
+        #[arg(long, value_name = "ID")]
+        authority: Option<AuthorityId>,
         #[command(flatten)]
         which: Which,
     },
     /// Prints the signed checkpoint: keep it elsewhere, and verify against it later
     Checkpoint {
-        /// Whose log
-        #[arg(long, value_name = "ID", default_value_t = AuthorityId::local())]
-        authority: AuthorityId,
+        /// Whose log; the node's own where none is named
+        #[arg(long, value_name = "ID")]
+        authority: Option<AuthorityId>,
         #[command(flatten)]
         which: Which,
     },
@@ -56,9 +56,15 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     match args.verb {
         Verb::Verify(args) => verify::run(&args),
         Verb::Export(args) => export::run(&args),
-        Verb::Keys { authority, which } => keys(&which.settings()?.data_dir, &authority),
+        Verb::Keys { authority, which } => {
+            let authority = match authority {
+                Some(authority) => authority,
+                None => on_node(&which, async |node| Ok(node.own.clone()))?,
+            };
+            keys(&which.settings()?.data_dir, &authority)
+        }
         Verb::Checkpoint { authority, which } => on_node(&which, async |node| {
-            crate::terminal::say(node.log(&authority).await?.checkpoint())?;
+            crate::terminal::say(node.log(authority.as_ref()).await?.checkpoint())?;
             Ok(ExitCode::SUCCESS)
         }),
     }
@@ -83,6 +89,7 @@ fn keys(data_dir: &Path, authority: &AuthorityId) -> anyhow::Result<ExitCode> {
 /// The database of a node and what its logs are signed with.
 struct Node {
     archive: Archive,
+    own: AuthorityId,
     key: Option<store::LedgerKey>,
     /// Where the key is, or would be.
     key_file: PathBuf,
@@ -104,7 +111,12 @@ fn on_node<T>(which: &Which, what: impl AsyncFnOnce(&Node) -> anyhow::Result<T>)
     let witnesses =
         settings.ledger.witnesses.iter().filter_map(|text| text.split(' ').next()?.parse().ok()).collect();
     crate::up::small_runtime()?.block_on(async {
-        let node = Node { archive: Archive::open(database).await?, key, key_file, witnesses };
+        let archive = Archive::open(database).await?;
+        let own = match settings.authority.id {
+            Some(own) => own,
+            None => archive.own().await?,
+        };
+        let node = Node { archive, own, key, key_file, witnesses };
         let outcome = what(&node).await;
         node.archive.close().await;
         outcome
@@ -112,8 +124,9 @@ fn on_node<T>(which: &Which, what: impl AsyncFnOnce(&Node) -> anyhow::Result<T>)
 }
 
 impl Node {
-    /// The log of an authority.
-    async fn log(&self, authority: &AuthorityId) -> anyhow::Result<store::Log> {
+    /// The log of an authority; the node's own where none is named.
+    async fn log(&self, authority: Option<&AuthorityId>) -> anyhow::Result<store::Log> {
+        let authority = authority.unwrap_or(&self.own);
         let log = self.archive.log(authority).await?;
         log.with_context(|| format!("{}: authority {authority} has decided nothing yet", self.archive.url()))
     }
@@ -141,6 +154,10 @@ impl<S: Source> Source for Ticking<S> {
             bar.set_position(index * ::ledger::TILE_WIDTH + u64::from(width));
         }
         self.log.read(place)
+    }
+
+    fn openings(&self, index: u64) -> Result<Result<Vec<Shown>, ShownError>, S::Error> {
+        self.log.openings(index)
     }
 }
 

@@ -113,7 +113,7 @@ fn of_node(args: &Args, given: &[VerifierKey], remembered: &mut Vec<Kept>) -> an
         }
         let mut outcomes = Vec::new();
         for authority in &authorities {
-            let log = node.log(authority).await?;
+            let log = node.log(Some(authority)).await?;
             let (keys, from) = match given {
                 [] => (node.keys(authority)?, node.key_file.display().to_string()),
                 given => (given.to_vec(), "--key".to_owned()),

@@ -87,6 +87,11 @@ pub(super) fn names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<St
     }
 }
 
+pub(super) fn authority_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    server::name(&name).map(Some).map_err(|expected| D::Error::custom(format!("expected {expected}")))
+}
+
 /// A host name: RFC 1123, section 2.1.
 fn is_name(name: &str) -> bool {
     let label = |label: &str| {
@@ -158,6 +163,19 @@ mod tests {
             "line 2, column 1",
             "server.listne",
             "expected `listen` or `names`",
+        );
+        check(
+            "[authority]\nid = \"Harbour City\"\n",
+            "line 2, column 6",
+            "authority.id",
+            "expected an authority's id: 1 to 63 lower-case letters, digits and inner hyphens",
+        );
+        check("[authority]\nlevel = \"urban\"\n", "line 2, column 9", "authority.level", "`regional`");
+        check(
+            "[authority]\nname = \" \"\n",
+            "line 2, column 8",
+            "authority.name",
+            "expected 1 to 120 letters",
         );
         check(
             "[servre]\nlisten = \"1\"\n",

@@ -51,6 +51,25 @@ pub(super) const KNOWN: &[Known] = &[
         Text,
         "What is logged to standard error: error, warn, info, debug, or per part such as sensor=debug.",
     ),
+    known(
+        "authority.id",
+        Some("--authority"),
+        Text,
+        "Whose node this is, by its id for ever, such as harbour-city; what its sensor sees belongs to it. The first start founds \
+         the tree of authorities with it (local where nothing is said); later it is in that tree, or the start is refused.",
+    ),
+    known(
+        "authority.name",
+        Some("--authority-name"),
+        Text,
+        "What that authority is called, when it is founded; later it is renamed in the console.",
+    ),
+    known(
+        "authority.level",
+        Some("--authority-level"),
+        Text,
+        "What that authority is, when it is founded: national, regional, local or department.",
+    ),
     known("server.listen", Some("--listen"), Text, "Address and port of console and API."),
     known(
         "server.names",

@@ -12,7 +12,7 @@ pub(crate) use layers::{Given, default_data_dir, load, variables};
 pub(crate) use print::print;
 
 use known::KNOWN;
-use model::{NetSet, Severity};
+use model::{AuthorityId, AuthorityLevel, NetSet, Severity};
 use sensor::ResponseConfig;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -21,7 +21,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
 };
-use store::DatabaseUrl;
+use store::{DatabaseUrl, Own};
 
 /// Everything that can be set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,12 +30,30 @@ pub(crate) struct Settings {
     pub(crate) data_dir: PathBuf,
     pub(crate) database: Option<DatabaseUrl>,
     pub(crate) log: String,
+    pub(crate) authority: Authority,
     pub(crate) server: Server,
     pub(crate) sensor: Sensor,
     pub(crate) response: ResponseConfig,
     pub(crate) retention: Retention,
     pub(crate) notify: Notify,
     pub(crate) ledger: Ledger,
+}
+
+/// `[authority]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Authority {
+    pub(crate) id: Option<AuthorityId>,
+    #[serde(deserialize_with = "file::authority_name")]
+    pub(crate) name: Option<String>,
+    pub(crate) level: Option<AuthorityLevel>,
+}
+
+impl Authority {
+    /// For whom the database is opened.
+    pub(crate) fn own(&self) -> Own {
+        Own { id: self.id.clone(), name: self.name.clone(), level: self.level }
+    }
 }
 
 /// `[server]`.
@@ -109,6 +127,7 @@ impl Default for Settings {
             data_dir: layers::default_data_dir(),
             database: None,
             log: "warn".into(),
+            authority: Authority::default(),
             server: Server::default(),
             sensor: Sensor::default(),
             response: ResponseConfig::default(),

@@ -56,6 +56,9 @@ mod tests {
         settings.notify.webhook_secret_file = Some("x".into());
         settings.notify.syslog = Some("udp://x".into());
         settings.ledger.witness_ca = Some("x".into());
+        settings.authority.id = Some(model::AuthorityId::local());
+        settings.authority.name = Some("x".into());
+        settings.authority.level = Some(model::AuthorityLevel::Regional);
         let mut keys = Vec::new();
         for (name, value) in toml::Table::try_from(&settings).unwrap() {
             match value.as_table() {

@@ -74,6 +74,9 @@ impl Greeting<'_> {
         if let Some(database) = &self.settings.database {
             let _ = write!(flags, " --database {}", quoted(&database.to_string()));
         }
+        if let Some(authority) = &self.settings.authority.id {
+            let _ = write!(flags, " --authority {authority}");
+        }
         flags
     }
 }

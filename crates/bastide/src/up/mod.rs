@@ -28,6 +28,16 @@ pub(crate) struct Args {
     /// Where the database is: sqlite:PATH or postgres://USER@HOST/DATABASE [default: bastide.sqlite in the data directory]
     #[arg(long, value_name = "URL")]
     database: Option<String>,
+    /// Whose node this is, by its id: founded at the first start, later to be found in the database's tree [default: local, or
+    /// what the database was founded for]
+    #[arg(long, value_name = "ID")]
+    authority: Option<String>,
+    /// What that authority is called, when it is founded [default: its id]
+    #[arg(long, value_name = "NAME")]
+    authority_name: Option<String>,
+    /// national, regional, local or department, when it is founded [default: local]
+    #[arg(long, value_name = "LEVEL")]
+    authority_level: Option<String>,
     /// Address and port of console and API [default: 127.0.0.1:8443]
     #[arg(long, value_name = "ADDR:PORT")]
     listen: Option<String>,
@@ -110,7 +120,7 @@ fn up(loaded: &Loaded) -> anyhow::Result<ExitCode> {
     let key = place.ledger_key()?;
     small_runtime()?.block_on(async {
         let repository =
-            store::Repository::open(place.database(settings), model::AuthorityId::local(), key).await?;
+            store::Repository::open(place.database(settings), settings.authority.own(), key).await?;
         repository.close().await;
         Ok::<_, store::OpenError>(())
     })?;
@@ -137,7 +147,7 @@ fn hand_out(args: &Args, loaded: &Loaded) -> anyhow::Result<ExitCode> {
     let database = Place::look(&loaded.settings)?;
     small_runtime()?.block_on(async {
         let key = place::ledger_key(&loaded.settings.data_dir)?;
-        let repository = store::Repository::open(database, model::AuthorityId::local(), key).await?;
+        let repository = store::Repository::open(database, loaded.settings.authority.own(), key).await?;
         let now = now();
         let url =
             repository.setting(serve::URL).await?.unwrap_or_else(|| "https://localhost:8443".to_owned());
@@ -229,6 +239,9 @@ impl Args {
         for (key, value) in [
             ("data_dir", &self.data_dir),
             ("database", &self.database),
+            ("authority.id", &self.authority),
+            ("authority.name", &self.authority_name),
+            ("authority.level", &self.authority_level),
             ("server.listen", &self.listen),
             ("response.mode", &self.respond),
             ("notify.webhook", &self.webhook),

@@ -56,7 +56,7 @@ pub(super) async fn serve(
     let url = url(settings, address.ip(), address.port());
     let tls = tls::open(&place.tls(), &settings.server.names, &addresses, now())?;
     let repository =
-        Repository::open(place.database(settings), model::AuthorityId::local(), place.ledger_key()?).await?;
+        Repository::open(place.database(settings), settings.authority.own(), place.ledger_key()?).await?;
     repository.set_setting(URL, &url, now()).await?;
 
     let doors = Doors::new(&settings.server.names, &addresses, address.port());

@@ -17,9 +17,9 @@ use axum::{
     http::{StatusCode, header},
     response::IntoResponse,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use store::{Page, Paging};
-use utoipa::{OpenApi as _, ToSchema};
+use utoipa::{IntoParams, OpenApi as _, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 /// Schemas of what the model's words look like in JSON, and how to sign in; the paths come from the handlers.
@@ -101,6 +101,17 @@ pub fn document() -> serde_json::Value {
 )]
 async fn openapi(_user: User) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "application/json")], document().to_string())
+}
+
+/// Which page of a list.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct WhichPage {
+    /// Which page, from 1.
+    page: Option<u32>,
+    /// Rows on a page, 1 to 500; 50 where left out.
+    per_page: Option<u32>,
 }
 
 /// A list, or one page of it.

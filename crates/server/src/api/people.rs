@@ -1,10 +1,10 @@
 //! Authorities, people, their roles, and tokens.
 
-use super::{Body, Id, Listed, Parameters, Problem};
+use super::{Body, Id, Listed, Parameters, Problem, WhichPage};
 use crate::{
     AppState,
     auth::User,
-    manage::{self, Invitation, NewToken},
+    manage::{self, Invitation, NewToken, Seen},
     reach::Reach,
 };
 use axum::{
@@ -16,18 +16,22 @@ use model::{
     Authority, AuthorityId, AuthorityLevel, AuthorityRole, Holding, LoginName, PersonId, PersonState,
 };
 use serde::{Deserialize, Serialize};
-use store::{Person, Token};
+use store::Token;
 use utoipa::{IntoParams, ToSchema};
 
 /// The authorities that the reader may see the people of.
 #[utoipa::path(
-    get, path = "/api/v1/authorities", tag = "people",
-    responses((status = 200, description = "All", body = ref("#/components/schemas/Authorities")))
+    get, path = "/api/v1/authorities", tag = "people", params(WhichPage),
+    responses((status = 200, description = "One page, by id", body = ref("#/components/schemas/Authorities")))
 )]
-pub(super) async fn authorities(Reach(state): Reach) -> Result<Json<Listed<Authority>>, Problem> {
+pub(super) async fn authorities(
+    Reach(state): Reach,
+    Parameters(which): Parameters<WhichPage>,
+) -> Result<Json<Listed<Authority>>, Problem> {
+    let paging = super::paging(which.page, which.per_page)?;
     let tree = state.repository().tree().await?;
     let seen = tree.all().filter(|authority| state.repository().shows(&authority.id));
-    Ok(Json(Listed::all(seen.cloned().collect())))
+    Ok(Json(paging.cut(seen.cloned()).into()))
 }
 
 /// A new authority.
@@ -98,7 +102,7 @@ pub(super) async fn rename_authority(
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Which {
-    /// Only with this text in name or login.
+    /// Only with this text in name or login; of a guest, in the name.
     text: Option<String>,
     /// Which page, from 1.
     page: Option<u32>,
@@ -106,7 +110,7 @@ pub(super) struct Which {
     per_page: Option<u32>,
 }
 
-/// The people, by name.
+/// The people, and guests who hold a role here, by name.
 #[utoipa::path(
     get, path = "/api/v1/people", tag = "people", params(Which),
     responses((status = 200, description = "One page", body = ref("#/components/schemas/People")))
@@ -114,19 +118,10 @@ pub(super) struct Which {
 pub(super) async fn people(
     Reach(state): Reach,
     Parameters(which): Parameters<Which>,
-) -> Result<Json<Listed<Person>>, Problem> {
+) -> Result<Json<Listed<Seen>>, Problem> {
     let paging = super::paging(which.page, which.per_page)?;
     let text = which.text.filter(|text| !text.is_empty());
-    Ok(Json(state.repository().people(text.as_deref(), paging).await?.into()))
-}
-
-/// Somebody with their roles.
-#[derive(Serialize)]
-pub(super) struct WholePerson {
-    #[serde(flatten)]
-    person: Person,
-    /// Those in authorities that the reader sees.
-    holds: Vec<Holding>,
+    Ok(Json(manage::people(&state, text.as_deref(), paging).await?.into()))
 }
 
 /// One person with their roles.
@@ -134,15 +129,12 @@ pub(super) struct WholePerson {
     get, path = "/api/v1/people/{id}", tag = "people",
     params(("id" = String, Path, description = "Such as per-0123456789abcdef0123456789abcdef")),
     responses(
-        (status = 200, description = "The person", body = ref("#/components/schemas/PersonWhole")),
+        (status = 200, description = "The person", body = ref("#/components/schemas/Person")),
         (status = 404, description = "There is none", body = Problem, content_type = "application/problem+json"),
     )
 )]
-pub(super) async fn person(Reach(state): Reach, Id(id): Id<PersonId>) -> Result<Json<WholePerson>, Problem> {
-    let person = manage::person(&state, &id).await?;
-    let mut holds = state.repository().holdings(&id).await?;
-    holds.retain(|held| state.repository().shows(&held.authority));
-    Ok(Json(WholePerson { person, holds }))
+pub(super) async fn person(Reach(state): Reach, Id(id): Id<PersonId>) -> Result<Json<Seen>, Problem> {
+    manage::seen(&state, &id).await.map(Json)
 }
 
 /// Somebody new.

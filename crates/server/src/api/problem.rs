@@ -104,6 +104,8 @@ impl From<StoreError> for Problem {
                 Self::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the {table} has {size} bytes"))
                     .expected(format!("at most {most} bytes"))
             }
+            StoreError::Full { .. } => Self::new(StatusCode::CONFLICT, error.to_string())
+                .expected("room, or an administrator further up"),
             StoreError::Overloaded { .. } => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "the database is too slow at the moment; try again",

@@ -1,6 +1,6 @@
 //! Plans, commands, the lever and the journal.
 
-use super::{Accepted, Body, Id, Listed, Parameters, Problem};
+use super::{Accepted, Body, Id, Listed, Parameters, Problem, WhichPage};
 use crate::{act, auth::User, reach::Reach};
 use axum::{Json, http::StatusCode};
 use model::{CommandId, PlanId, PlanStatus};
@@ -16,17 +16,6 @@ pub(super) struct Which {
     /// Only in this status: proposed, active, refused, undone, expired, shown.
     #[param(value_type = Option<String>, example = "proposed")]
     status: Option<PlanStatus>,
-    /// Which page, from 1.
-    page: Option<u32>,
-    /// Rows on a page, 1 to 500; 50 where left out.
-    per_page: Option<u32>,
-}
-
-/// Which page of a list.
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(super) struct WhichPage {
     /// Which page, from 1.
     page: Option<u32>,
     /// Rows on a page, 1 to 500; 50 where left out.

@@ -4,6 +4,7 @@ use super::{
     frame::{Frame, Trouble, Visit, page},
     incidents::state_words,
     journal::{Entry, decisions, proof},
+    named::{Named, named_in},
     proof::Proof,
     response::{PlanView, names_of},
     view::{self, Choice, Markup},
@@ -108,9 +109,29 @@ async fn read(state: &AppState, id: &str) -> Result<Known, Problem> {
         let commands = state.repository().commands_of(&plan.plan).await?;
         plans.push((plan, commands));
     }
+    name_people(state, &mut plans).await?;
     let commands = plans.iter().flat_map(|(plan, _)| &plan.plan.commands);
     let names = names_of(state, record.incident.assets.iter(), commands).await?;
     Ok(Known { state: state.clone(), record, plans, plans_more, names })
+}
+
+/// Whoever decided on plans, as people know them.
+async fn name_people(
+    state: &AppState,
+    plans: &mut [(PlanRecord, Vec<CommandRecord>)],
+) -> Result<(), Problem> {
+    let texts = plans.iter().flat_map(|(PlanRecord { plan, .. }, _)| {
+        let withheld = plan.withheld.iter().map(|withheld| withheld.reason.as_str());
+        withheld.chain([plan.because.as_str()])
+    });
+    let named = Named::of(state, named_in(texts)).await?;
+    for (PlanRecord { plan, .. }, _) in plans {
+        plan.because = named.text(&plan.because);
+        for withheld in &mut plan.withheld {
+            withheld.reason = named.text(&withheld.reason);
+        }
+    }
+    Ok(())
 }
 
 impl Known {

@@ -2,6 +2,7 @@
 
 use super::{
     frame::{Frame, Trouble, Visit, page},
+    named::{Named, named_in},
     proof::{self, Proof},
     view::{self, Markup, Pager},
 };
@@ -73,7 +74,7 @@ async fn read(state: &AppState, frame: Frame, asked: &Asked) -> Result<JournalPa
         }),
         people,
         sensor_more: rows.total.saturating_sub(rows.items.len() as u64),
-        sensor: rows.items.iter().map(Entry::of_row).collect(),
+        sensor: of_rows(state, rows.items.iter()).await?,
         frame,
     })
 }
@@ -100,9 +101,20 @@ pub(super) async fn decisions(
         let text = row.entry.to_string();
         ids.iter().any(|id| text.contains(id))
     };
-    entries.extend(rows.items.iter().filter(about).map(Entry::of_row));
+    entries.extend(of_rows(state, rows.items.iter().filter(about)).await?);
     entries.sort_by_key(|entry| std::cmp::Reverse(entry.at));
     entries.truncate(MOST_SHOWN);
+    Ok(entries)
+}
+
+/// Entries of the sensor's chain, with whoever they name as people know them.
+async fn of_rows(state: &AppState, rows: impl Iterator<Item = &JournalRow>) -> Result<Vec<Entry>, Problem> {
+    let mut entries: Vec<Entry> = rows.map(Entry::of_row).collect();
+    let texts = entries.iter().flat_map(|entry| [entry.who.as_str(), entry.what.as_str()]);
+    let named = Named::of(state, named_in(texts)).await?;
+    for entry in &mut entries {
+        (entry.who, entry.what) = (named.text(&entry.who), named.text(&entry.what));
+    }
     Ok(entries)
 }
 

@@ -3,6 +3,7 @@
 use super::{
     actions::Fields,
     frame::{Frame, Trouble, Visit, page},
+    shown,
     view::{self, Choice, Markup, Pager},
 };
 use crate::{
@@ -15,13 +16,17 @@ use crate::{
 use askama::Template;
 use axum::{
     extract::{Path, Query, RawForm},
+    http::HeaderMap,
     response::{IntoResponse as _, Redirect, Response},
 };
 use model::{Authority, AuthorityId, AuthorityLevel, AuthorityRole, Holding, PersonId, PersonState};
 use policy::Action;
 use report::words;
-use serde::Deserialize;
-use std::str::FromStr;
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    str::FromStr,
+};
 use store::{Paging, Tree};
 
 /// What the address asks for.
@@ -41,18 +46,20 @@ struct People {
     pager: Pager,
     places: Vec<Choice>,
     roles: Vec<Choice>,
-    /// Whether more than one authority is shown.
+    /// Whether people of more than one authority are shown.
     several: bool,
 }
 
 struct Row {
     id: String,
     name: String,
-    login: String,
+    /// They belong elsewhere; what is not told of them is unset.
+    guest: bool,
+    login: Option<String>,
     authority: String,
     roles: String,
     suspended: bool,
-    made: Markup,
+    made: Option<Markup>,
 }
 
 /// `GET /people`.
@@ -68,20 +75,19 @@ pub(super) async fn list(
 
 async fn read(state: &AppState, frame: Frame, asked: Asked) -> Result<People, Problem> {
     let text = Some(asked.text.trim()).filter(|text| !text.is_empty());
-    let found = state.repository().people(text, Paging::new(asked.page.parse().unwrap_or(1), 50)).await?;
+    let found = manage::people(state, text, Paging::new(asked.page.parse().unwrap_or(1), 50)).await?;
     let tree = state.repository().tree().await?;
     let mut rows = Vec::new();
     for person in &found.items {
-        let mut holds = state.repository().holdings(&person.id).await?;
-        holds.retain(|held| state.repository().shows(&held.authority));
         rows.push(Row {
             id: person.id.to_string(),
             name: person.name.clone(),
-            login: person.login.to_string(),
+            guest: person.guest,
+            login: person.login.as_ref().map(ToString::to_string),
             authority: named(&tree, &person.authority),
-            roles: roles_in(&holds, &person.authority, &tree),
-            suspended: person.state == PersonState::Suspended,
-            made: view::ago(person.made, state.now()),
+            roles: roles_in(&person.holds, &person.authority, &tree),
+            suspended: person.state == Some(PersonState::Suspended),
+            made: person.made.map(|made| view::ago(made, state.now())),
         });
     }
     let places = places(state, &tree);
@@ -89,7 +95,7 @@ async fn read(state: &AppState, frame: Frame, asked: Asked) -> Result<People, Pr
         pager: Pager::new(&found, |page| {
             format!("/people{}", view::query(&[("text", &asked.text), ("page", &page.to_string())]))
         }),
-        several: places.len() > 1,
+        several: places.len() > 1 || found.items.iter().any(|person| person.guest),
         places,
         roles: roles(),
         rows,
@@ -149,17 +155,14 @@ pub(super) const fn means(role: AuthorityRole) -> &'static str {
     }
 }
 
-#[derive(Template)]
-#[template(path = "link.html")]
-struct LinkPage {
-    frame: Frame,
-    who: String,
-    why: &'static str,
+/// A sign-in link, shown this once.
+#[derive(Serialize, Deserialize)]
+struct MadeLink {
+    why: String,
     link: String,
-    back: String,
 }
 
-/// `POST /people`: invites somebody, and shows their link this once.
+/// `POST /people`: invites somebody; their page shows their link this once.
 pub(super) async fn invite(
     Reach(state): Reach,
     visit: Visit,
@@ -180,20 +183,12 @@ pub(super) async fn invite(
     let (person, link) = done.await.map_err(|problem| visit.trouble(problem))?;
     let why =
         "They sign in with this link once, within three days, and then set up how they sign in from then on.";
-    let back = format!("/people/{}", person.id);
-    show_link(&state, &visit, person.name, why, link, back).await
+    let made = MadeLink { why: why.to_owned(), link };
+    shown::lead_to(&state, &user, &path_of(&person.id), &made).map_err(|problem| visit.trouble(problem))
 }
 
-async fn show_link(
-    state: &AppState,
-    visit: &Visit,
-    who: String,
-    why: &'static str,
-    link: String,
-    back: String,
-) -> Result<Response, Trouble> {
-    let frame = Frame::new(state, visit, "people", "Sign-in link").await;
-    Ok(page(&LinkPage { frame, who, why, link, back }))
+fn path_of(id: &PersonId) -> String {
+    format!("/people/{id}")
 }
 
 fn parsed<T: FromStr<Err = String>>(name: &str, text: &str) -> Result<T, Problem> {
@@ -207,6 +202,8 @@ struct PersonPage {
     id: String,
     name: String,
     facts: Vec<(&'static str, Markup)>,
+    guest: bool,
+    made: Option<MadeLink>,
     suspended: bool,
     holds: Vec<HoldRow>,
     sessions: Vec<SessionRow>,
@@ -221,6 +218,7 @@ struct HoldRow {
     means: &'static str,
     authority: String,
     place: String,
+    may_take: bool,
 }
 
 pub(super) struct SessionRow {
@@ -237,29 +235,45 @@ pub(super) async fn show(
     visit: Visit,
     user: User,
     Path(id): Path<String>,
+    headers: HeaderMap,
 ) -> Result<Response, Trouble> {
-    let read = read_person(&state, &visit, &user, &id).await;
-    read.map(|person| page(&person)).map_err(|problem| visit.trouble(problem))
+    let read = async {
+        let id: PersonId = id.parse().map_err(|_| Problem::not_found("person", &id))?;
+        let made = shown::take(&state, &user, &path_of(&id), &headers);
+        read_person(&state, &visit, &user, &id, made).await
+    };
+    let person = read.await.map_err(|problem| visit.trouble(problem))?;
+    Ok(if person.made.is_some() { shown::forget(page(&person)) } else { page(&person) })
 }
 
-async fn read_person(state: &AppState, visit: &Visit, user: &User, id: &str) -> Result<PersonPage, Problem> {
-    let id: PersonId = id.parse().map_err(|_| Problem::not_found("person", id))?;
-    let person = manage::person(state, &id).await?;
+async fn read_person(
+    state: &AppState,
+    visit: &Visit,
+    user: &User,
+    id: &PersonId,
+    made: Option<MadeLink>,
+) -> Result<PersonPage, Problem> {
+    let person = manage::seen(state, id).await?;
     let (now, tree) = (state.now(), state.repository().tree().await?);
-    let holds = state.repository().holdings(&id).await?;
-    let holds = holds.into_iter().filter(|held| state.repository().shows(&held.authority));
-    let sessions = state.repository().sessions(&id, now, now.plus_secs(-IDLE_SECS)).await?;
+    let sessions = match person.guest {
+        true => Vec::new(),
+        false => state.repository().sessions(id, now, now.plus_secs(-IDLE_SECS)).await?,
+    };
+    let mut facts = vec![("Belongs to", Markup::text(&named(&tree, &person.authority)))];
+    facts.extend(person.login.as_ref().map(|login| ("Signs in as", view::code(login.as_str()))));
+    facts.extend(person.made.map(|made| ("Since", view::ago(made, now))));
+    facts.push(("Id", view::code(id.as_str())));
     Ok(PersonPage {
         frame: Frame::new(state, visit, "people", person.name.clone()).await,
-        facts: vec![
-            ("Signs in as", view::code(person.login.as_str())),
-            ("Belongs to", Markup::text(&named(&tree, &person.authority))),
-            ("Since", view::ago(person.made, now)),
-            ("Id", view::code(person.id.as_str())),
-        ],
-        suspended: person.state == PersonState::Suspended,
-        holds: holds
+        facts,
+        guest: person.guest,
+        made,
+        suspended: person.state == Some(PersonState::Suspended),
+        holds: person
+            .holds
+            .iter()
             .map(|held| HoldRow {
+                may_take: user.may(Action::ManagePeople, &held.authority).is_ok(),
                 role: held.role.as_str(),
                 means: means(held.role),
                 authority: named(&tree, &held.authority),
@@ -278,8 +292,8 @@ async fn read_person(state: &AppState, visit: &Visit, user: &User, id: &str) -> 
             .collect(),
         places: places(state, &tree),
         roles: roles(),
-        may_manage: user.may(Action::ManagePeople, &person.authority).is_ok(),
-        own: user.is(&id),
+        may_manage: !person.guest && user.may(Action::ManagePeople, &person.authority).is_ok(),
+        own: user.is(id),
         id: person.id.to_string(),
         name: person.name,
     })
@@ -313,23 +327,19 @@ pub(super) async fn act(
             "take" => manage::take(&state, &user, &id, &holding()?).await?,
             "sign-out" => drop(manage::sign_out(&state, &user, &id).await?),
             "link" => {
-                let person = manage::person(&state, &id).await?;
-                return Ok(Some((person.name, manage::link(&state, &user, &id).await?)));
+                let link = manage::link(&state, &user, &id).await?;
+                let why = "They sign in with this link once, within three days. A link before it is no good any more.";
+                let made = MadeLink { why: why.to_owned(), link };
+                return shown::lead_to(&state, &user, &path_of(&id), &made);
             }
             "erase" => manage::erase(&state, &user, &id).await?,
             other => return Err(Problem::not_found("deed", other)),
         }
-        Ok(None)
+        // Who is erased, or was a guest by that role alone, has no page any more.
+        let back = if manage::seen(&state, &id).await.is_ok() { path_of(&id) } else { "/people".to_owned() };
+        Ok(Redirect::to(&back).into_response())
     };
-    match done.await.map_err(|problem: Problem| visit.trouble(problem))? {
-        Some((who, link)) => {
-            let why =
-                "They sign in with this link once, within three days. A link before it is no good any more.";
-            show_link(&state, &visit, who, why, link, format!("/people/{id}")).await
-        }
-        None if deed == "erase" => Ok(Redirect::to("/people").into_response()),
-        None => Ok(Redirect::to(&format!("/people/{id}")).into_response()),
-    }
+    done.await.map_err(|problem: Problem| visit.trouble(problem))
 }
 
 #[derive(Template)]
@@ -337,6 +347,7 @@ pub(super) async fn act(
 struct Authorities {
     frame: Frame,
     rows: Vec<AuthorityRow>,
+    pager: Pager,
     parents: Vec<Choice>,
     levels: Vec<Choice>,
     may_manage: bool,
@@ -354,20 +365,47 @@ struct AuthorityRow {
 }
 
 /// `GET /authorities`: the tree, as far as the reader sees it.
-pub(super) async fn authorities(Reach(state): Reach, visit: Visit, user: User) -> Result<Response, Trouble> {
-    let read = read_authorities(&state, &visit, &user).await;
+pub(super) async fn authorities(
+    Reach(state): Reach,
+    visit: Visit,
+    user: User,
+    Query(asked): Query<Asked>,
+) -> Result<Response, Trouble> {
+    let paging = Paging::new(asked.page.parse().unwrap_or(1), 50);
+    let read = read_authorities(&state, &visit, &user, paging).await;
     read.map(|tree| page(&tree)).map_err(|problem| visit.trouble(problem))
 }
 
-async fn read_authorities(state: &AppState, visit: &Visit, user: &User) -> Result<Authorities, Problem> {
-    let tree = state.repository().tree().await?;
-    let shown = |id: &AuthorityId| state.repository().shows(id);
-    let mut rows = Vec::new();
+/// The authorities that are shown, each after the one above it and with how far it is below the first.
+fn downwards(tree: &Tree, shown: impl Fn(&AuthorityId) -> bool) -> Vec<(&Authority, usize)> {
+    let mut below: BTreeMap<&AuthorityId, Vec<&Authority>> = BTreeMap::new();
+    for authority in tree.all() {
+        below.entry(authority.parent.as_ref().unwrap_or(&authority.id)).or_default().push(authority);
+    }
     let tops =
         tree.all().filter(|authority| shown(&authority.id) && !authority.parent.as_ref().is_some_and(&shown));
     let mut waiting: Vec<(&Authority, usize)> = tops.map(|authority| (authority, 0)).collect();
     waiting.reverse();
+    let mut all = Vec::new();
     while let Some((authority, depth)) = waiting.pop() {
+        all.push((authority, depth));
+        let below = below.get(&authority.id).into_iter().flatten().rev();
+        waiting.extend(below.filter(|below| below.parent.is_some()).map(|below| (*below, depth + 1)));
+    }
+    all
+}
+
+async fn read_authorities(
+    state: &AppState,
+    visit: &Visit,
+    user: &User,
+    paging: Paging,
+) -> Result<Authorities, Problem> {
+    let tree = state.repository().tree().await?;
+    let shown = |id: &AuthorityId| state.repository().shows(id);
+    let all = paging.cut(downwards(&tree, shown));
+    let mut rows = Vec::new();
+    for (authority, depth) in &all.items {
         let theirs = state.repository().of(authority.id.clone());
         let open = theirs.open_incidents().await?;
         let people = theirs.people(None, Paging::new(1, 1)).await?.total;
@@ -381,23 +419,23 @@ async fn read_authorities(state: &AppState, visit: &Visit, user: &User) -> Resul
                 .filter(|id| shown(id))
                 .map(|id| named(&tree, id))
                 .unwrap_or_default(),
-            depth: depth.min(8),
+            depth: *depth.min(&8),
             people: words::count(people),
             open: words::count(model::Severity::ALL.iter().map(|severity| open.of(*severity)).sum()),
             may_rename: user.may(Action::ManageAuthorities, &authority.id).is_ok(),
         });
-        let mut below: Vec<_> = tree.below(&authority.id).map(|below| (below, depth + 1)).collect();
-        below.reverse();
-        waiting.extend(below);
     }
-    let parents: Vec<Choice> = places(state, &tree)
-        .into_iter()
-        .filter(|place| place.value.parse().is_ok_and(|id| user.may(Action::ManageAuthorities, &id).is_ok()))
-        .collect();
+    let managed = user.reach(Action::ManageAuthorities);
+    let managed: BTreeSet<&str> = managed.iter().map(|grant| grant.authority().as_str()).collect();
+    let parents: Vec<Choice> =
+        places(state, &tree).into_iter().filter(|place| managed.contains(place.value.as_str())).collect();
     let levels =
         AuthorityLevel::ALL.iter().map(|level| Choice::new(level.as_str(), level.as_str(), "department"));
     Ok(Authorities {
         frame: Frame::new(state, visit, "people", "Authorities").await,
+        pager: Pager::new(&all, |page| {
+            format!("/authorities{}", view::query(&[("page", &page.to_string())]))
+        }),
         rows,
         may_manage: !parents.is_empty(),
         parents,

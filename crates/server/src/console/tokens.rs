@@ -4,6 +4,7 @@ use super::{
     actions::Fields,
     frame::{Frame, Trouble, Visit, page},
     people::{called, means},
+    shown,
     view::{self, Choice, Markup},
 };
 use crate::{
@@ -15,10 +16,14 @@ use crate::{
 use askama::Template;
 use axum::{
     extract::{Path, RawForm, State},
+    http::HeaderMap,
     response::{Redirect, Response},
 };
 use model::{AuthorityId, AuthorityRole};
 use policy::Action;
+use serde::{Deserialize, Serialize};
+
+const PATH: &str = "/tokens";
 
 #[derive(Template)]
 #[template(path = "tokens.html")]
@@ -32,6 +37,7 @@ struct Tokens {
     made: Option<Made>,
 }
 
+#[derive(Serialize, Deserialize)]
 struct Made {
     name: String,
     token: String,
@@ -53,9 +59,12 @@ pub(super) async fn show(
     State(state): State<AppState>,
     visit: Visit,
     user: User,
+    headers: HeaderMap,
 ) -> Result<Response, Trouble> {
-    let read = read(&state, &visit, &user, None).await;
-    read.map(|tokens| page(&tokens)).map_err(|problem| visit.trouble(problem))
+    let made = shown::take::<Made>(&state, &user, PATH, &headers);
+    let once = made.is_some();
+    let tokens = read(&state, &visit, &user, made).await.map_err(|problem| visit.trouble(problem))?;
+    Ok(if once { shown::forget(page(&tokens)) } else { page(&tokens) })
 }
 
 async fn read(state: &AppState, visit: &Visit, user: &User, made: Option<Made>) -> Result<Tokens, Problem> {
@@ -87,9 +96,9 @@ async fn read(state: &AppState, visit: &Visit, user: &User, made: Option<Made>) 
     }
     let tokens_hold = |role: &AuthorityRole| *role != AuthorityRole::Administrator;
     let places = user.reach(Action::MakeTokens);
-    let places = tree
-        .all()
-        .filter(|authority| places.iter().any(|grant| *grant.authority() == authority.id))
+    let places = places
+        .iter()
+        .filter_map(|grant| tree.get(grant.authority()))
         .map(|authority| Choice::new(authority.id.as_str(), &called(authority), user.home().as_str()));
     Ok(Tokens {
         frame: Frame::new(state, visit, "tokens", "Tokens").await,
@@ -108,7 +117,7 @@ async fn read(state: &AppState, visit: &Visit, user: &User, made: Option<Made>) 
     })
 }
 
-/// `POST /tokens`: makes one, and shows it this once.
+/// `POST /tokens`: makes one, which the page that follows shows this once.
 pub(super) async fn make(
     State(state): State<AppState>,
     visit: Visit,
@@ -130,9 +139,9 @@ pub(super) async fn make(
             days: fields.one("days").and_then(|days| days.parse().ok()).unwrap_or(90),
         };
         let token = manage::make_token(&state, &user, new).await?;
-        read(&state, &visit, &user, Some(Made { name, token, url: state.node().url.clone() })).await
+        shown::lead_to(&state, &user, PATH, &Made { name, token, url: state.node().url.clone() })
     };
-    done.await.map(|tokens| page(&tokens)).map_err(|problem: Problem| visit.trouble(problem))
+    done.await.map_err(|problem: Problem| visit.trouble(problem))
 }
 
 /// `POST /tokens/{id}/revoke`.
@@ -143,5 +152,5 @@ pub(super) async fn revoke(
     Path(id): Path<String>,
 ) -> Result<Redirect, Trouble> {
     manage::revoke_token(&state, &user, &id).await.map_err(|problem| visit.trouble(problem))?;
-    Ok(Redirect::to("/tokens"))
+    Ok(Redirect::to(PATH))
 }

@@ -161,6 +161,19 @@ impl Browser {
         self.send(Method::GET, path, Body::empty()).await
     }
 
+    /// Posts a form and goes where it leads, with what that put into the browser; and what is there when it is loaded again.
+    pub(crate) async fn post_and_follow(&self, path: &str, form: &str) -> [Page; 2] {
+        let led = self.post(path, form).await;
+        assert_eq!(led.status, StatusCode::SEE_OTHER, "{path}: {}", led.text);
+        let to = led.headers[header::LOCATION].to_str().unwrap();
+        let kept = led.headers[header::SET_COOKIE].to_str().unwrap().split(';').next().unwrap();
+        let with = Self { state: self.state.clone(), cookie: format!("{}; {kept}", self.cookie) };
+        let shown = with.get(to).await;
+        let gone = shown.headers[header::SET_COOKIE].to_str().unwrap();
+        assert!(gone.starts_with(kept.split('=').next().unwrap()) && gone.contains("Max-Age=0"), "{gone}");
+        [shown, self.get(to).await]
+    }
+
     pub(crate) async fn post(&self, path: &str, form: &str) -> Page {
         self.send(Method::POST, path, Body::from(form.to_owned())).await
     }
