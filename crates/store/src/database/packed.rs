@@ -61,13 +61,13 @@ pub(crate) fn bytes(cell: Option<&str>) -> Result<Vec<u8>, StoreError> {
 /// The bytes that hexadecimal digits of either case stand for.
 pub(crate) fn unhex(text: &str) -> Option<Vec<u8>> {
     let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-    let mut bytes = Vec::with_capacity(pairs.len());
     let mut wrong = !rest.is_empty();
-    for [high, low] in pairs {
+    let byte = |[high, low]: &[u8; 2]| {
         let (high, low) = (digit(*high), digit(*low));
         wrong |= (high | low) > 15;
-        bytes.push(high << 4 | low & 15);
-    }
+        high << 4 | low & 15
+    };
+    let bytes: Vec<u8> = pairs.iter().map(byte).collect();
     (!wrong).then_some(bytes)
 }
 
