@@ -98,6 +98,10 @@ deeds! {
     AuthorityRenamed = "authority-renamed",
     /// A report was taken out.
     ReportTaken = "report-taken",
+    /// An authority's identity provider was set up, or its settings changed.
+    ProviderSet = "provider-set",
+    /// An authority's identity provider was taken away.
+    ProviderRemoved = "provider-removed",
 }
 
 impl std::fmt::Display for Deed {

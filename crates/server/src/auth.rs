@@ -26,6 +26,7 @@ use std::{
 };
 use store::{
     Actor, Decided, Ground, MOST_TOKENS, NewSession, Person, Repository, Session, StoreError, Taken, Tree,
+    Vouched,
 };
 
 /// How long a sign-in link is good, in seconds.
@@ -46,6 +47,8 @@ const KNOWN_COOKIE: &str = "__Host-bastide-known";
 const KNOWN_SECS: i64 = 180 * 86_400;
 /// What waits for a code while somebody signs in.
 const STEP_COOKIE: &str = "__Host-bastide-step";
+/// What waits while somebody is at their identity provider.
+const AWAY_COOKIE: &str = "__Host-bastide-away";
 /// How old a session may be in which somebody changes by what they prove who they are, in seconds.
 pub(crate) const FRESH_SECS: i64 = 15 * 60;
 
@@ -477,7 +480,7 @@ pub(crate) async fn sign_in(
         }
         Ok(None) => {
             tracing::warn!(%peer, "a sign-in link was refused");
-            let page = crate::console::sign_in_page(&state, Reason::LinkRefused, next, false);
+            let page = crate::console::sign_in_page(&state, Reason::LinkRefused, next, false).await;
             (StatusCode::FORBIDDEN, page).into_response()
         }
         Err(problem) => problem.into_response(),
@@ -507,14 +510,23 @@ pub(crate) async fn let_in(
     headers: &HeaderMap,
     place: IpAddr,
 ) -> Result<Response, Problem> {
-    let Proven { person, method, next } = proven;
+    let Proven { person, method, next, vouched, before } = proven;
     let (repository, secret) = (state.repository(), secret::fresh()?);
     let session = new_session(state, &secret, method, headers, place);
-    if !repository.open_session(&person.id, session, salts()?).await? {
-        return Err(Problem::new(StatusCode::FORBIDDEN, "this person may not sign in any more"));
+    let opened = match vouched {
+        Some(by) => repository.open_vouched_session(&person.id, by, session, salts()?).await?,
+        None if repository.open_session(&person.id, session, salts()?).await? => Vouched::Opened,
+        None => Vouched::Gone,
+    };
+    match opened {
+        Vouched::Opened => {}
+        Vouched::Gone => {
+            return Err(Problem::new(StatusCode::FORBIDDEN, "this person may not sign in any more"));
+        }
+        Vouched::NotTheirs => return Err(not_theirs()),
     }
     tracing::info!(who = %person.id, %place, method, "signed in");
-    if let Some(before) = cookie(headers, COOKIE) {
+    if let Some(before) = session_of(headers).or(before) {
         let decided = Decided {
             at: state.now(),
             who: Actor::Person { id: person.id.to_string(), login: person.login.to_string() },
@@ -524,13 +536,39 @@ pub(crate) async fn let_in(
             salts: salts()?,
         };
         let home = repository.of(person.authority.clone());
-        home.end_sessions(&person.id, Some(&secret::hash(before)), None, decided).await?;
+        home.end_sessions(&person.id, Some(&before), None, decided).await?;
     }
     let mut response = Redirect::to(&next).into_response();
     set_cookie(&mut response, COOKIE, &secret, SESSION_SECS);
     set_cookie(&mut response, KNOWN_COOKIE, &prove::mark_of(state, &person.id), KNOWN_SECS);
     set_cookie(&mut response, STEP_COOKIE, "", 0);
     Ok(response)
+}
+
+/// Why a provider's word is not taken for somebody.
+pub(crate) fn not_theirs() -> Problem {
+    Problem::new(
+        StatusCode::FORBIDDEN,
+        "this identity provider may not say who you are: you belong to, or hold a role in, more than its authority and what is below it",
+    )
+    .expected("a passkey, or a password with a one-time code")
+}
+
+/// The id of the session that a request shows, good or not.
+pub(crate) fn session_of(headers: &HeaderMap) -> Option<String> {
+    cookie(headers, COOKIE).map(secret::hash)
+}
+
+/// The sign-in with a provider that this browser has begun.
+pub(crate) fn away(headers: &HeaderMap) -> Option<&str> {
+    cookie(headers, AWAY_COOKIE)
+}
+
+/// Keeps in the browser which sign-in with a provider it has begun; an empty one takes it away. The provider's site sends it
+/// back, so this one cookie comes along from another site; it opens nothing by itself.
+pub(crate) fn set_away(response: &mut Response, state: &str) {
+    let secs = if state.is_empty() { 0 } else { crate::people::WAITING_SECS };
+    keep_cookie(response, AWAY_COOKIE, state, secs, "Lax");
 }
 
 /// The mark that this browser keeps.
@@ -605,7 +643,7 @@ async fn explain(state: &AppState, headers: &HeaderMap, next: &str, reason: Reas
     }
     let from_elsewhere =
         headers.get("sec-fetch-site").is_some_and(|site| site == "cross-site" || site == "same-site");
-    crate::console::sign_in_page(state, reason, next, from_elsewhere).into_response()
+    crate::console::sign_in_page(state, reason, next, from_elsewhere).await
 }
 
 /// `POST /sign-out`: ends the session.
@@ -615,7 +653,7 @@ pub(crate) async fn sign_out(State(state): State<AppState>, user: User) -> Resul
         let home = state.repository().of(user.home.clone());
         home.end_sessions(&session.person.id, Some(&session.id), None, decided).await?;
     }
-    let mut response = crate::console::sign_in_page(&state, Reason::SignedOut, "/", false).into_response();
+    let mut response = crate::console::sign_in_page(&state, Reason::SignedOut, "/", false).await;
     set_cookie(&mut response, COOKIE, "", 0);
     Ok(response)
 }
@@ -657,7 +695,7 @@ pub(crate) async fn note_evidence(state: &AppState, user: Option<&User>, deed: D
 }
 
 /// Salts for one decision.
-fn salts() -> Result<[Salt; 2], secret::NoRandomness> {
+pub(crate) fn salts() -> Result<[Salt; 2], secret::NoRandomness> {
     Ok([Salt::new(secret::random()?), Salt::new(secret::random()?)])
 }
 
@@ -710,7 +748,11 @@ pub(crate) fn any_cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a s
 }
 
 pub(crate) fn set_cookie(response: &mut Response, name: &str, value: &str, secs: i64) {
-    let cookie = format!("{name}={value}; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age={secs}");
+    keep_cookie(response, name, value, secs, "Strict");
+}
+
+fn keep_cookie(response: &mut Response, name: &str, value: &str, secs: i64, same_site: &str) {
+    let cookie = format!("{name}={value}; Path=/; Secure; HttpOnly; SameSite={same_site}; Max-Age={secs}");
     if let Ok(value) = HeaderValue::from_str(&cookie) {
         response.headers_mut().append(header::SET_COOKIE, value);
     }

@@ -1,7 +1,7 @@
-//! The server's HTTP client: one POST over TLS, bounded in time and bytes.
+//! The server's HTTP client: one request over TLS, bounded in time and bytes; redirections are not followed.
 
 use crate::notify::AddressError;
-use axum::http::{Request, StatusCode, Uri, header};
+use axum::http::{Method, Request, Response, Uri, header};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::{body::Bytes, client::conn::http1};
 use hyper_util::rt::TokioIo;
@@ -9,17 +9,23 @@ use rustls::{
     ClientConfig, RootCertStore,
     pki_types::{CertificateDer, ServerName, pem::PemObject as _},
 };
-use std::{fmt, path::Path, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
 };
 use tokio_rustls::TlsConnector;
 
-/// How long one POST may take, connecting included.
+/// How long one request may take, connecting included.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// Where to POST.
+/// Where to send.
 #[derive(Clone)]
 pub(crate) struct Remote {
     host: String,
@@ -27,6 +33,10 @@ pub(crate) struct Remote {
     path: String,
     tls: Option<TlsConnector>,
 }
+
+/// The certificates by which a server is known.
+#[derive(Clone)]
+pub(crate) struct Trust(TlsConnector);
 
 /// Why something sent was not taken.
 #[derive(Debug, thiserror::Error)]
@@ -52,17 +62,27 @@ impl Remote {
     /// # Errors
     /// [`AddressError`] with what was expected.
     pub(crate) fn new(address: &str, ca: Option<&Path>) -> Result<Self, AddressError> {
+        Self::to(address, || ca.map_or_else(Trust::system, Trust::file))
+    }
+
+    /// The same, known by certificates that are asked for only where they are needed.
+    ///
+    /// # Errors
+    /// [`AddressError`] with what was expected.
+    pub(crate) fn to(
+        address: &str,
+        trust: impl FnOnce() -> Result<Trust, AddressError>,
+    ) -> Result<Self, AddressError> {
         let wrong = |expected| AddressError { expected, found: shown(address) };
-        const FORM: &str =
-            "an address such as https://siem.city.example/hook (http:// to 127.0.0.1 or [::1] only)";
+        const FORM: &str = "an address such as https://siem.city.example/hook (http:// to 127.0.0.1, [::1] or localhost only)";
         let uri: Uri = address.parse().map_err(|_| wrong(FORM))?;
         let host = uri.host().ok_or_else(|| wrong(FORM))?.trim_matches(['[', ']']).to_owned();
         if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
             return Err(wrong("an address without a user: what is sent is signed"));
         }
         let tls = match uri.scheme_str() {
-            Some("https") => Some(connector(ca)?),
-            Some("http") if host.parse().is_ok_and(|host: std::net::IpAddr| host.is_loopback()) => None,
+            Some("https") => Some(trust()?.0),
+            Some("http") if is_loopback(&host) => None,
             _ => return Err(wrong(FORM)),
         };
         let port = uri.port_u16().unwrap_or(if tls.is_some() { 443 } else { 80 });
@@ -71,14 +91,16 @@ impl Remote {
     }
 
     /// A request to it, with its head begun.
-    pub(crate) fn request(&self, version: &str) -> axum::http::request::Builder {
+    pub(crate) fn request(&self, method: Method, version: &str) -> axum::http::request::Builder {
         let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
-        Request::post(&self.path)
+        Request::builder()
+            .method(method)
+            .uri(&self.path)
             .header(header::HOST, format!("{host}:{}", self.port))
             .header(header::USER_AGENT, format!("bastide/{version}"))
     }
 
-    /// Sends it; the status, and as much as `most` bytes of what was answered.
+    /// Sends it; what was answered, with at most `most` bytes of body.
     ///
     /// # Errors
     /// [`SendError`].
@@ -86,7 +108,7 @@ impl Remote {
         &self,
         request: Request<Full<Bytes>>,
         most: usize,
-    ) -> Result<(StatusCode, Bytes), SendError> {
+    ) -> Result<Response<Bytes>, SendError> {
         match tokio::time::timeout(PATIENCE, self.connect_and_send(request, most)).await {
             Ok(outcome) => outcome,
             Err(_) => Err(SendError::Passing(format!("no answer within {} s", PATIENCE.as_secs()))),
@@ -97,13 +119,30 @@ impl Remote {
         &self,
         request: Request<Full<Bytes>>,
         most: usize,
-    ) -> Result<(StatusCode, Bytes), SendError> {
-        let stream = TcpStream::connect((self.host.as_str(), self.port)).await.map_err(passing)?;
+    ) -> Result<Response<Bytes>, SendError> {
+        let stream = self.dial().await.map_err(passing)?;
         let Some(tls) = &self.tls else { return exchange(stream, request, most).await };
         let name = ServerName::try_from(self.host.clone())
             .map_err(|error| SendError::Final(format!("{} cannot be verified: {error}", self.host)))?;
         exchange(tls.connect(name, stream).await.map_err(passing)?, request, most).await
     }
+
+    async fn dial(&self) -> std::io::Result<TcpStream> {
+        if self.tls.is_none() && self.host == LOCALHOST {
+            // Whatever a resolver says: without TLS nothing leaves this machine.
+            let both = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+            return TcpStream::connect(both.map(|ip: IpAddr| SocketAddr::from((ip, self.port))).as_slice())
+                .await;
+        }
+        TcpStream::connect((self.host.as_str(), self.port)).await
+    }
+}
+
+const LOCALHOST: &str = "localhost";
+
+/// Whether a host is this machine, by its address or as `localhost`.
+pub(crate) fn is_loopback(host: &str) -> bool {
+    host == LOCALHOST || host.trim_matches(['[', ']']).parse().is_ok_and(|host: IpAddr| host.is_loopback())
 }
 
 /// As much of an address as may be shown: path and user are often the secret.
@@ -120,20 +159,20 @@ async fn exchange<S>(
     stream: S,
     request: Request<Full<Bytes>>,
     most: usize,
-) -> Result<(StatusCode, Bytes), SendError>
+) -> Result<Response<Bytes>, SendError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(passing)?;
     let mut talk = std::pin::pin!(async move {
         let answer = sender.send_request(request).await.map_err(passing)?;
-        let status = answer.status();
+        let (head, body) = answer.into_parts();
         if most == 0 {
-            return Ok((status, Bytes::new()));
+            return Ok(Response::from_parts(head, Bytes::new()));
         }
-        let body = Limited::new(answer.into_body(), most).collect().await;
+        let body = Limited::new(body, most).collect().await;
         let body = body.map_err(|error| SendError::Passing(format!("the answer cannot be read: {error}")))?;
-        Ok((status, body.to_bytes()))
+        Ok(Response::from_parts(head, body.to_bytes()))
     });
     // The connection lives as long as this exchange.
     tokio::select! {
@@ -151,32 +190,56 @@ fn passing(error: impl std::error::Error) -> SendError {
     SendError::Passing(reason)
 }
 
-fn connector(ca: Option<&Path>) -> Result<TlsConnector, AddressError> {
-    let mut roots = RootCertStore::empty();
-    match ca {
-        None => {
-            let _ = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        }
-        Some(path) => {
-            let wrong = || AddressError {
-                expected: "a PEM file with the certificate of an authority",
-                found: path.display().to_string(),
-            };
-            for certificate in CertificateDer::pem_file_iter(path).map_err(|_| wrong())? {
-                roots.add(certificate.map_err(|_| wrong())?).map_err(|_| wrong())?;
-            }
-            if roots.is_empty() {
-                return Err(wrong());
-            }
-        }
+impl Trust {
+    /// Those of the system.
+    ///
+    /// # Errors
+    /// Where there is no TLS at all.
+    pub(crate) fn system() -> Result<Self, AddressError> {
+        let mut roots = RootCertStore::empty();
+        let _ = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        Self::of(roots)
     }
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|_| AddressError { expected: "TLS 1.2 or 1.3", found: String::new() })?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(TlsConnector::from(Arc::new(config)))
+
+    /// Those in a PEM file, and no others.
+    fn file(path: &Path) -> Result<Self, AddressError> {
+        let wrong = || AddressError {
+            expected: "a PEM file with the certificate of an authority",
+            found: path.display().to_string(),
+        };
+        let text = std::fs::read(path).map_err(|_| wrong())?;
+        Self::pem(&text).map_err(|_| wrong())
+    }
+
+    /// Those of a PEM text, and no others.
+    ///
+    /// # Errors
+    /// [`AddressError`] with what was expected.
+    pub(crate) fn pem(text: &[u8]) -> Result<Self, AddressError> {
+        let wrong = |found: &str| AddressError {
+            expected: "certificates of authorities as PEM, each from -----BEGIN CERTIFICATE----- to its end",
+            found: found.to_owned(),
+        };
+        let mut roots = RootCertStore::empty();
+        for certificate in CertificateDer::pem_slice_iter(text) {
+            let certificate = certificate.map_err(|_| wrong("a PEM text that cannot be read"))?;
+            roots.add(certificate).map_err(|_| wrong("a certificate that cannot be read"))?;
+        }
+        if roots.is_empty() {
+            return Err(wrong("none"));
+        }
+        Self::of(roots)
+    }
+
+    fn of(roots: RootCertStore) -> Result<Self, AddressError> {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|_| AddressError { expected: "TLS 1.2 or 1.3", found: String::new() })?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Ok(Self(TlsConnector::from(Arc::new(config))))
+    }
 }
 
 #[cfg(test)]
@@ -192,6 +255,8 @@ mod tests {
         check("https://siem.city.example:8443", true);
         check("http://127.0.0.1:9000/hook", true);
         check("http://[::1]:9000/hook", true);
+        check("http://localhost:9000/hook", true);
+        check("http://localhost.evil.example/hook", false);
         check("http://siem.city.example/hook", false);
         check("http://127.0.0.1.evil.example/hook", false);
         check("https://user:secret@siem.city.example/", false);
@@ -231,7 +296,7 @@ mod tests {
             let outcome = exchange(stream, request, most).await;
             let outcome = outcome.map_or_else(
                 |error| error.to_string(),
-                |(status, body)| format!("{status} {}", String::from_utf8_lossy(&body)),
+                |answer| format!("{} {}", answer.status(), String::from_utf8_lossy(answer.body())),
             );
             assert_eq!((outcome.trim(), receiver.await.unwrap()), (expected, 1));
         };

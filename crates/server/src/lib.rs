@@ -19,6 +19,7 @@ mod manage;
 mod metrics;
 pub mod notify;
 mod people;
+mod provider;
 mod reach;
 pub mod routes;
 mod secret;

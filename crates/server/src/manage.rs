@@ -340,7 +340,7 @@ pub(crate) async fn revoke_token(state: &AppState, user: &User, id: &str) -> Res
 }
 
 /// The repository of an authority that the request reaches; of the first where none is named.
-fn within(state: &AppState, authority: Option<&AuthorityId>) -> Result<Repository, Problem> {
+pub(crate) fn within(state: &AppState, authority: Option<&AuthorityId>) -> Result<Repository, Problem> {
     let Some(authority) = authority else { return Ok(state.repository().clone()) };
     if state.repository().shows(authority) {
         return Ok(state.repository().of(authority.clone()));
@@ -348,7 +348,7 @@ fn within(state: &AppState, authority: Option<&AuthorityId>) -> Result<Repositor
     Err(Problem::not_found("authority in which you may do this", authority.as_str()))
 }
 
-fn name(text: &str) -> Result<String, Problem> {
+pub(crate) fn name(text: &str) -> Result<String, Problem> {
     plain_name(text).map_err(|expected| {
         Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "the name cannot be used").expected(expected)
     })

@@ -257,6 +257,9 @@ fn body_of(path: &str) -> &'static str {
         "people" => r#"{"login": "eve", "name": "Eve", "authority": "north", "roles": ["auditor"]}"#,
         "authorities" => r#"{"id": "new", "name": "New", "level": "department", "parent": "north"}"#,
         "tokens" => r#"{"name": "x", "authority": "north", "roles": ["auditor"]}"#,
+        path if path.ends_with("/identity-provider") => {
+            r#"{"name": "x", "issuer": "https://x.example", "client_id": "x", "client_secret": "x"}"#
+        }
         path if path.ends_with("/roles") => r#"{"role": "operator", "authority": "north"}"#,
         path if path.starts_with("people/") || path.starts_with("authorities/") => r#"{"name": "Eve"}"#,
         _ => r#"{"reason": "done", "state": "resolved"}"#,

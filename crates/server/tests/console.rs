@@ -438,6 +438,7 @@ async fn serve_pages_to_look_at() {
         "proposed" => city::night(&state, PlanStatus::Proposed).await,
         "thousand" => thousand(&state).await,
         "long" => long(&state).await,
+        "door" | "providers" => providers(&state).await,
         "live" => {
             city::night(&state, PlanStatus::Proposed).await;
             tokio::spawn(live(state.clone()));
@@ -460,6 +461,53 @@ async fn serve_pages_to_look_at() {
     let app = server::router(state).layer(signed_in);
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", port.parse().unwrap())).await.unwrap();
     axum::serve(listener, app.into_make_service_with_connect_info::<std::net::SocketAddr>()).await.unwrap();
+}
+
+/// Two authorities with identity providers, one of them with a long name, and an administrator who is connected.
+async fn providers(state: &server::AppState) {
+    let decided = |deed| store::Decided {
+        at: state.now(),
+        who: store::Actor::Program,
+        deed,
+        about: Vec::new(),
+        details: None,
+        salts: [ledger::Salt::new([1; 32]), ledger::Salt::new([2; 32])],
+    };
+    let repository = state.repository();
+    let harbour = model::Authority {
+        id: "harbour-police".parse().unwrap(),
+        name: "Harbour police of the free and hanseatic city".into(),
+        level: model::AuthorityLevel::Department,
+        parent: Some(model::AuthorityId::local()),
+    };
+    repository.add_authority(&harbour, decided(ledger::Deed::AuthorityMade)).await.unwrap().unwrap();
+    for (authority, name) in
+        [("local", "City login"), ("harbour-police", "the account of the harbour police")]
+    {
+        let provider = store::Provider {
+            authority: authority.parse().unwrap(),
+            name: name.into(),
+            issuer: "https://login.city.example/realms/city".into(),
+            client: "bastide".into(),
+            secret: "sealed".into(),
+            ca: None,
+            recognises: store::Recognises::PreferredUsername,
+            changed: state.now(),
+        };
+        let place = repository.of(provider.authority.clone());
+        assert!(place.set_provider(&provider, decided(ledger::Deed::ProviderSet)).await.unwrap());
+    }
+    let ada = repository.administrator().await.unwrap().unwrap();
+    let identity = store::Credential {
+        id: "crd-0123456789abcdef0123456789abcdef".into(),
+        kind: store::CredentialKind::Identity,
+        label: "City login".into(),
+        body: String::new(),
+        made: state.now(),
+        used: None,
+    };
+    let added = decided(ledger::Deed::CredentialAdded);
+    repository.bind_identity(&ada.id, identity, false, added).await.unwrap();
 }
 
 /// Something happens every two seconds.

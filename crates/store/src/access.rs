@@ -405,7 +405,7 @@ impl Repository {
 }
 
 /// Opens a session for a person; nothing where they may not sign in.
-async fn begin(
+pub(crate) async fn begin(
     transaction: &mut Transaction,
     person: &str,
     session: NewSession,

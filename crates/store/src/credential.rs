@@ -59,6 +59,14 @@ pub struct Credential {
     pub used: Option<Timestamp>,
 }
 
+impl Credential {
+    /// Whether it is an identity at the provider of this authority.
+    #[must_use]
+    pub fn is_identity_at(&self, authority: &AuthorityId) -> bool {
+        self.kind == CredentialKind::Identity && self.body == authority.as_str()
+    }
+}
+
 impl std::fmt::Debug for Credential {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Credential")
@@ -241,7 +249,7 @@ impl Repository {
     }
 }
 
-async fn insert(
+pub(crate) async fn insert(
     transaction: &mut Transaction,
     authority: &AuthorityId,
     person: &PersonId,

@@ -24,6 +24,7 @@ mod log;
 mod open;
 mod outbox;
 mod person;
+mod provider;
 mod repository;
 mod response;
 mod retention;
@@ -47,6 +48,7 @@ pub use incident::{
 pub use log::{Archive, BlockingLog, Log};
 pub use outbox::Outgoing;
 pub use person::{MOST_HOLDINGS, MOST_PEOPLE, Person, Taken};
+pub use provider::{Bound, MOST_PROVIDERS, Provider, Recognises, Vouched, Vouching};
 pub use repository::{Findable, Health, MOST_BYTES, Page, Paging, Repository};
 pub use response::{CommandRecord, JournalRow, PlanRecord};
 pub use retention::{Retention, Swept};

@@ -393,7 +393,7 @@ pub(crate) async fn shut_out(transaction: &mut Transaction, person: &PersonId) -
 }
 
 /// Whether an authority is `above` or stands below it.
-async fn stands_below(
+pub(crate) async fn stands_below(
     transaction: &mut Transaction,
     authority: &AuthorityId,
     above: &str,

@@ -74,7 +74,10 @@ pub(crate) fn tables() -> Vec<Table> {
         sign_in_link 2 { authority_id Text, hash Text, person Text, made Int, expires Int, used Int }
         session 2 {
             authority_id Text, hash Text, person Text, method Text, device Text, place Text, made Int, seen Int,
-            expires Int,
+            expires Int, provider Text,
+        }
+        provider 1 {
+            authority_id Text, name Text, issuer Text, client Text, secret Text, ca Text, recognises Text, changed Int,
         }
         token 2 { authority_id Text, hash Text, name Text, roles Text, person Text, made Int, expires Int, used Int }
         leaf 2 { authority_id Text, number Int, at Int, deed Text, body Bytes }
@@ -108,6 +111,7 @@ migrations! {
     2 "0002_ledger",
     3 "0003_people",
     4 "0004_witnesses",
+    5 "0005_providers",
     6 "0006_names",
 }
 

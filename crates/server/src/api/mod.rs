@@ -5,6 +5,7 @@ mod incidents;
 mod node;
 mod people;
 mod problem;
+mod provider;
 mod response;
 mod stream;
 
@@ -50,6 +51,7 @@ fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(response::decisions))
         .routes(routes!(people::authorities, people::add_authority))
         .routes(routes!(people::rename_authority))
+        .routes(routes!(provider::provider, provider::set_provider, provider::remove_provider))
         .routes(routes!(people::people, people::invite))
         .routes(routes!(people::person, people::change, people::erase))
         .routes(routes!(people::link))

@@ -63,7 +63,10 @@ struct AccountPage {
     roles: Vec<String>,
     /// Whether changes are taken.
     fresh: bool,
-    passkeys: Vec<PasskeyRow>,
+    passkeys: Vec<CredentialRow>,
+    identities: Vec<CredentialRow>,
+    /// The authorities whose identity providers can be connected, and the names of these.
+    providers: Vec<(String, String)>,
     passkeys_work: bool,
     no_passkeys: String,
     has_password: bool,
@@ -76,7 +79,7 @@ struct AccountPage {
     tokens: usize,
 }
 
-struct PasskeyRow {
+struct CredentialRow {
     id: String,
     label: String,
     made: Markup,
@@ -108,6 +111,8 @@ pub(super) async fn show(
     let done = match asked.done.as_deref() {
         Some("passkey-added") => "The passkey was added.",
         Some("passkey-removed") => "The passkey was removed.",
+        Some("identity-added") => "Your account at the identity provider is connected.",
+        Some("identity-removed") => "The connection with the identity provider was removed.",
         Some("password-set") => {
             "The password was set. Make recovery codes now, for the day the phone is lost."
         }
@@ -132,7 +137,7 @@ pub(super) async fn shown(
     let tree = repository.tree().await?;
     let name_of =
         |id: &model::AuthorityId| tree.get(id).map_or_else(|| id.to_string(), |known| known.name.clone());
-    let holdings = repository.holdings(&person.id).await?;
+    let (holdings, home) = (repository.holdings(&person.id).await?, tree.lineage(&person.authority));
     let sessions = repository.sessions(&person.id, now, now.plus_secs(-IDLE_SECS)).await?;
     let everywhere = repository.seeing(tree.all().map(|authority| &authority.id));
     let tokens = everywhere.tokens(Some(&person.id), now).await?;
@@ -150,7 +155,16 @@ pub(super) async fn shown(
             .map(|holding| format!("{} in {}", holding.role, name_of(&holding.authority)))
             .collect(),
         fresh: owner.user.is_fresh(now),
-        passkeys: passkeys(&credentials, now),
+        passkeys: rows(&credentials, CredentialKind::Passkey, now),
+        identities: rows(&credentials, CredentialKind::Identity, now),
+        providers: repository
+            .providers()
+            .await?
+            .into_iter()
+            .filter(|provider| home.upwards().any(|above| *above == provider.authority))
+            .filter(|provider| !credentials.iter().any(|one| one.is_identity_at(&provider.authority)))
+            .map(|provider| (provider.authority.to_string(), provider.name))
+            .collect(),
         passkeys_work: no_name.is_none(),
         no_passkeys: no_name.map(|error: PasskeyError| capitalised(&error.to_string())).unwrap_or_default(),
         has_password: password.is_some(),
@@ -164,11 +178,11 @@ pub(super) async fn shown(
     Ok(page(&page_of))
 }
 
-fn passkeys(credentials: &[Credential], now: Timestamp) -> Vec<PasskeyRow> {
+fn rows(credentials: &[Credential], kind: CredentialKind, now: Timestamp) -> Vec<CredentialRow> {
     credentials
         .iter()
-        .filter(|credential| credential.kind == CredentialKind::Passkey)
-        .map(|credential| PasskeyRow {
+        .filter(|credential| credential.kind == kind)
+        .map(|credential| CredentialRow {
             id: credential.id.clone(),
             label: credential.label.clone(),
             made: view::ago(credential.made, now),
@@ -182,16 +196,22 @@ fn session_row(session: &Session, this: &Session, now: Timestamp) -> SessionRow 
         id: session.id.clone(),
         device: session.device.clone(),
         place: session.place.clone(),
-        method: match session.method.as_str() {
-            "passkey" => "passkey",
-            "password" => "password and code",
-            "recovery" => "recovery code",
-            "link" => "link",
-            _ => "identity provider",
-        },
+        method: by(&session.method),
         made: view::ago(session.made, now),
         seen: view::ago(session.seen, now),
         is_this: session.id == this.id,
+    }
+}
+
+/// By what a session was begun, in words.
+pub(super) fn by(method: &str) -> &'static str {
+    match method {
+        "passkey" => "passkey",
+        "password" => "password and code",
+        "recovery" => "recovery code",
+        "link" => "link",
+        "identity" => "identity provider",
+        _ => "something else",
     }
 }
 

@@ -37,7 +37,7 @@ const LABEL: usize = 60;
 
 impl Owner {
     /// Sends whoever proved who they are too long ago to prove it again.
-    fn fresh(&self, state: &AppState) -> Result<(), Stop> {
+    pub(super) fn fresh(&self, state: &AppState) -> Result<(), Stop> {
         if self.user.is_fresh(state.now()) { Ok(()) } else { Err(Stop::Stale) }
     }
 
@@ -84,7 +84,7 @@ impl IntoResponse for Stop {
     }
 }
 
-fn told(visit: &Visit) -> impl Fn(Problem) -> Stop + '_ {
+pub(super) fn told(visit: &Visit) -> impl Fn(Problem) -> Stop + '_ {
     |problem| Stop::Told(visit.trouble(problem))
 }
 
@@ -173,7 +173,7 @@ fn label(text: &str) -> Result<String, Problem> {
     Ok(label.to_owned())
 }
 
-/// `POST /account/credentials/{id}/remove`: removes a passkey.
+/// `POST /account/credentials/{id}/remove`: removes a passkey, or an identity at a provider.
 pub(super) async fn remove(
     State(state): State<AppState>,
     visit: Visit,
@@ -184,15 +184,24 @@ pub(super) async fn remove(
     owner.fresh(&state)?;
     let removed = async {
         let credentials = state.repository().credentials(&owner.person().id).await?;
-        let passkey = credentials
-            .iter()
-            .find(|credential| credential.id == id && credential.kind == CredentialKind::Passkey)
-            .ok_or_else(|| Problem::not_found("passkey of yours", &id))?;
+        let named =
+            credentials.iter().find(|credential| credential.id == id).and_then(|credential| match credential
+                .kind
+            {
+                CredentialKind::Passkey => Some((credential, "passkey", ("passkey-removed", "passkeys"))),
+                CredentialKind::Identity => {
+                    Some((credential, "identity at", ("identity-removed", "identities")))
+                }
+                _ => None,
+            });
+        let (credential, what, done) =
+            named.ok_or_else(|| Problem::not_found("passkey or identity of yours", &id))?;
         warned(&credentials, &form)?;
-        owner.remove(&state, passkey, format!("the passkey {}", passkey.label)).await
+        owner.remove(&state, credential, format!("the {what} {}", credential.label)).await?;
+        Ok(done)
     };
-    removed.await.map_err(told(&visit))?;
-    Ok(back("passkey-removed", "passkeys"))
+    let (done, at) = removed.await.map_err(told(&visit))?;
+    Ok(back(done, at))
 }
 
 /// The last way in goes only where its owner was told that it is the last.

@@ -10,6 +10,7 @@ mod actions;
 mod assets;
 mod files;
 mod frame;
+mod identity;
 mod incident;
 mod incidents;
 mod journal;
@@ -17,6 +18,7 @@ mod named;
 mod overview;
 mod people;
 mod proof;
+mod provider;
 mod response;
 mod settings;
 mod shown;
@@ -63,6 +65,8 @@ pub(crate) fn router() -> Router<AppState> {
         .route("/people/{id}/{deed}", post(people::act))
         .route("/authorities", get(people::authorities).post(people::add_authority))
         .route("/authorities/{id}/rename", post(people::rename_authority))
+        .route("/authorities/{id}/identity-provider", get(provider::show).post(provider::set))
+        .route("/authorities/{id}/identity-provider/remove", post(provider::remove))
         .route("/tokens", get(tokens::show).post(tokens::make))
         .route("/tokens/{id}/revoke", post(tokens::revoke))
         .route("/theme", post(actions::theme))
@@ -70,11 +74,14 @@ pub(crate) fn router() -> Router<AppState> {
         .route("/sign-in/code", post(sign_in::code))
         .route("/sign-in/passkey/begin", post(sign_in::passkey_begin))
         .route("/sign-in/passkey/finish", post(sign_in::passkey_finish))
+        .route("/sign-in/with/{id}", get(identity::begin))
+        .route("/sign-in/return/{id}", get(identity::returned))
         .route("/account", get(account::show))
         .route("/account/confirm", get(sign_in::confirm))
         .route("/account/passkeys/begin", post(account_changes::passkey_begin))
         .route("/account/passkeys/finish", post(account_changes::passkey_finish))
         .route("/account/credentials/{id}/remove", post(account_changes::remove))
+        .route("/account/identities/{id}/connect", post(identity::connect))
         .route("/account/password", post(account_changes::set_password))
         .route("/account/password/confirm", post(account_changes::confirm_password))
         .route("/account/password/remove", post(account_changes::remove_password))

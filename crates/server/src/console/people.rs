@@ -283,7 +283,7 @@ async fn read_person(
         sessions: sessions
             .into_iter()
             .map(|session| SessionRow {
-                method: session.method,
+                method: super::account::by(&session.method).to_owned(),
                 device: session.device,
                 place: session.place,
                 made: view::ago(session.made, now),
@@ -362,6 +362,8 @@ struct AuthorityRow {
     people: String,
     open: String,
     may_rename: bool,
+    /// May set up its identity provider.
+    may_provide: bool,
 }
 
 /// `GET /authorities`: the tree, as far as the reader sees it.
@@ -423,6 +425,7 @@ async fn read_authorities(
             people: words::count(people),
             open: words::count(model::Severity::ALL.iter().map(|severity| open.of(*severity)).sum()),
             may_rename: user.may(Action::ManageAuthorities, &authority.id).is_ok(),
+            may_provide: user.may(Action::ManagePeople, &authority.id).is_ok(),
         });
     }
     let managed = user.reach(Action::ManageAuthorities);

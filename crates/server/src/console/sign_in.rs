@@ -7,6 +7,7 @@ use super::{
     actions::Fields,
     files,
     frame::{Frame, Visit, page},
+    view,
 };
 use crate::{
     AppState,
@@ -23,6 +24,7 @@ use axum::{
 };
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
+use store::{Provider, StoreError, Tree};
 use webauthn_rs::prelude::{PublicKeyCredential, RequestChallengeResponse};
 
 #[derive(Template)]
@@ -37,19 +39,49 @@ struct SignInPage {
     login: String,
     problem: String,
     passkeys: bool,
+    providers: Vec<Button>,
     /// Somebody who is signed in proves it once more.
     confirms: bool,
     script: String,
 }
 
+/// An identity provider to sign in with.
+struct Button {
+    to: String,
+    name: String,
+    authority: String,
+}
+
+/// The identity providers of all authorities, or none where they cannot be read.
+async fn buttons(state: &AppState, next: &str) -> Vec<Button> {
+    let read = async {
+        let repository = state.repository();
+        let providers = repository.providers().await?;
+        // Most nodes have none, and then nothing more is asked.
+        let tree = if providers.is_empty() { Tree::default() } else { repository.tree().await? };
+        Ok::<_, StoreError>((providers, tree))
+    };
+    let (providers, tree) = read.await.unwrap_or_else(|error| {
+        tracing::error!(%error, "the identity providers cannot be read");
+        Default::default()
+    });
+    let button = |provider: Provider| Button {
+        to: format!("/sign-in/with/{}{}", provider.authority, view::query(&[("next", next)])),
+        authority: tree.get(&provider.authority).map(|known| known.name.clone()).unwrap_or_default(),
+        name: provider.name,
+    };
+    providers.into_iter().map(button).collect()
+}
+
 impl SignInPage {
-    fn new(state: &AppState, visit: &Visit, heading: &'static str, why: &str) -> Self {
+    async fn new(state: &AppState, visit: &Visit, heading: &'static str, why: &str, next: String) -> Self {
         Self {
             frame: Frame::bare(state.node().version.clone(), visit, "", heading),
             heading,
             why: why.to_owned(),
             elsewhere: String::new(),
-            next: "/".to_owned(),
+            providers: buttons(state, &next).await,
+            next,
             login: String::new(),
             problem: String::new(),
             passkeys: state.proofs().passkeys().is_ok(),
@@ -64,7 +96,7 @@ fn nobody() -> Visit {
 }
 
 /// The page on which people sign in. `elsewhere`: they came from another site, and may be signed in already.
-pub(crate) fn sign_in_page(state: &AppState, reason: Reason, next: &str, elsewhere: bool) -> Response {
+pub(crate) async fn sign_in_page(state: &AppState, reason: Reason, next: &str, elsewhere: bool) -> Response {
     let (heading, why) = match reason {
         Reason::Closed if elsewhere => {
             ("One more step", "You came from another site, and your browser did not show who you are.")
@@ -75,8 +107,7 @@ pub(crate) fn sign_in_page(state: &AppState, reason: Reason, next: &str, elsewhe
         }
         Reason::SignedOut => ("Signed out", "Your session has ended on this server."),
     };
-    let mut form = SignInPage::new(state, &nobody(), heading, why);
-    form.next = next.to_owned();
+    let mut form = SignInPage::new(state, &nobody(), heading, why, next.to_owned()).await;
     if elsewhere {
         form.elsewhere = next.to_owned();
     }
@@ -96,12 +127,19 @@ pub(crate) fn code_page(state: &AppState, problem: &str) -> Response {
     page(&CodePage { frame, problem: problem.to_owned() })
 }
 
+/// The page on which people sign in, with why they were not let in.
+pub(super) async fn refused(state: &AppState, status: StatusCode, problem: String, next: String) -> Response {
+    let mut form = SignInPage::new(state, &nobody(), "Sign in", "", next).await;
+    form.problem = problem;
+    (status, page(&form)).into_response()
+}
+
 /// `GET /account/confirm`: somebody who is signed in proves who they are once more.
 pub(super) async fn confirm(State(state): State<AppState>, visit: Visit, user: User) -> Response {
     let why = "Changing by what you sign in needs a session of at most fifteen minutes. Sign in once more; you come \
                back to your account.";
-    let mut form = SignInPage::new(&state, &visit, "Confirm that it is you", why);
-    form.next = "/account".to_owned();
+    let mut form =
+        SignInPage::new(&state, &visit, "Confirm that it is you", why, "/account".to_owned()).await;
     form.login = user.session().map(|session| session.person.login.to_string()).unwrap_or_default();
     form.confirms = true;
     page(&form)
@@ -117,15 +155,14 @@ pub(super) async fn password(
     let fields = Fields::read(&form);
     let [login, password] = ["login", "password"].map(|name| fields.one(name).unwrap_or_default());
     let next = next(fields.one("next"));
-    let again = |status: StatusCode, problem: &str| {
-        let mut form = SignInPage::new(&state, &nobody(), "Sign in", "");
-        form.next.clone_from(&next);
+    let again = async |status: StatusCode, problem: &str| {
+        let mut form = SignInPage::new(&state, &nobody(), "Sign in", "", next.clone()).await;
         form.login = login.chars().take(128).collect();
         form.problem = problem.to_owned();
         (status, page(&form)).into_response()
     };
     if login.trim().is_empty() || password.is_empty() {
-        return again(StatusCode::UNPROCESSABLE_ENTITY, "A login and a password are needed.");
+        return again(StatusCode::UNPROCESSABLE_ENTITY, "A login and a password are needed.").await;
     }
     let origin = Origin { place: peer.ip(), mark: auth::mark(&headers) };
     match prove::password(&state, &login, password, next.clone(), &origin).await {
@@ -135,13 +172,13 @@ pub(super) async fn password(
             response
         }
         Err(Refused::Wait(wait, _)) => {
-            waiting(again(StatusCode::TOO_MANY_REQUESTS, &said(&wait)), wait.seconds)
+            waiting(again(StatusCode::TOO_MANY_REQUESTS, &said(&wait)).await, wait.seconds)
         }
         Err(Refused::Problem(problem)) => problem.into_response(),
-        Err(Refused::Wrong(_) | Refused::Over) => again(
-            StatusCode::FORBIDDEN,
-            "This login and password do not go together, or no password is set for it.",
-        ),
+        Err(Refused::Wrong(_) | Refused::Over) => {
+            let wrong = "This login and password do not go together, or no password is set for it.";
+            again(StatusCode::FORBIDDEN, wrong).await
+        }
     }
 }
 
@@ -175,9 +212,8 @@ pub(super) async fn code(
             (waiting(page, wait.seconds), step)
         }
         Refused::Over => {
-            let mut form = SignInPage::new(&state, &nobody(), "Sign in", "");
-            form.problem = "The code came too late or too often: begin again with the password.".to_owned();
-            ((StatusCode::UNPROCESSABLE_ENTITY, page(&form)).into_response(), None)
+            let late = "The code came too late or too often: begin again with the password.".to_owned();
+            (self::refused(&state, StatusCode::UNPROCESSABLE_ENTITY, late, "/".to_owned()).await, None)
         }
         Refused::Problem(problem) => return problem.into_response(),
     };
@@ -234,11 +270,11 @@ pub(super) async fn passkey_finish(
     Ok(response)
 }
 
-fn next(asked: Option<String>) -> String {
+pub(super) fn next(asked: Option<String>) -> String {
     asked.filter(|next| is_local_path(next)).unwrap_or_else(|| "/".to_owned())
 }
 
-fn said(wait: &crate::people::patience::Wait) -> String {
+pub(super) fn said(wait: &crate::people::patience::Wait) -> String {
     format!("Too many attempts from here. Try again in {} s; passkeys do not wait.", wait.seconds)
 }
 

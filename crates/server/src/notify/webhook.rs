@@ -10,7 +10,7 @@ use crate::{
     secret,
 };
 use aws_lc_rs::hmac;
-use axum::http::{Request, StatusCode, header};
+use axum::http::{Method, Request, StatusCode, header};
 use http_body_util::Full;
 use hyper::body::Bytes;
 use model::Incident;
@@ -48,7 +48,7 @@ impl Webhook {
 
     pub(super) async fn send(&self, state: &AppState, message: &Outgoing) -> Result<(), SendError> {
         // Nothing of the answer but its status is read.
-        match self.remote.send(self.request(state, message)?, 0).await?.0 {
+        match self.remote.send(self.request(state, message)?, 0).await?.status() {
             status if status.is_success() => Ok(()),
             StatusCode::GONE => Err(SendError::Final("the receiver answered 410: it wants no more".into())),
             status => Err(SendError::Passing(format!("the receiver answered {status}"))),
@@ -68,7 +68,7 @@ impl Webhook {
         let body = serde_json::to_vec(&told).map_err(|error| SendError::Final(error.to_string()))?;
         let mut request = self
             .remote
-            .request(&node.version)
+            .request(Method::POST, &node.version)
             .header(header::CONTENT_TYPE, "application/json")
             .header("x-bastide-message", format!("{}-{}", message.seq, message.made.micros()));
         if let Some(key) = &self.key {

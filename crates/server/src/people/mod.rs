@@ -1,8 +1,9 @@
-//! What proves who somebody is: passwords with a second factor, passkeys, recovery codes.
+//! What proves who somebody is: passwords with a second factor, passkeys, recovery codes, identities at a provider.
 //!
 //! Guarantees: nothing here is kept in clear; whoever does not exist costs as much time as whoever does; a proof is
 //! taken once; guessing is slowed without giving anybody the means to lock somebody else out.
 
+pub(crate) mod identity;
 pub(crate) mod passkey;
 pub(crate) mod password;
 pub(crate) mod patience;
@@ -13,6 +14,7 @@ pub(crate) mod totp;
 mod waiting;
 
 use crate::{Node, keyfile};
+use identity::Identities;
 use model::PersonId;
 use passkey::{PasskeyError, Passkeys};
 use password::Passwords;
@@ -37,6 +39,7 @@ pub(crate) struct Proofs {
     pub(crate) steps: Waiting<Step>,
     /// Whoever chose a password and has not shown a code of their app.
     pub(crate) setups: Waiting<Setup>,
+    pub(crate) identities: Identities,
     url: String,
 }
 
@@ -73,6 +76,7 @@ impl Proofs {
             seal: Seal::new(&key).map_err(|_| StartError::Cryptography)?,
             steps: Waiting::default(),
             setups: Waiting::default(),
+            identities: Identities::new(&node.url, &node.version),
             url: node.url.clone(),
         })
     }

@@ -14,7 +14,7 @@ use crate::{
 use axum::http::StatusCode;
 use model::{LoginName, PersonId, PersonState, Timestamp};
 use std::net::IpAddr;
-use store::{Credential, CredentialKind, Person, StoreError};
+use store::{Credential, CredentialKind, Person, StoreError, Vouching};
 use webauthn_rs::prelude::{Passkey, PublicKeyCredential};
 
 /// How many codes are tried before the password is asked for again.
@@ -27,6 +27,17 @@ pub(crate) struct Proven {
     pub(crate) method: &'static str,
     /// The page that they were on their way to.
     pub(crate) next: String,
+    /// The provider that says so, where it was not proved here.
+    pub(crate) vouched: Option<Vouching>,
+    /// The session that this browser had, where the request cannot show it.
+    pub(crate) before: Option<String>,
+}
+
+impl Proven {
+    /// Proved here, in a browser that shows what it has.
+    pub(crate) const fn here(person: Person, method: &'static str, next: String) -> Self {
+        Self { person, method, next, vouched: None, before: None }
+    }
 }
 
 /// Somebody who gave their password.
@@ -133,7 +144,7 @@ pub(crate) async fn code(
     if let Some(method) = second_factor(state, &person, &credentials, typed, now).await? {
         proofs.patience.came_in(&name, from.place);
         proofs.patience.came_in(person.login.as_str(), from.place);
-        return Ok(Proven { person, method, next: step.next });
+        return Ok(Proven::here(person, method, step.next));
     }
     proofs.patience.failed(&name, from.place, known, now);
     tracing::warn!(who = %person.login, place = %from.place, "a code was refused");
@@ -204,7 +215,7 @@ pub(crate) async fn passkey(
     if !repository.use_credential(&credential.id, moment, body).await? {
         return Err(refused(&"it was used or removed at the same moment"));
     }
-    Ok(Proven { person, method: "passkey", next })
+    Ok(Proven::here(person, "passkey", next))
 }
 
 /// The passkey of a credential, where it is one.

@@ -2,7 +2,7 @@
 
 use super::{Standing, Witnessing, locked};
 use crate::{AppState, client::SendError};
-use axum::http::StatusCode;
+use axum::http::{Method, Response};
 use http_body_util::Full;
 use hyper::body::Bytes;
 use ledger::{
@@ -114,11 +114,12 @@ async fn ask(
             break;
         }
         let request = request(log.clone(), theirs).await?;
-        let (status, body) = send(state, asked, &request)
+        let answer = send(state, asked, &request)
             .await
             .map_err(|error| Problem { unreachable: true, ..problem(error) })?;
+        let (status, body) = (answer.status().as_u16(), answer.body());
         let mut note = request.checkpoint.clone();
-        match answered(&request, &mut note, &asked.key, status.as_u16(), &body).map_err(problem)? {
+        match answered(&request, &mut note, &asked.key, status, body).map_err(problem)? {
             Answer::Cosigned => {
                 collect(state, witnessing, authority, &log, note).await?;
                 return Ok(Standing { leaves, at: Some(state.now()), ..Standing::default() });
@@ -163,9 +164,9 @@ async fn send(
     state: &AppState,
     asked: &super::Asked,
     request: &AddCheckpoint,
-) -> Result<(StatusCode, Bytes), SendError> {
+) -> Result<Response<Bytes>, SendError> {
     let body = Full::new(Bytes::from(request.to_string()));
-    let request = asked.remote.request(&state.node().version).body(body);
+    let request = asked.remote.request(Method::POST, &state.node().version).body(body);
     asked.remote.send(request.map_err(|error| SendError::Final(error.to_string()))?, MAX_NOTE).await
 }
 
