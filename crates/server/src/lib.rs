@@ -25,6 +25,7 @@ pub mod routes;
 mod secret;
 mod state;
 pub mod tls;
+mod unread;
 pub mod witness;
 
 pub use guard::Doors;

@@ -4,6 +4,7 @@
 //! handshake, a header or a first request that takes longer than [`HANDSHAKE`] ends the connection, and so does
 //! [`IDLE`] without a request; a stop lets requests under way finish for a while.
 
+use crate::unread;
 use axum::{Router, body::Body, extract::ConnectInfo, http::Request};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
@@ -37,6 +38,9 @@ pub const OF_ONE_ADDRESS: usize = 128;
 pub const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long a connection is kept without a request, whatever else it sends.
 pub const IDLE: Duration = Duration::from_secs(90);
+/// What a sender may send ahead in one request of HTTP/2, and in all of a connection, in bytes.
+const STREAM_WINDOW: u32 = 64 << 10;
+const CONNECTION_WINDOW: u32 = 1 << 20;
 /// How long requests under way have to finish when the server stops.
 const FAREWELL: Duration = Duration::from_secs(3);
 
@@ -106,7 +110,8 @@ async fn connection(
     let idle = idle(requests.subscribe(), HANDSHAKE, IDLE);
     let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
-        let busy = Busy::new(&requests);
+        let (request, answering) = unread::leavable(request);
+        let busy = (Busy::new(&requests), answering);
         let answer = router.clone().oneshot(request.map(Body::new));
         async move {
             answer.await.map(|answer| {
@@ -126,6 +131,9 @@ async fn connection(
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(64)
+        // A body that nobody reads holds up no other of its connection.
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
         .max_header_list_size(32 << 10)
         .max_pending_accept_reset_streams(16)
         .keep_alive_interval(Duration::from_secs(30))

@@ -7,17 +7,14 @@ use axum::http::StatusCode;
 use city::Browser;
 use ledger::Deed;
 use serde_json::{Value, json};
-use server::{AppState, Doors, Node, auth, listen, tls};
+use server::auth;
 use std::{
     path::Path,
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     time::{Duration, Instant},
 };
 use store::{CredentialKind, Paging};
-use tokio::{
-    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
-    sync::watch,
-};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 
 /// How long a page may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -178,42 +175,13 @@ impl Drop for Chromium {
     }
 }
 
-/// A server with TLS on a port of its own.
-struct Served {
-    state: AppState,
-    url: String,
-    _stop: watch::Sender<Arc>,
-    dir: tempfile::TempDir,
-}
-
-type Arc = std::sync::Arc<rustls::ServerConfig>;
-
-async fn serve() -> Served {
-    let dir = tempfile::tempdir().unwrap();
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let url = format!("https://localhost:{port}");
-    let (bare, _) = city::open(dir.path(), false).await;
-    let node = Node { url: url.clone(), ..bare.node().clone() };
-    let state = AppState::new(bare.repository().clone(), node, Doors::new(&[], &[], port), None).unwrap();
-    let tls = tls::open(&dir.path().join("tls"), &[], &[], state.now()).unwrap();
-    let (stop, certificates) = watch::channel(tls.config);
-    tokio::spawn(listen::serve(
-        listener,
-        certificates,
-        server::router(state.clone()),
-        std::future::pending(),
-    ));
-    Served { state, url, _stop: stop, dir }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_passkey_is_added_used_and_removed_in_a_browser() {
     let Some(program) = program() else {
         eprintln!("SKIPPED: Chromium is not here, so that no passkey was tried in a browser");
         return;
     };
-    let served = serve().await;
+    let served = city::serve().await;
     let (state, url) = (&served.state, served.url.clone());
     let ada = auth::administrator(state.repository(), state.now()).await.unwrap();
     let mut chromium = Chromium::start(program, &served.dir.path().join("browser")).await;

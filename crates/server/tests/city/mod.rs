@@ -5,7 +5,10 @@
 #[path = "../../../report/tests/sample/incidents.rs"]
 mod incidents;
 
+mod served;
+
 pub(crate) use incidents::id as incident_id;
+pub(crate) use served::{Served, serve};
 
 use axum::{
     body::Body,

@@ -1,0 +1,29 @@
+//! The same city behind its real door: TLS on a port of its own.
+
+use server::{AppState, Doors, Node, listen, tls};
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// A server that listens.
+pub(crate) struct Served {
+    pub(crate) state: AppState,
+    pub(crate) url: String,
+    pub(crate) dir: tempfile::TempDir,
+    _certificates: watch::Sender<Arc<rustls::ServerConfig>>,
+}
+
+/// Serves on a free port of this machine.
+pub(crate) async fn serve() -> Served {
+    let dir = tempfile::tempdir().unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let url = format!("https://localhost:{port}");
+    let (bare, _) = super::open(dir.path(), false).await;
+    let node = Node { url: url.clone(), ..bare.node().clone() };
+    let state = AppState::new(bare.repository().clone(), node, Doors::new(&[], &[], port), None).unwrap();
+    let tls = tls::open(&dir.path().join("tls"), &[], &[], state.now()).unwrap();
+    let (keep, certificates) = watch::channel(tls.config);
+    let router = server::router(state.clone());
+    tokio::spawn(listen::serve(listener, certificates, router, std::future::pending()));
+    Served { state, url, dir, _certificates: keep }
+}
