@@ -9,6 +9,7 @@ use crate::{
     api::Problem,
     auth::{User, decided},
     live::{Change, Order, OrderError},
+    words,
 };
 use axum::http::StatusCode;
 use ledger::Deed;
@@ -90,12 +91,10 @@ pub(crate) async fn close(
 ) -> Result<(), Problem> {
     let state = &state.at(Findable::Incident, id.as_str()).await?;
     let known = incident(state, id).await?;
-    let reason = closing.reason.trim().to_owned();
-    if reason.is_empty() || reason.chars().count() > MOST_REASON {
-        return Err(unfit("the reason is missing or too long").expected(format!(
-            "`reason` in 1 to {MOST_REASON} letters: who reads it next year must understand it"
-        )));
-    }
+    let reason = words::lines(&closing.reason, MOST_REASON).map_err(|expected| {
+        unfit("the reason is missing or cannot be used")
+            .expected(format!("`reason` in {expected}: who reads it next year must understand it"))
+    })?;
     if matches!(closing.state, IncidentState::Open | IncidentState::Merged) {
         return Err(unfit("an incident is closed as `false-alarm` or as `resolved`"));
     }

@@ -2,12 +2,12 @@
 //!
 //! Guarantees: a request for a name that is not ours is refused (DNS rebinding); a request that changes something and
 //! does not come from our own pages, or from a program with a token, is refused (forged requests); everybody gets
-//! where [`routes`] lets them and nowhere else; every answer carries the security headers; no answer takes longer to begin
+//! where [`routes`] lets them and nowhere else; parameters and bodies that nothing reads are refused; every answer carries the security headers; no answer takes longer to begin
 //! than [`PATIENCE`].
 
 use crate::{
     AppState,
-    api::Problem,
+    api::{Problem, unknown},
     auth::{self, User},
     reach::Granted,
     routes::{self, Door},
@@ -18,6 +18,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse as _, Redirect, Response},
 };
+use hyper::body::Body as _;
 use policy::{Denied, Grant};
 use std::{net::IpAddr, time::Duration};
 
@@ -104,7 +105,7 @@ pub(crate) async fn doors(State(state): State<AppState>, mut request: Request, n
     // Whoever may pass here is not looked up: also with the database away.
     let open = door == Some(Door::Anybody);
     if door == Some(Door::Proved) || open && !is_changing(request.method()) {
-        return next.run(request).await;
+        return pass(request, door, next).await;
     }
     let user = match auth::identify(&state, request.headers()).await {
         Ok(user) => user,
@@ -123,7 +124,7 @@ pub(crate) async fn doors(State(state): State<AppState>, mut request: Request, n
             .into_response();
     }
     let Some(user) = user else {
-        return if open { next.run(request).await } else { closed(&request) };
+        return if open { pass(request, door, next).await } else { closed(&request) };
     };
     let granted = match door {
         None => {
@@ -146,6 +147,36 @@ pub(crate) async fn doors(State(state): State<AppState>, mut request: Request, n
     };
     request.extensions_mut().insert(Granted(granted.into()));
     request.extensions_mut().insert(user);
+    pass(request, door, next).await
+}
+
+/// Lets through what holds nothing that its route does not read.
+async fn pass(mut request: Request, door: Option<Door>, next: Next) -> Response {
+    let Some(route) = request.extensions().get::<MatchedPath>().cloned() else {
+        return next.run(request).await;
+    };
+    let route = route.as_str();
+    // Whoever leads somebody here from elsewhere adds what they like.
+    let from_elsewhere = matches!(door, Some(Door::Anybody | Door::Proved));
+    if !from_elsewhere && !routes::reads_parameters(request.method(), route) {
+        let narrows = matches!(door, Some(Door::Of(_) | Door::Here(_)));
+        let known: &[&str] = if narrows { &["authority"] } else { &[] };
+        let names = request.uri().query().unwrap_or_default().split('&');
+        let names = names.map(|pair| pair.split('=').next().unwrap_or_default());
+        if let Some(name) = names.filter(|name| !name.is_empty()).find(|name| !known.contains(name)) {
+            return Problem::new(StatusCode::BAD_REQUEST, "a parameter of the address is wrong")
+                .expected(unknown("parameter", name, known))
+                .into_response();
+        }
+    }
+    if !routes::reads_body(request.method(), route) {
+        let body = std::mem::take(request.body_mut());
+        if !body.is_end_stream() && axum::body::to_bytes(body, 0).await.is_err() {
+            return Problem::new(StatusCode::BAD_REQUEST, "this address takes no body")
+                .expected("the request without its body")
+                .into_response();
+        }
+    }
     next.run(request).await
 }
 

@@ -27,12 +27,13 @@ mod state;
 pub mod tls;
 mod unread;
 pub mod witness;
+mod words;
 
 pub use guard::Doors;
 pub use live::{Change, InputStatus, Order, OrderError, Orders, SensorStatus};
 pub use manage::plain_name as name;
 pub use people::StartError;
-pub use state::{AppState, Node, Setting};
+pub use state::{AppState, Clock, Node, Setting};
 
 use axum::{Router, extract::DefaultBodyLimit, middleware, routing};
 
@@ -49,6 +50,7 @@ pub fn router(state: AppState) -> Router {
         .merge(api::router())
         .merge(console::router())
         .fallback(console::not_found)
+        .layer(middleware::from_fn(api::refusals_as_problems))
         .layer(middleware::from_fn(console::problems_as_pages))
         .layer(DefaultBodyLimit::max(BODY))
         .layer(middleware::from_fn_with_state(state.clone(), guard::doors))

@@ -8,6 +8,7 @@ use crate::{
     AppState,
     api::Problem,
     auth::{self, LinkError, User, decided},
+    words,
 };
 use axum::http::StatusCode;
 use ledger::Deed;
@@ -359,9 +360,7 @@ pub(crate) fn name(text: &str) -> Result<String, Problem> {
 /// # Errors
 /// What is expected of one.
 pub fn plain_name(text: &str) -> Result<String, String> {
-    let name = text.trim();
-    let fits = (1..=MOST_NAME).contains(&name.chars().count()) && !name.chars().any(char::is_control);
-    if fits { Ok(name.to_owned()) } else { Err(format!("1 to {MOST_NAME} letters on one line")) }
+    words::line(text, MOST_NAME)
 }
 
 fn last() -> Problem {

@@ -23,8 +23,8 @@ pub(crate) struct Granted(pub(crate) std::sync::Arc<[Grant]>);
 
 /// The parameter that every route with records takes.
 #[derive(Deserialize)]
-struct Narrowed {
-    authority: Option<String>,
+pub(crate) struct Narrowed {
+    pub(crate) authority: Option<String>,
 }
 
 impl FromRequestParts<AppState> for Reach {

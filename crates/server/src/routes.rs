@@ -132,12 +132,75 @@ pub const ROUTES: &[(&str, &str, Door)] = &[
     ("GET", "/metrics", Here(SeeNode)),
 ];
 
+/// Those that read a body. Another route is sent none.
+const WITH_BODY: &[(&str, &str)] = &[
+    ("POST", crate::witness::PATH),
+    ("POST", "/sign-in/password"),
+    ("POST", "/sign-in/code"),
+    ("POST", "/sign-in/passkey/finish"),
+    ("POST", "/theme"),
+    ("POST", "/account/passkeys/finish"),
+    ("POST", "/account/credentials/{id}/remove"),
+    ("POST", "/account/password"),
+    ("POST", "/account/password/confirm"),
+    ("POST", "/account/password/remove"),
+    ("POST", "/incidents/{id}/close"),
+    ("POST", "/commands/{id}/undo"),
+    ("POST", "/people"),
+    ("POST", "/people/{id}/{deed}"),
+    ("POST", "/authorities"),
+    ("POST", "/authorities/{id}/rename"),
+    ("POST", "/authorities/{id}/identity-provider"),
+    ("POST", "/tokens"),
+    ("POST", "/api/v1/incidents/{id}/close"),
+    ("POST", "/api/v1/responding"),
+    ("POST", "/api/v1/people"),
+    ("PATCH", "/api/v1/people/{id}"),
+    ("POST", "/api/v1/people/{id}/roles"),
+    ("POST", "/api/v1/authorities"),
+    ("PATCH", "/api/v1/authorities/{id}"),
+    ("PUT", "/api/v1/authorities/{id}/identity-provider"),
+    ("POST", "/api/v1/tokens"),
+];
+
+/// Those that read parameters of the address beside `authority`, and themselves refuse what they do not know.
+const WITH_PARAMETERS: &[(&str, &str)] = &[
+    ("GET", "/account"),
+    ("GET", "/incidents"),
+    ("GET", "/assets"),
+    ("GET", "/journal"),
+    ("GET", "/people"),
+    ("GET", "/authorities"),
+    ("GET", "/api/v1/incidents"),
+    ("GET", "/api/v1/plans"),
+    ("GET", "/api/v1/journal"),
+    ("GET", "/api/v1/decisions"),
+    ("GET", "/api/v1/assets"),
+    ("GET", "/api/v1/people"),
+    ("GET", "/api/v1/authorities"),
+];
+
+/// Whether a body is read there.
+#[must_use]
+pub fn reads_body(method: &Method, path: &str) -> bool {
+    WITH_BODY.contains(&(method.as_str(), path))
+}
+
+/// Whether parameters are read there.
+pub(crate) fn reads_parameters(method: &Method, path: &str) -> bool {
+    WITH_PARAMETERS.contains(&(as_get(method).as_str(), path))
+}
+
 /// Who may pass with this method at this path. HEAD is GET.
 #[must_use]
 pub fn door(method: &Method, path: &str) -> Option<Door> {
-    let method = if *method == Method::HEAD { &Method::GET } else { method };
+    let method = as_get(method);
     ROUTES
         .iter()
         .find(|(verb, route, _)| method.as_str() == *verb && path == *route)
         .map(|(_, _, door)| *door)
+}
+
+const fn as_get(method: &Method) -> &Method {
+    if matches!(*method, Method::HEAD) { &Method::GET } else { method }
 }

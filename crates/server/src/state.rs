@@ -21,9 +21,13 @@ use tokio::sync::{broadcast, watch};
 /// How many looks at evidence are remembered.
 const LOOKS: usize = 4_096;
 
+/// What says what time it is.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
 /// What every request handler can reach. Cheap to clone.
 #[derive(Clone)]
 pub struct AppState {
+    clock: Clock,
     shared: Arc<Shared>,
     /// What is kept, as far as this reaches.
     repository: Repository,
@@ -116,7 +120,13 @@ impl AppState {
             telling_exceptions: tokio::sync::Mutex::default(),
             witnessing: OnceLock::new(),
         });
-        Ok(Self { shared, repository, own: true })
+        Ok(Self { clock: Arc::new(system_time), shared, repository, own: true })
+    }
+
+    /// The same by another clock.
+    #[must_use]
+    pub fn with_clock(self, clock: Clock) -> Self {
+        Self { clock, ..self }
     }
 
     /// The same, reaching the records of these authorities only; the first of them, or the node's own where it is among
@@ -129,7 +139,7 @@ impl AppState {
             None => self.shared.authority.clone(),
         };
         let repository = self.repository.of(first).seeing(authorities);
-        Self { shared: Arc::clone(&self.shared), repository, own }
+        Self { clock: Arc::clone(&self.clock), shared: Arc::clone(&self.shared), repository, own }
     }
 
     /// The same, writing only while whoever asks may still do what they may.
@@ -199,13 +209,8 @@ impl AppState {
 
     /// The moment that it is now.
     #[must_use]
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the server is where time comes in: sessions and records need a clock"
-    )]
     pub fn now(&self) -> Timestamp {
-        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+        (self.clock)()
     }
 
     /// Seconds since the start.
@@ -303,4 +308,13 @@ impl AppState {
         // A figure half written by a thread that died is replaced within a second.
         self.shared.sensor.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the server is where time comes in: sessions and records need a clock"
+)]
+fn system_time() -> Timestamp {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }

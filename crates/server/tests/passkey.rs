@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use city::Browser;
 use ledger::Deed;
 use serde_json::{Value, json};
-use server::auth;
+use server::{AppState, Doors, Node, auth};
 use std::{
     path::Path,
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},

@@ -85,7 +85,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "LOGIN", num_args = 0..=1, default_missing_value = "")]
     sign_in_link: Option<String>,
     /// Make a token for a program (such as Prometheus) and print it, then stop
-    #[arg(long, value_name = "NAME", conflicts_with = "sign_in_link")]
+    #[arg(long, value_name = "NAME", conflicts_with = "sign_in_link", value_parser = server::name)]
     token: Option<String>,
     /// With --token: what it may: auditor (reads everything, changes nothing), analyst (closes incidents), operator (approves,
     /// refuses, undoes), integrator (enrols devices); may be given more than once

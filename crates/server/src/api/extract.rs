@@ -65,6 +65,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         match Json::<T>::from_request(request, state).await {
             Ok(Json(body)) => Ok(Self(body)),
+            Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => Err(Problem::too_long()),
             Err(rejection) => {
                 let detail = match &rejection {
                     JsonRejection::MissingJsonContentType(_) => {
@@ -79,6 +80,15 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
                     .see("/api/v1/openapi.json"))
             }
         }
+    }
+}
+
+/// That a name is none of those that are known, in the words that bodies and parameters are refused with.
+pub(crate) fn unknown(what: &str, name: &str, known: &[&str]) -> String {
+    let name: String = name.chars().take(64).flat_map(char::escape_debug).collect();
+    match known {
+        [] => format!("unknown {what} `{name}`, there are none"),
+        known => format!("unknown {what} `{name}`, expected one of `{}`", known.join("`, `")),
     }
 }
 

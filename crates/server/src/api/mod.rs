@@ -9,8 +9,9 @@ mod provider;
 mod response;
 mod stream;
 
-pub(crate) use extract::{Body, Id, Parameters};
+pub(crate) use extract::{Body, Id, Parameters, unknown};
 pub use problem::Problem;
+pub(crate) use problem::refusals_as_problems;
 
 use crate::{AppState, auth::User};
 use axum::{

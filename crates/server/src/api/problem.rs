@@ -2,7 +2,9 @@
 
 use crate::secret::NoRandomness;
 use axum::{
+    extract::Request,
     http::{HeaderValue, StatusCode, header},
+    middleware::Next,
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
@@ -70,6 +72,13 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, format!("the parameter `{name}` is wrong")).expected(expected)
     }
 
+    /// A body that is longer than any that is taken.
+    #[must_use]
+    pub fn too_long() -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "the body is too long")
+            .expected(format!("at most {} bytes", crate::BODY))
+    }
+
     /// The status.
     #[must_use]
     pub fn status(&self) -> StatusCode {
@@ -87,6 +96,24 @@ impl Problem {
     pub fn what_was_expected(&self) -> Option<&str> {
         self.expected.as_deref()
     }
+}
+
+/// Tells what an extractor refused, in its own words, as every other problem is told. What a witness answers is text by its
+/// standard.
+pub(crate) async fn refusals_as_problems(request: Request, next: Next) -> Response {
+    let is_witness = request.uri().path() == crate::witness::PATH;
+    let response = next.run(request).await;
+    let kind = response.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    let is_plain = kind.is_some_and(|kind| kind.starts_with("text/plain"));
+    if is_witness || !is_plain || !response.status().is_client_error() {
+        return response;
+    }
+    let (answer, body) = response.into_parts();
+    if answer.status == StatusCode::PAYLOAD_TOO_LARGE {
+        return Problem::too_long().into_response();
+    }
+    let text = axum::body::to_bytes(body, 4 << 10).await.unwrap_or_default();
+    Problem::new(answer.status, String::from_utf8_lossy(&text)).into_response()
 }
 
 impl From<StoreError> for Problem {

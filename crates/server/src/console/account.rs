@@ -7,13 +7,13 @@ use super::{
 };
 use crate::{
     AppState,
-    api::Problem,
+    api::{Parameters, Problem},
     auth::{IDLE_SECS, User},
     people::{passkey::PasskeyError, prove},
 };
 use askama::Template;
 use axum::{
-    extract::{FromRequestParts, Query, State},
+    extract::{FromRequestParts, State},
     http::{StatusCode, request::Parts},
     response::Response,
 };
@@ -97,6 +97,7 @@ struct SessionRow {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Asked {
     done: Option<String>,
 }
@@ -106,7 +107,7 @@ pub(super) async fn show(
     State(state): State<AppState>,
     visit: Visit,
     owner: Owner,
-    Query(asked): Query<Asked>,
+    Parameters(asked): Parameters<Asked>,
 ) -> Result<Response, Trouble> {
     let done = match asked.done.as_deref() {
         Some("passkey-added") => "The passkey was added.",

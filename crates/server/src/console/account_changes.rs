@@ -16,7 +16,7 @@ use crate::{
     api::{Body, Problem},
     auth::decided,
     people::{Setup, passkey, password, prove, recovery, totp},
-    secret,
+    secret, words,
 };
 use askama::Template;
 use axum::{
@@ -159,18 +159,10 @@ fn fresh_for_scripts(state: &AppState, owner: &Owner) -> Result<(), Problem> {
         .expected("load the page anew and confirm that it is you"))
 }
 
-/// What somebody calls a passkey: a line of text that shows as it is.
+/// What somebody calls a passkey.
 fn label(text: &str) -> Result<String, Problem> {
-    let label = text.trim();
-    let label = if label.is_empty() { "passkey" } else { label };
-    // What is shown otherwise than it is written could make a reader see something else.
-    if label.chars().count() > LABEL || report::visible(label) != label {
-        return Err(Problem::parameter(
-            "label",
-            format!("a name of at most {LABEL} letters, without control characters"),
-        ));
-    }
-    Ok(label.to_owned())
+    let label = if text.trim().is_empty() { "passkey" } else { text };
+    words::line(label, LABEL).map_err(|expected| Problem::parameter("label", expected))
 }
 
 /// `POST /account/credentials/{id}/remove`: removes a passkey, or an identity at a provider.
@@ -183,6 +175,7 @@ pub(super) async fn remove(
 ) -> Result<Response, Stop> {
     owner.fresh(&state)?;
     let removed = async {
+        let fields = Fields::read(&form, &["last"], &[])?;
         let credentials = state.repository().credentials(&owner.person().id).await?;
         let named =
             credentials.iter().find(|credential| credential.id == id).and_then(|credential| match credential
@@ -196,7 +189,7 @@ pub(super) async fn remove(
             });
         let (credential, what, done) =
             named.ok_or_else(|| Problem::not_found("passkey or identity of yours", &id))?;
-        warned(&credentials, &form)?;
+        warned(&credentials, &fields)?;
         owner.remove(&state, credential, format!("the {what} {}", credential.label)).await?;
         Ok(done)
     };
@@ -205,8 +198,8 @@ pub(super) async fn remove(
 }
 
 /// The last way in goes only where its owner was told that it is the last.
-fn warned(credentials: &[Credential], form: &[u8]) -> Result<(), Problem> {
-    if ways_in(credentials) > 1 || Fields::read(form).one("last").as_deref() == Some("yes") {
+fn warned(credentials: &[Credential], fields: &Fields) -> Result<(), Problem> {
+    if ways_in(credentials) > 1 || fields.one("last").as_deref() == Some("yes") {
         return Ok(());
     }
     Err(Problem::new(
@@ -235,7 +228,9 @@ pub(super) async fn set_password(
     RawForm(form): RawForm,
 ) -> Result<Response, Stop> {
     owner.fresh(&state)?;
-    let fields = Fields::read(&form);
+    // The login is there for the browser, which keeps it with the password.
+    let names = ["login", "password", "again", "app"];
+    let fields = Fields::read(&form, &names, &[]).map_err(told(&visit))?;
     let [chosen, again] = ["password", "again"].map(|name| fields.one(name).unwrap_or_default());
     let person = owner.person();
     let unfit = password::check_choice(&chosen, &[person.login.as_str(), &person.name, "Bastide"]);
@@ -312,7 +307,7 @@ pub(super) async fn confirm_password(
     RawForm(form): RawForm,
 ) -> Result<Response, Stop> {
     owner.fresh(&state)?;
-    let fields = Fields::read(&form);
+    let fields = Fields::read(&form, &["setup", "code"], &[]).map_err(told(&visit))?;
     let [name, code] = ["setup", "code"].map(|name| fields.one(name).unwrap_or_default());
     let confirmed = async {
         let (proofs, now, person) = (state.proofs(), state.now(), owner.person());
@@ -346,11 +341,12 @@ pub(super) async fn remove_password(
 ) -> Result<Response, Stop> {
     owner.fresh(&state)?;
     let removed = async {
+        let fields = Fields::read(&form, &["last"], &[])?;
         let credentials = state.repository().credentials(&owner.person().id).await?;
         if prove::of(&credentials, CredentialKind::Password).is_none() {
             return Err(Problem::new(StatusCode::CONFLICT, "no password is set"));
         }
-        warned(&credentials, &form)?;
+        warned(&credentials, &fields)?;
         for (kind, what) in [
             (CredentialKind::Password, "the password"),
             (CredentialKind::Totp, "the authenticator app"),
@@ -436,7 +432,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_name_of_a_passkey_is_a_line_that_shows_as_it_is() {
+    fn a_passkey_has_a_name() {
         let check = |text: &str, expected: Option<&str>| {
             assert_eq!(label(text).ok().as_deref(), expected, "{text:?}");
         };
@@ -445,9 +441,7 @@ mod tests {
         check("<b>clé</b> & 鍵", Some("<b>clé</b> & 鍵"));
         check(&"x".repeat(60), Some(&"x".repeat(60)));
         check(&"x".repeat(61), None);
-        for bad in ["a\nb", "a\u{1b}[2J", "a\u{202e}b", "a\0b", "a\u{200b}b"] {
-            check(bad, None);
-        }
+        check("a\u{202e}b", None);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::frame::{THEME_COOKIE, Trouble, Visit};
 use crate::{
     AppState,
     act::{self, Closing, Narrow},
-    api::Problem,
+    api::{Problem, unknown},
     auth::{User, is_local_path},
     live::Change,
     reach::Reach,
@@ -70,6 +70,7 @@ pub(super) async fn undo(
     RawForm(form): RawForm,
 ) -> Result<Redirect, Trouble> {
     let id: CommandId = known(&visit, "command", &id)?;
+    let fields = Fields::read(&form, &["back"], &[]).map_err(|problem| visit.trouble(problem))?;
     let order = act::undo(&state, &user, &id);
     let incident = ordered(
         &state,
@@ -78,7 +79,7 @@ pub(super) async fn undo(
         |_, change| matches!(change, Change::Receipt { command, .. } if *command == id),
     )
     .await?;
-    let back = Fields::read(&form).one("back").filter(|back| back == "/");
+    let back = fields.one("back").filter(|back| back == "/");
     Ok(Redirect::to(&back.unwrap_or_else(|| format!("/incidents/{incident}{}#response", visit.query()))))
 }
 
@@ -151,12 +152,13 @@ pub(super) async fn close(
     RawForm(form): RawForm,
 ) -> Result<Redirect, Trouble> {
     let id: IncidentId = known(&visit, "incident", &id)?;
-    let closing = closing(&Fields::read(&form)).map_err(|problem| visit.trouble(problem))?;
+    let closing = closing(&form).map_err(|problem| visit.trouble(problem))?;
     act::close(&state, &user, &id, closing).await.map_err(|problem| visit.trouble(problem))?;
     Ok(Redirect::to(&format!("/incidents/{id}{}", visit.query())))
 }
 
-fn closing(fields: &Fields) -> Result<Closing, Problem> {
+fn closing(form: &[u8]) -> Result<Closing, Problem> {
+    let fields = Fields::read(form, &["state", "reason", "days", "address", "peer"], &["detector"])?;
     let state = match fields.one("state").as_deref() {
         Some("resolved") => IncidentState::Resolved,
         Some("false-alarm") => IncidentState::FalseAlarm,
@@ -190,8 +192,8 @@ fn closing(fields: &Fields) -> Result<Closing, Problem> {
 }
 
 /// `POST /theme`: keeps the reader's choice and goes back.
-pub(super) async fn theme(RawForm(form): RawForm) -> Response {
-    let fields = Fields::read(&form);
+pub(super) async fn theme(RawForm(form): RawForm) -> Result<Response, Problem> {
+    let fields = Fields::read(&form, &["theme", "back"], &[])?;
     let theme = match fields.one("theme").as_deref() {
         Some("light") => "light",
         Some("dark") => "dark",
@@ -204,7 +206,7 @@ pub(super) async fn theme(RawForm(form): RawForm) -> Response {
     if let Ok(cookie) = HeaderValue::from_str(&cookie) {
         response.headers_mut().append(header::SET_COOKIE, cookie);
     }
-    response
+    Ok(response)
 }
 
 fn known<T: FromStr>(visit: &Visit, what: &str, id: &str) -> Result<T, Trouble> {
@@ -235,23 +237,38 @@ async fn ordered<T>(
     Ok(given)
 }
 
-/// The fields of a form, in their order; names may come more than once.
+/// The fields of a form, in their order.
 pub(super) struct Fields(Vec<(String, String)>);
 
 impl Fields {
     const MOST: usize = 200;
 
-    pub(super) fn read(form: &[u8]) -> Self {
-        let pairs = form.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()).take(Self::MOST);
-        Self(
-            pairs
-                .map(|pair| {
-                    let split = pair.iter().position(|byte| *byte == b'=').unwrap_or(pair.len());
-                    let (name, value) = pair.split_at(split);
-                    (decoded(name), decoded(value.strip_prefix(b"=").unwrap_or_default()))
-                })
-                .collect(),
-        )
+    /// Each of `once` may come once, each of `often` more often, and no other.
+    ///
+    /// # Errors
+    /// [`Problem`] with the name of the field that is wrong.
+    pub(super) fn read(form: &[u8], once: &[&str], often: &[&str]) -> Result<Self, Problem> {
+        let wrong = |why: String| {
+            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "a field of the form is wrong").expected(why)
+        };
+        let mut fields: Vec<(String, String)> = Vec::new();
+        for pair in form.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
+            let split = pair.iter().position(|byte| *byte == b'=').unwrap_or(pair.len());
+            let (name, value) = pair.split_at(split);
+            let name = decoded(name);
+            let is_once = once.contains(&name.as_str());
+            if !is_once && !often.contains(&name.as_str()) {
+                return Err(wrong(unknown("field", &name, &[once, often].concat())));
+            }
+            if is_once && fields.iter().any(|(before, _)| *before == name) {
+                return Err(wrong(format!("duplicate field `{name}`, expected once")));
+            }
+            if fields.len() >= Self::MOST {
+                return Err(wrong(format!("at most {} fields", Self::MOST)));
+            }
+            fields.push((name, decoded(value.strip_prefix(b"=").unwrap_or_default())));
+        }
+        Ok(Self(fields))
     }
 
     pub(super) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
@@ -293,7 +310,8 @@ mod tests {
 
     #[test]
     fn forms_are_read_as_browsers_write_them() {
-        let fields = Fields::read(b"reason=caf%C3%A9+%26+co&detector=a&detector=b&empty=&odd=%zz%4&&flag");
+        let form = b"reason=caf%C3%A9+%26+co&detector=a&detector=b&empty=&odd=%zz%4&&flag";
+        let fields = Fields::read(form, &["reason", "empty", "odd", "flag"], &["detector"]).unwrap();
         assert_eq!(fields.one("reason").as_deref(), Some("café & co"));
         assert_eq!(fields.all("detector").collect::<Vec<_>>(), ["a", "b"]);
         assert_eq!(fields.one("empty").as_deref(), Some(""));
@@ -303,8 +321,22 @@ mod tests {
     }
 
     #[test]
+    fn fields_that_nobody_reads_are_refused_and_so_is_one_twice() {
+        let check = |form: &str, expected: &str| {
+            let problem = Fields::read(form.as_bytes(), &["login", "name"], &["role"]).err().unwrap();
+            assert_eq!(problem.what_was_expected(), Some(expected), "{form}");
+        };
+        check("login=a&isadmin=1", "unknown field `isadmin`, expected one of `login`, `name`, `role`");
+        check("login=a&login=b", "duplicate field `login`, expected once");
+        check("log%69n=a&login=b", "duplicate field `login`, expected once");
+        check("=a", "unknown field ``, expected one of `login`, `name`, `role`");
+        check("%0a%3cb%3e", "unknown field `\\n<b>`, expected one of `login`, `name`, `role`");
+        check(&"role=a&".repeat(201), "at most 200 fields");
+    }
+
+    #[test]
     fn closing_as_a_false_alarm_needs_a_detector() {
-        let check = |form: &str| closing(&Fields::read(form.as_bytes()));
+        let check = |form: &str| closing(form.as_bytes());
         let narrow =
             check("state=false-alarm&reason=drill&days=7&address=10.0.0.7&peer=&detector=a&detector=b")
                 .unwrap();

@@ -5,7 +5,11 @@ use super::{
     response::names_in,
     view::{self, Choice, Markup, Pager},
 };
-use crate::{AppState, api::Problem, reach::Reach};
+use crate::{
+    AppState,
+    api::{Parameters, Problem},
+    reach::{Narrowed, Reach},
+};
 use askama::Template;
 use axum::{
     extract::{Path, Query},
@@ -25,7 +29,7 @@ const MOST_ADDRESSES: usize = 40;
 
 /// What the address asks for.
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub(super) struct Asked {
     text: String,
     kind: String,
@@ -34,6 +38,7 @@ pub(super) struct Asked {
     sort: String,
     page: String,
     rows: String,
+    #[serde(skip)]
     authority: String,
 }
 
@@ -73,8 +78,10 @@ struct Row {
 pub(super) async fn list(
     Reach(state): Reach,
     visit: Visit,
-    Query(asked): Query<Asked>,
+    Query(narrowed): Query<Narrowed>,
+    Parameters(mut asked): Parameters<Asked>,
 ) -> Result<Response, Trouble> {
+    asked.authority = narrowed.authority.unwrap_or_default();
     let frame = Frame::new(&state, &visit, "assets", "Assets").await;
     let list = read(&state, frame, asked).await.map_err(|problem| visit.trouble(problem))?;
     Ok(page(&list))

@@ -5,7 +5,11 @@ use super::{
     response::names_in,
     view::{self, Choice, Markup, Pager},
 };
-use crate::{AppState, api::Problem, reach::Reach};
+use crate::{
+    AppState,
+    api::{Parameters, Problem},
+    reach::{Narrowed, Reach},
+};
 use askama::Template;
 use axum::{extract::Query, response::Response};
 use model::{Severity, Tactic, Timestamp};
@@ -32,7 +36,7 @@ const STAGES: [Tactic; 10] = [
 
 /// What the address asks for. Everything is text, so that a wrong value is explained and not refused.
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub(super) struct Asked {
     text: String,
     severity: String,
@@ -44,6 +48,7 @@ pub(super) struct Asked {
     sort: String,
     page: String,
     rows: String,
+    #[serde(skip)]
     authority: String,
 }
 
@@ -86,8 +91,10 @@ struct Row {
 pub(super) async fn show(
     Reach(state): Reach,
     visit: Visit,
-    Query(asked): Query<Asked>,
+    Query(narrowed): Query<Narrowed>,
+    Parameters(mut asked): Parameters<Asked>,
 ) -> Result<Response, Trouble> {
+    asked.authority = narrowed.authority.unwrap_or_default();
     let frame = Frame::new(&state, &visit, "incidents", "Incidents").await;
     let list = read(&state, frame, asked).await.map_err(|problem| visit.trouble(problem))?;
     Ok(page(&list))

@@ -6,9 +6,13 @@ use super::{
     proof::{self, Proof},
     view::{self, Markup, Pager},
 };
-use crate::{AppState, api::Problem, reach::Reach};
+use crate::{
+    AppState,
+    api::{Parameters, Problem},
+    reach::Reach,
+};
 use askama::Template;
-use axum::{extract::Query, response::Response};
+use axum::response::Response;
 use ledger::{Deed, Subject};
 use model::{AuthorityId, IncidentId, Timestamp};
 use serde::Deserialize;
@@ -46,7 +50,7 @@ struct JournalPage {
 
 /// Which page of the journal.
 #[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub(super) struct Asked {
     page: String,
 }
@@ -55,7 +59,7 @@ pub(super) struct Asked {
 pub(super) async fn show(
     Reach(state): Reach,
     visit: Visit,
-    Query(asked): Query<Asked>,
+    Parameters(asked): Parameters<Asked>,
 ) -> Result<Response, Trouble> {
     let frame = Frame::new(&state, &visit, "journal", "Journal").await;
     let journal = read(&state, frame, &asked).await.map_err(|problem| visit.trouble(problem))?;

@@ -8,14 +8,14 @@ use super::{
 };
 use crate::{
     AppState,
-    api::Problem,
+    api::{Parameters, Problem},
     auth::{IDLE_SECS, User},
     manage::{self, Invitation},
     reach::Reach,
 };
 use askama::Template;
 use axum::{
-    extract::{Path, Query, RawForm},
+    extract::{Path, RawForm},
     http::HeaderMap,
     response::{IntoResponse as _, Redirect, Response},
 };
@@ -31,7 +31,7 @@ use store::{Paging, Tree};
 
 /// What the address asks for.
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub(super) struct Asked {
     text: String,
     page: String,
@@ -66,7 +66,7 @@ struct Row {
 pub(super) async fn list(
     Reach(state): Reach,
     visit: Visit,
-    Query(asked): Query<Asked>,
+    Parameters(asked): Parameters<Asked>,
 ) -> Result<Response, Trouble> {
     let frame = Frame::new(&state, &visit, "people", "People").await;
     let people = read(&state, frame, asked).await.map_err(|problem| visit.trouble(problem))?;
@@ -170,7 +170,7 @@ pub(super) async fn invite(
     RawForm(form): RawForm,
 ) -> Result<Response, Trouble> {
     let done = async {
-        let fields = Fields::read(&form);
+        let fields = Fields::read(&form, &["login", "name", "place"], &["role"])?;
         let roles = fields.all("role").map(|role| parsed("role", role)).collect::<Result<_, _>>()?;
         let invitation = Invitation {
             login: parsed("login", &fields.one("login").unwrap_or_default())?,
@@ -307,8 +307,13 @@ pub(super) async fn act(
     Path((id, deed)): Path<(String, String)>,
     RawForm(form): RawForm,
 ) -> Result<Response, Trouble> {
-    let fields = Fields::read(&form);
     let done = async {
+        let names: &[&str] = match deed.as_str() {
+            "name" => &["name"],
+            "give" | "take" => &["role", "place"],
+            _ => &[],
+        };
+        let fields = Fields::read(&form, names, &[])?;
         let id: PersonId = id.parse().map_err(|_| Problem::not_found("person", &id))?;
         let holding = || {
             Ok::<_, Problem>(Holding {
@@ -371,7 +376,7 @@ pub(super) async fn authorities(
     Reach(state): Reach,
     visit: Visit,
     user: User,
-    Query(asked): Query<Asked>,
+    Parameters(asked): Parameters<Asked>,
 ) -> Result<Response, Trouble> {
     let paging = Paging::new(asked.page.parse().unwrap_or(1), 50);
     let read = read_authorities(&state, &visit, &user, paging).await;
@@ -453,8 +458,8 @@ pub(super) async fn add_authority(
     user: User,
     RawForm(form): RawForm,
 ) -> Result<Redirect, Trouble> {
-    let fields = Fields::read(&form);
     let done = async {
+        let fields = Fields::read(&form, &["id", "name", "level", "parent"], &[])?;
         let field = |name: &str| fields.one(name).unwrap_or_default();
         let new = Authority {
             id: parsed("id", field("id").trim())?,
@@ -476,8 +481,8 @@ pub(super) async fn rename_authority(
     Path(id): Path<String>,
     RawForm(form): RawForm,
 ) -> Result<Redirect, Trouble> {
-    let name = Fields::read(&form).one("name").unwrap_or_default();
     let done = async {
+        let name = Fields::read(&form, &["name"], &[])?.one("name").unwrap_or_default();
         let id = id.parse().map_err(|_: String| Problem::not_found("authority", &id))?;
         manage::rename_authority(&state, &user, &id, &name).await
     };

@@ -126,7 +126,8 @@ pub(super) async fn set(
         let id = authority(&id)?;
         // Whether it is theirs at all comes before what they typed.
         provider::of(&state, &id).await?;
-        let fields = Fields::read(&form);
+        let names = ["name", "issuer", "client_id", "client_secret", "ca", "recognises"];
+        let fields = Fields::read(&form, &names, &[])?;
         let field = |name: &str| fields.one(name).unwrap_or_default();
         let recognises =
             field("recognises").parse().map_err(|reason: String| Problem::parameter("recognises", reason))?;

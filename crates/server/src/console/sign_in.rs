@@ -152,7 +152,10 @@ pub(super) async fn password(
     headers: HeaderMap,
     RawForm(form): RawForm,
 ) -> Response {
-    let fields = Fields::read(&form);
+    let fields = match Fields::read(&form, &["next", "login", "password"], &[]) {
+        Ok(fields) => fields,
+        Err(problem) => return problem.into_response(),
+    };
     let [login, password] = ["login", "password"].map(|name| fields.one(name).unwrap_or_default());
     let next = next(fields.one("next"));
     let again = async |status: StatusCode, problem: &str| {
@@ -190,7 +193,10 @@ pub(super) async fn code(
     RawForm(form): RawForm,
 ) -> Response {
     let origin = Origin { place: peer.ip(), mark: auth::mark(&headers) };
-    let typed = Fields::read(&form).one("code").unwrap_or_default();
+    let typed = match Fields::read(&form, &["code"], &[]) {
+        Ok(fields) => fields.one("code").unwrap_or_default(),
+        Err(problem) => return problem.into_response(),
+    };
     let step = auth::step_of(&headers).unwrap_or_default();
     let refused = match prove::code(&state, step, &typed, &origin).await {
         Ok(proven) => {

@@ -124,8 +124,8 @@ pub(super) async fn make(
     user: User,
     RawForm(form): RawForm,
 ) -> Result<Response, Trouble> {
-    let fields = Fields::read(&form);
     let done = async {
+        let fields = Fields::read(&form, &["name", "place", "days"], &["role"])?;
         let wrong = |name: &'static str| move |reason: String| Problem::parameter(name, reason);
         let name = fields.one("name").unwrap_or_default();
         let place = fields.one("place").unwrap_or_default();

@@ -1,6 +1,6 @@
 //! A small city behind a real server: a store in a temporary folder, a sensor's reports, and a browser that signs in.
 
-#![allow(dead_code, reason = "each test uses a part")]
+#![allow(dead_code, unused_imports, reason = "each test uses a part")]
 
 #[path = "../../../report/tests/sample/incidents.rs"]
 mod incidents;
@@ -8,7 +8,7 @@ mod incidents;
 mod served;
 
 pub(crate) use incidents::id as incident_id;
-pub(crate) use served::{Served, serve};
+pub(crate) use served::serve;
 
 use axum::{
     body::Body,
@@ -74,6 +74,12 @@ pub(crate) async fn open(dir: &Path, sensor: bool) -> (AppState, Given) {
         }) as server::Orders
     });
     (AppState::new(repository, node, doors, orders).unwrap(), given)
+}
+
+/// The same server with its clock put by some seconds.
+pub(crate) fn after(state: &AppState, secs: i64) -> AppState {
+    let before = state.clone();
+    state.clone().with_clock(Arc::new(move || before.now().plus_secs(secs)))
 }
 
 fn settings() -> Vec<Setting> {
@@ -154,6 +160,11 @@ impl Browser {
 
     pub(crate) fn stranger(state: &AppState) -> Self {
         Self { state: state.clone(), cookie: String::new() }
+    }
+
+    /// The same browser where the server's clock was put by some seconds.
+    pub(crate) fn after(&self, secs: i64) -> Self {
+        Self { state: after(&self.state, secs), cookie: self.cookie.clone() }
     }
 
     pub(crate) fn cookie(&self) -> &str {

@@ -7,6 +7,8 @@ use tokio::sync::watch;
 /// A server that listens.
 pub(crate) struct Served {
     pub(crate) state: AppState,
+    /// The same people and records, for a browser that needs no port.
+    pub(crate) city: AppState,
     pub(crate) url: String,
     pub(crate) dir: tempfile::TempDir,
     _certificates: watch::Sender<Arc<rustls::ServerConfig>>,
@@ -25,5 +27,5 @@ pub(crate) async fn serve() -> Served {
     let (keep, certificates) = watch::channel(tls.config);
     let router = server::router(state.clone());
     tokio::spawn(listen::serve(listener, certificates, router, std::future::pending()));
-    Served { state, url, dir, _certificates: keep }
+    Served { state, city: bare, url, dir, _certificates: keep }
 }
