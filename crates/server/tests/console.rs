@@ -145,6 +145,13 @@ fn pages(incident: &str, asset: &str) -> Vec<String> {
         "/assets/at/203.0.113.66",
         "/journal",
         "/settings",
+        "/people",
+        "/people?text=nothing-has-this&page=2",
+        "/authorities",
+        "/tokens",
+        "/account",
+        "/account?done=password-set",
+        "/account/confirm",
     ]
     .iter()
     .map(|path| (*path).to_owned())
@@ -182,6 +189,81 @@ async fn every_page_is_clean_and_accessible() {
     assert_eq!(refused.status, StatusCode::FORBIDDEN);
     is_clean("/sign-in?link", &refused.text);
     is_accessible("/sign-in?link", &refused.text);
+}
+
+/// Looks at the answer to something that was sent.
+fn look(what: &str, page: &Page, status: StatusCode) {
+    assert_eq!(page.status, status, "{what}: {}", page.text);
+    is_clean(what, &page.text);
+    is_accessible(what, &page.text);
+}
+
+fn of_the_machine(state: &server::AppState, deed: ledger::Deed) -> store::Decided {
+    let salts = [1, 2].map(|byte| ledger::Salt::new([byte; 32]));
+    store::Decided { at: state.now(), who: store::Actor::Program, deed, about: vec![], details: None, salts }
+}
+
+#[tokio::test]
+async fn pages_that_are_led_to_are_clean_and_accessible() {
+    let dir = tempfile::tempdir().unwrap();
+    let (state, _) = city::open(dir.path(), true).await;
+    let browser = Browser::sign_in(&state).await;
+    // People: invited, looked at, changed, refused.
+    let [invited, again] =
+        browser.post_and_follow("/people", "login=eve&name=Eve&place=local&role=auditor").await;
+    look("invited", &invited, StatusCode::OK);
+    look("invited, loaded again", &again, StatusCode::OK);
+    let eve = state.repository().person_by_login(&"eve".parse().unwrap()).await.unwrap().unwrap();
+    let page = format!("/people/{}", eve.id);
+    let [link, _] = browser.post_and_follow(&format!("{page}/link"), "").await;
+    look("a new link", &link, StatusCode::OK);
+    browser.post(&format!("{page}/suspend"), "").await;
+    check(&browser, &page, StatusCode::OK).await;
+    look("a link for nobody", &browser.post(&format!("{page}/link"), "").await, StatusCode::CONFLICT);
+    look("twice", &browser.post("/people", "login=eve&name=E&place=local").await, StatusCode::CONFLICT);
+    check(&browser, "/people/nobody", StatusCode::NOT_FOUND).await;
+    browser.post("/authorities", "id=harbour&name=Harbour&level=department&parent=local").await;
+    for path in ["/people", "/authorities", "/people?authority=harbour"] {
+        check(&browser, path, StatusCode::OK).await;
+    }
+    let [token, _] = browser.post_and_follow("/tokens", "name=monitor&role=analyst&place=local&days=7").await;
+    look("a token", &token, StatusCode::OK);
+    look("no role", &browser.post("/tokens", "name=x&place=local").await, StatusCode::UNPROCESSABLE_ENTITY);
+    // One's own account: a password that is refused, the app, its code, the codes for the day the phone is lost.
+    let unfit = browser.post("/account/password", "password=short&again=short").await;
+    look("an unfit password", &unfit, StatusCode::UNPROCESSABLE_ENTITY);
+    let password = "password=sift+amber+quilt&again=sift+amber+quilt";
+    let asked = browser.post("/account/password", password).await;
+    look("the app", &asked, StatusCode::OK);
+    let app = city::App::reads(&asked.text);
+    let setup = |page: &Page| {
+        page.text.split("name=\"setup\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned()
+    };
+    let wrong = format!("setup={}&code=000000x", setup(&asked));
+    let wrong = browser.post("/account/password/confirm", &wrong).await;
+    look("a wrong code of the app", &wrong, StatusCode::UNPROCESSABLE_ENTITY);
+    look("no password", &browser.post("/account/recovery", "").await, StatusCode::CONFLICT);
+    let right = format!("setup={}&code={}", setup(&wrong), app.shows(state.now(), 0));
+    let set = browser.post("/account/password/confirm", &right).await;
+    assert_eq!(set.status, StatusCode::SEE_OTHER, "{}", set.text);
+    look("recovery codes", &browser.post("/account/recovery", "").await, StatusCode::OK);
+    check(&browser, "/account", StatusCode::OK).await;
+    // Signing in with them.
+    let stranger = Browser::stranger(&state);
+    for (form, status) in [
+        ("login=&password=", StatusCode::UNPROCESSABLE_ENTITY),
+        ("login=nobody&password=x", StatusCode::FORBIDDEN),
+        ("login=nobody&login=x", StatusCode::UNPROCESSABLE_ENTITY),
+    ] {
+        look(form, &stranger.post("/sign-in/password", form).await, status);
+    }
+    let first = stranger.post("/sign-in/password", "login=administrator&password=sift+amber+quilt").await;
+    let waits = stranger.with(first.headers[header::SET_COOKIE].to_str().unwrap());
+    let code = check(&waits, "/sign-in", StatusCode::OK).await;
+    assert!(code.text.contains("One-time code"), "{}", code.text);
+    look("a wrong code", &waits.post("/sign-in/code", "code=000000x").await, StatusCode::FORBIDDEN);
+    look("no code", &stranger.post("/sign-in/code", "code=1").await, StatusCode::UNPROCESSABLE_ENTITY);
+    look("signed out", &browser.post("/sign-out", "").await, StatusCode::OK);
 }
 
 #[tokio::test]
@@ -238,6 +320,52 @@ async fn text_by_an_enemy_stays_text() {
         Report::Stats { status, counted: Vec::new() },
     ];
     server::intake::take(&state, reports).await;
+    // What came in by another way than the forms, which take no such name.
+    let repository = state.repository();
+    let mallory = store::Person {
+        authority: model::AuthorityId::local(),
+        id: model::PersonId::from_random([9; 16]),
+        login: "mallory".parse().unwrap(),
+        name: HOSTILE.into(),
+        state: model::PersonState::Active,
+        made: now,
+    };
+    let invited = of_the_machine(&state, ledger::Deed::PersonInvited);
+    assert!(repository.add_person(&mallory, &[model::AuthorityRole::Auditor], invited).await.unwrap());
+    let harbour = model::Authority {
+        id: "harbour".parse().unwrap(),
+        name: HOSTILE.into(),
+        level: model::AuthorityLevel::Department,
+        parent: Some(model::AuthorityId::local()),
+    };
+    let made = of_the_machine(&state, ledger::Deed::AuthorityMade);
+    repository.add_authority(&harbour, made).await.unwrap().unwrap();
+    let token = store::Token {
+        id: "a".repeat(64),
+        authority: model::AuthorityId::local(),
+        name: HOSTILE.into(),
+        roles: vec![model::AuthorityRole::Auditor],
+        person: Some(mallory.id.clone()),
+        made: now,
+        expires: now.plus_secs(3_600),
+        used: None,
+    };
+    let made = of_the_machine(&state, ledger::Deed::TokenMade);
+    assert!(repository.add_token(&token, made).await.unwrap());
+    let own = repository.administrator().await.unwrap().unwrap();
+    let passkey = store::Credential {
+        id: "crd-0123456789abcdef0123456789abcdef".into(),
+        kind: store::CredentialKind::Passkey,
+        label: HOSTILE.into(),
+        body: "{}".into(),
+        made: now,
+        used: None,
+    };
+    let added = store::Decided {
+        details: Some(HOSTILE.into()),
+        ..of_the_machine(&state, ledger::Deed::CredentialAdded)
+    };
+    assert!(repository.add_credentials(&own.id, vec![passkey], added).await.unwrap());
     let encoded: String = HOSTILE.bytes().map(|byte| format!("%{byte:02X}")).collect();
     let mut paths = pages(city::incident_id("takeover").as_str(), &encoded);
     paths.extend(
@@ -247,6 +375,9 @@ async fn text_by_an_enemy_stays_text() {
     paths.extend(
         ["text", "kind", "criticality", "status", "sort"].map(|key| format!("/assets?{key}={encoded}")),
     );
+    paths.push(format!("/people/{}", mallory.id));
+    paths.push(format!("/people?text={encoded}"));
+    paths.push("/authorities?authority=harbour".into());
     for path in &paths {
         let page = check(&browser, path, StatusCode::OK).await;
         assert!(!page.text.contains("<script>alert"), "{path}");

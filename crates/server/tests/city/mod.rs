@@ -5,8 +5,10 @@
 #[path = "../../../report/tests/sample/incidents.rs"]
 mod incidents;
 
+mod app;
 mod served;
 
+pub(crate) use app::App;
 pub(crate) use incidents::id as incident_id;
 pub(crate) use served::serve;
 
@@ -162,6 +164,13 @@ impl Browser {
         Self { state: state.clone(), cookie: String::new() }
     }
 
+    /// The same browser, which keeps one more cookie.
+    pub(crate) fn with(&self, set: &str) -> Self {
+        let kept = set.split(';').next().unwrap();
+        let both = [self.cookie.as_str(), kept].into_iter().filter(|cookie| !cookie.is_empty());
+        Self { state: self.state.clone(), cookie: both.collect::<Vec<_>>().join("; ") }
+    }
+
     /// The same browser where the server's clock was put by some seconds.
     pub(crate) fn after(&self, secs: i64) -> Self {
         Self { state: after(&self.state, secs), cookie: self.cookie.clone() }
@@ -181,8 +190,7 @@ impl Browser {
         assert_eq!(led.status, StatusCode::SEE_OTHER, "{path}: {}", led.text);
         let to = led.headers[header::LOCATION].to_str().unwrap();
         let kept = led.headers[header::SET_COOKIE].to_str().unwrap().split(';').next().unwrap();
-        let with = Self { state: self.state.clone(), cookie: format!("{}; {kept}", self.cookie) };
-        let shown = with.get(to).await;
+        let shown = self.with(kept).get(to).await;
         let gone = shown.headers[header::SET_COOKIE].to_str().unwrap();
         assert!(gone.starts_with(kept.split('=').next().unwrap()) && gone.contains("Max-Age=0"), "{gone}");
         [shown, self.get(to).await]
