@@ -18,6 +18,16 @@ use server::{
 use std::collections::{BTreeMap, BTreeSet};
 use store::{Actor, Closed, Decided, IncidentState, Paging, Person, Repository, Token};
 
+city::on_both!(
+    a_stranger_passes_no_door_but_the_open_ones,
+    each_role_passes_its_doors_and_no_other,
+    no_body_reaches_another_authority,
+    siblings_see_and_change_nothing_of_each_other,
+    the_same_id_in_two_authorities_is_two_records,
+    a_token_may_no_more_than_whoever_made_it,
+    links_from_above_lead_to_the_record_that_was_shown
+);
+
 const METHODS: [Method; 7] =
     [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
 
@@ -185,7 +195,6 @@ const fn refused(page: &Page) -> bool {
     matches!(page.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
 }
 
-#[tokio::test]
 async fn a_stranger_passes_no_door_but_the_open_ones() {
     let tree = tree().await;
     let before = tree.record().await;
@@ -222,7 +231,6 @@ async fn a_stranger_passes_no_door_but_the_open_ones() {
     assert_eq!(tree.record().await, before);
 }
 
-#[tokio::test]
 async fn each_role_passes_its_doors_and_no_other() {
     let tree = tree().await;
     for role in AuthorityRole::ALL {
@@ -297,7 +305,6 @@ fn naming_an_authority() -> BTreeSet<(String, String)> {
     found
 }
 
-#[tokio::test]
 async fn no_body_reaches_another_authority() {
     let tree = tree().await;
     let sibling = tree.person("sibling", "south", &AuthorityRole::ALL).await;
@@ -367,7 +374,6 @@ async fn no_body_reaches_another_authority() {
     assert!(missing.is_empty(), "not tried: {missing:?}");
 }
 
-#[tokio::test]
 async fn siblings_see_and_change_nothing_of_each_other() {
     let tree = tree().await;
     // Whoever looks from above sees it: else the test could not fail.
@@ -422,7 +428,6 @@ async fn siblings_see_and_change_nothing_of_each_other() {
     }
 }
 
-#[tokio::test]
 async fn the_same_id_in_two_authorities_is_two_records() {
     let tree = tree().await;
     let south = tree.state.repository().of(id("south"));
@@ -461,7 +466,6 @@ fn hash(secret: &str) -> String {
     digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-#[tokio::test]
 async fn a_token_may_no_more_than_whoever_made_it() {
     let tree = tree().await;
     let repository = tree.state.repository();
@@ -495,7 +499,6 @@ async fn a_token_may_no_more_than_whoever_made_it() {
     );
 }
 
-#[tokio::test]
 async fn links_from_above_lead_to_the_record_that_was_shown() {
     let tree = tree().await;
     // The same attack is known here, too: the address alone would mean this one.

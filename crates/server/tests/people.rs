@@ -10,6 +10,17 @@ use serde_json::{Value, json};
 use server::AppState;
 use store::Paging;
 
+city::on_both!(
+    somebody_is_invited_given_a_role_suspended_and_erased,
+    nobody_climbs_by_managing_whoever_stands_higher,
+    guests_are_seen_by_name_and_role_and_their_role_can_be_taken,
+    authorities_come_in_pages,
+    a_token_is_shown_once_and_may_no_more_than_its_maker,
+    the_forms_of_the_console_do_the_same,
+    names_are_shown_as_they_are_and_run_nothing,
+    the_sensors_journal_forgets_who_was_erased
+);
+
 async fn api(who: &Browser, method: Method, path: &str, body: Value) -> (u16, Value) {
     let body = if body.is_null() { String::new() } else { body.to_string() };
     let page = who.ask(&method, path, &[("content-type", "application/json")], &body).await;
@@ -41,7 +52,6 @@ async fn below(who: &Browser, id: &str, parent: &str) {
     assert_eq!(api(who, Method::POST, "/api/v1/authorities", body).await.0, 204);
 }
 
-#[tokio::test]
 async fn somebody_is_invited_given_a_role_suspended_and_erased() {
     let dir = tempfile::tempdir().unwrap();
     let (state, _) = city::open(dir.path(), false).await;
@@ -84,7 +94,6 @@ async fn somebody_is_invited_given_a_role_suspended_and_erased() {
     }
 }
 
-#[tokio::test]
 async fn nobody_climbs_by_managing_whoever_stands_higher() {
     let dir = tempfile::tempdir().unwrap();
     let (state, _) = city::open(dir.path(), false).await;
@@ -122,7 +131,6 @@ async fn nobody_climbs_by_managing_whoever_stands_higher() {
     assert_eq!(api(&admin, Method::DELETE, &own, Value::Null).await.0, 409);
 }
 
-#[tokio::test]
 async fn guests_are_seen_by_name_and_role_and_their_role_can_be_taken() {
     let dir = tempfile::tempdir().unwrap();
     let (state, _) = city::open(dir.path(), false).await;
@@ -174,7 +182,6 @@ async fn guests_are_seen_by_name_and_role_and_their_role_can_be_taken() {
     assert_eq!(api(&northern, Method::GET, &person, Value::Null).await.0, 404);
 }
 
-#[tokio::test]
 async fn authorities_come_in_pages() {
     let dir = tempfile::tempdir().unwrap();
     let (state, _) = city::open(dir.path(), false).await;
@@ -199,7 +206,6 @@ async fn authorities_come_in_pages() {
     assert!(second.contains("<code>street-49") && second.contains("<code>street-59"), "{second}");
 }
 
-#[tokio::test]
 async fn a_token_is_shown_once_and_may_no_more_than_its_maker() {
     let dir = tempfile::tempdir().unwrap();
     let (state, _) = city::open(dir.path(), false).await;
@@ -240,7 +246,6 @@ async fn a_token_is_shown_once_and_may_no_more_than_its_maker() {
     }
 }
 
-#[tokio::test]
 async fn the_forms_of_the_console_do_the_same() {
     let dir = tempfile::tempdir().unwrap();
     let (state, _) = city::open(dir.path(), false).await;
@@ -289,7 +294,6 @@ async fn the_forms_of_the_console_do_the_same() {
     assert_eq!(admin.get(&path).await.status, StatusCode::NOT_FOUND);
 }
 
-#[tokio::test]
 async fn names_are_shown_as_they_are_and_run_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let (state, _) = city::open(dir.path(), false).await;
@@ -324,7 +328,6 @@ async fn names_are_shown_as_they_are_and_run_nothing() {
     assert_eq!(state.repository().authority(), &AuthorityId::local());
 }
 
-#[tokio::test]
 async fn the_sensors_journal_forgets_who_was_erased() {
     let dir = tempfile::tempdir().unwrap();
     let (state, given) = city::open(dir.path(), true).await;

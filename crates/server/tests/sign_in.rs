@@ -16,6 +16,19 @@ use std::{collections::BTreeMap, net::SocketAddr};
 use store::{Actor, Credential, CredentialKind, Decided, NewSession, Paging, Person, Token};
 use tower::ServiceExt as _;
 
+city::on_both!(
+    a_password_counts_once_its_app_shows_a_code,
+    a_password_alone_opens_nothing,
+    a_recovery_code_stands_in_for_the_app_once,
+    who_guesses_waits_and_nobody_else,
+    changes_need_a_session_that_is_fresh,
+    the_last_way_in_goes_only_with_a_warning,
+    a_changed_password_ends_what_waits_for_a_code,
+    sessions_and_tokens_are_listed_and_ended_by_their_owner_only,
+    a_credential_of_somebody_else_is_not_removed,
+    what_is_no_sign_in_is_refused_clearly
+);
+
 const PASSWORD: &str = "sift amber quilt";
 
 /// A browser with its cookies, at some place.
@@ -192,7 +205,6 @@ fn login(password: &str) -> [(&str, &str); 3] {
     [("login", " Administrator "), ("password", password), ("next", "/incidents")]
 }
 
-#[tokio::test]
 async fn a_password_counts_once_its_app_shows_a_code() {
     let scene = scene().await;
     let mut client = Client::by_link(&scene.state, &scene.ada).await;
@@ -240,7 +252,6 @@ async fn a_password_counts_once_its_app_shows_a_code() {
     }
 }
 
-#[tokio::test]
 async fn a_password_alone_opens_nothing() {
     let scene = scene().await;
     let (_, app) = scene.with_password().await;
@@ -296,7 +307,6 @@ async fn a_password_alone_opens_nothing() {
     assert!(!replay.is_in());
 }
 
-#[tokio::test]
 async fn a_recovery_code_stands_in_for_the_app_once() {
     let scene = scene().await;
     let (mut client, _) = scene.with_password().await;
@@ -322,7 +332,6 @@ async fn a_recovery_code_stands_in_for_the_app_once() {
     assert!(!late.is_in(), "those before end");
 }
 
-#[tokio::test]
 async fn who_guesses_waits_and_nobody_else() {
     let scene = scene().await;
     let (owner, app) = scene.with_password().await;
@@ -362,7 +371,6 @@ const CHANGES: [&str; 7] = [
     "/account/recovery",
 ];
 
-#[tokio::test]
 async fn changes_need_a_session_that_is_fresh() {
     for ago in [15 * 60, 3_600, -3_600] {
         let scene = scene().await;
@@ -401,7 +409,6 @@ async fn changes_need_a_session_that_is_fresh() {
     assert_eq!(old.get("/account").await.status, StatusCode::SEE_OTHER, "the session before has ended");
 }
 
-#[tokio::test]
 async fn the_last_way_in_goes_only_with_a_warning() {
     let scene = scene().await;
     let (mut client, _) = scene.with_password().await;
@@ -418,7 +425,6 @@ async fn the_last_way_in_goes_only_with_a_warning() {
     assert_eq!(out.post("/sign-in/password", &login(PASSWORD)).await.status, StatusCode::FORBIDDEN);
 }
 
-#[tokio::test]
 async fn a_changed_password_ends_what_waits_for_a_code() {
     let scene = scene().await;
     let (mut client, app) = scene.with_password().await;
@@ -434,7 +440,6 @@ async fn a_changed_password_ends_what_waits_for_a_code() {
     assert!(!waiting.is_in());
 }
 
-#[tokio::test]
 async fn sessions_and_tokens_are_listed_and_ended_by_their_owner_only() {
     let scene = scene().await;
     let mut one = Client::by_link(&scene.state, &scene.ada).await;
@@ -494,7 +499,6 @@ async fn sessions_and_tokens_are_listed_and_ended_by_their_owner_only() {
     assert_eq!(stranger.get("/account").await.status, StatusCode::OK);
 }
 
-#[tokio::test]
 async fn a_credential_of_somebody_else_is_not_removed() {
     let scene = scene().await;
     let (mut client, _) = scene.with_password().await;
@@ -537,7 +541,6 @@ async fn a_credential_of_somebody_else_is_not_removed() {
     assert_eq!(repository.credentials(&eve.id).await.unwrap().len(), 1);
 }
 
-#[tokio::test]
 async fn what_is_no_sign_in_is_refused_clearly() {
     let scene = scene().await;
     let mut client = Client::new(&scene.state);

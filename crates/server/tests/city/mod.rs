@@ -1,14 +1,16 @@
 //! A small city behind a real server: a store in a temporary folder, a sensor's reports, and a browser that signs in.
 
-#![allow(dead_code, unused_imports, reason = "each test uses a part")]
+#![allow(dead_code, unused_imports, unused_macros, reason = "each test uses a part")]
 
 #[path = "../../../report/tests/sample/incidents.rs"]
 mod incidents;
 
 mod app;
+pub(crate) mod database;
 mod served;
 
 pub(crate) use app::App;
+pub(crate) use database::on_both;
 pub(crate) use incidents::id as incident_id;
 pub(crate) use served::serve;
 
@@ -42,13 +44,10 @@ pub(crate) const HOSTILE: &str = "<script>alert(1)</script>\"><img src=x onerror
 pub(crate) type Given = Arc<Mutex<Vec<Order>>>;
 
 pub(crate) async fn open(dir: &Path, sensor: bool) -> (AppState, Given) {
-    let repository = Repository::open(
-        &dir.join("bastide.sqlite"),
-        AuthorityId::local(),
-        LedgerKey::from_seed(&[7; 32]).unwrap(),
-    )
-    .await
-    .unwrap();
+    let repository =
+        Repository::open(database::new(dir), AuthorityId::local(), LedgerKey::from_seed(&[7; 32]).unwrap())
+            .await
+            .unwrap();
     let given = Given::default();
     let taken = Arc::clone(&given);
     let node = Node {
