@@ -237,24 +237,32 @@ impl Repository {
     /// How the store is doing; asks the database.
     pub async fn health(&self) -> Health {
         let bytes = self.bytes_on_disk().await.ok();
+        let (problem, failing_secs) = self.trouble().unzip();
         let writer = self.inner.writer.health();
-        let (reads, writes) = (self.readers().condition().trouble(), writer.condition.trouble());
-        let failing = [&reads, &writes].into_iter().flatten().map(|(_, time)| time.as_secs()).max();
-        let problem = match (reads, writes) {
-            (Some((what, _)), _) => Some(format!("reading fails: {what}")),
-            (None, Some((what, _))) => Some(format!("writes are not kept: {what}")),
-            (None, None) => None,
-        };
         Health {
             database: self.inner.url.kind(),
             ok: problem.is_none(),
             problem,
-            failing_secs: failing,
+            failing_secs,
             waiting: self.inner.writer.depth() as u64,
             writes: writer.writes.load(Ordering::Relaxed),
             commits: writer.commits.load(Ordering::Relaxed),
             bytes,
         }
+    }
+
+    /// What is wrong with the database in one line, and for how many seconds, as its last uses told; asks nothing.
+    #[must_use]
+    pub fn trouble(&self) -> Option<(String, u64)> {
+        let (reads, writes) =
+            (self.readers().condition().trouble(), self.inner.writer.health().condition.trouble());
+        let secs = [&reads, &writes].into_iter().flatten().map(|(_, time)| time.as_secs()).max();
+        let what = match (reads, writes) {
+            (Some((what, _)), _) => format!("reading fails: {what}"),
+            (None, Some((what, _))) => format!("writes are not kept: {what}"),
+            (None, None) => return None,
+        };
+        Some((what, secs.unwrap_or_default()))
     }
 
     /// Bytes that the database takes of the disk.

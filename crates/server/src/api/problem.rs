@@ -151,7 +151,7 @@ impl From<StoreError> for Problem {
             | StoreError::Moved
             | StoreError::Unreadable { .. } => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
-                "the database does not answer; the server's log says why",
+                "the database does not answer, or keeps nothing (where the disk is full, for one); the server's log says why",
             ),
         }
     }

@@ -132,12 +132,17 @@ impl Frame {
         }
         match state.repository().open_incidents().await {
             Ok(counts) => frame.pressing = counts.of(Severity::Critical) + counts.of(Severity::High),
-            Err(error) => {
-                tracing::error!(%error, "open incidents could not be counted");
-                frame.troubles.push(Markup::text(
-                    "The database does not answer. What the sensor does goes on without it; the server's log says why.",
-                ));
-            }
+            Err(error) => tracing::error!(%error, "open incidents could not be counted"),
+        }
+        if let Some((what, _)) = state.repository().trouble() {
+            // What it is called and where it runs is for those who may see the node.
+            let here = |user: &User| user.may_here(Action::SeeNode).is_ok();
+            let what =
+                if visit.user.as_ref().is_some_and(here) { format!(" ({what})") } else { String::new() };
+            frame.troubles.push(Markup::text(&format!(
+                "The database is in trouble{what}: what you change now is refused, and what you see may be old. The \
+                 sensor goes on without it, and keeps what it has to report."
+            )));
         }
         if let Some(session) =
             visit.user.as_ref().and_then(User::session).filter(|session| session.method == "link")

@@ -1,9 +1,11 @@
 //! How long somebody who guesses has to wait.
 //!
 //! Guarantees: what a stranger does from elsewhere never closes the door to the owner of an account. Failures are counted
-//! for a name *from a place* (an address, for IPv6 its /64), and for a place; a name that is guessed at from many places
-//! closes for places where its owner was never seen, and stays open where they were, and for passkeys, which cannot be
-//! guessed. Tables are bounded: where they are full, unknown places wait.
+//! for a name *from a place* (an address, for IPv6 its /64), for a place, and for a name from everywhere. A browser with
+//! which the owner came in before waits for its own failures only; a name that is guessed at from many places takes an attempt
+//! every few seconds from all others together, which keeps guessing hopeless; passkeys and links wait for nothing of this.
+//! Tables are bounded: where one is full, what failed least and longest ago is forgotten, so that filling it does not
+//! make forget who is being guessed at.
 
 use aws_lc_rs::digest;
 use model::Timestamp;
@@ -22,10 +24,12 @@ const FIRST_WAIT: i64 = 2;
 const LONGEST_WAIT: i64 = 15 * 60;
 /// Failures of one name from one place are forgotten so many seconds after the last.
 const FORGOTTEN: i64 = 24 * HOUR;
-/// Attempts of one place within a minute, whatever the name.
+/// Failures of one place within a minute, whatever the name, before strangers there wait.
 const OF_A_PLACE: u32 = 30;
-/// Failures of one name from everywhere within an hour before unknown places are refused.
+/// Failures of one name from everywhere within an hour before strangers take turns.
 const OF_A_NAME: u32 = 100;
+/// Seconds between their turns.
+const TURN: i64 = 10;
 const MINUTE: i64 = 60;
 const HOUR: i64 = 3_600;
 /// How many names and places are remembered, each.
@@ -43,23 +47,21 @@ struct Tables {
     names: Table<[u8; 32]>,
 }
 
-struct Table<K> {
-    counts: HashMap<K, Count>,
-    /// When what is over was last taken out.
-    cleared: Timestamp,
-}
+struct Table<K>(HashMap<K, Count>);
 
 impl<K> Default for Table<K> {
     fn default() -> Self {
-        Self { counts: HashMap::new(), cleared: Timestamp::from_secs(0) }
+        Self(HashMap::new())
     }
 }
 
 #[derive(Clone, Copy)]
 struct Count {
     /// The last failure of a pair; the beginning of the window of a place or a name.
-    last: Timestamp,
+    from: Timestamp,
     number: u32,
+    /// When a stranger last had a turn.
+    turn: Timestamp,
 }
 
 /// Come back in so many seconds.
@@ -79,31 +81,32 @@ impl Patience {
         let (name, place) = (digest_of(name), crate::listen::household(place));
         let mut tables = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let tables = &mut *tables;
-        let too_many = match tables.places.count(place, now, MINUTE) {
-            None => Some(MINUTE),
-            Some(here) => {
-                here.number = here.number.saturating_add(1);
-                (here.number > OF_A_PLACE).then(|| MINUTE - elapsed(here.last, now))
-            }
-        };
-        if let Some(seconds) = too_many.filter(|_| !known) {
-            return Err(Wait { seconds });
+        if let Some(here) = tables.places.of(&place, now, MINUTE)
+            && !known
+            && here.number >= OF_A_PLACE
+        {
+            return Err(Wait { seconds: MINUTE - elapsed(here.from, now) });
         }
-        if let Some(pair) = tables.pairs.counts.get(&(name, place, known))
+        if let Some(pair) = tables.pairs.of(&(name, place, known), now, FORGOTTEN)
             && pair.number >= FREE
         {
             let doublings = (pair.number - FREE).min(16);
-            let wait = (FIRST_WAIT << doublings).min(LONGEST_WAIT) - elapsed(pair.last, now);
+            let wait = (FIRST_WAIT << doublings).min(LONGEST_WAIT) - elapsed(pair.from, now);
             if wait > 0 {
                 return Err(Wait { seconds: wait });
             }
         }
-        match tables.names.counts.get(&name) {
-            Some(all) if !known && all.number >= OF_A_NAME && elapsed(all.last, now) < HOUR => {
-                Err(Wait { seconds: HOUR - elapsed(all.last, now) })
+        if let Some(all) = tables.names.of(&name, now, HOUR)
+            && !known
+            && all.number >= OF_A_NAME
+        {
+            let wait = TURN - elapsed(all.turn, now);
+            if wait > 0 {
+                return Err(Wait { seconds: wait });
             }
-            _ => Ok(()),
+            all.turn = now;
         }
+        Ok(())
     }
 
     /// An attempt failed.
@@ -111,11 +114,10 @@ impl Patience {
         let (name, place) = (digest_of(name), crate::listen::household(place));
         let mut tables = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let tables = &mut *tables;
-        if let Some(pair) = tables.pairs.count((name, place, known), now, FORGOTTEN) {
-            *pair = Count { last: now, number: pair.number.saturating_add(1) };
-        }
-        if let Some(all) = tables.names.count(name, now, HOUR) {
-            all.number = all.number.saturating_add(1);
+        let pair = tables.pairs.count((name, place, known), now, FORGOTTEN);
+        pair.from = now;
+        for count in [pair, tables.places.count(place, now, MINUTE), tables.names.count(name, now, HOUR)] {
+            count.number = count.number.saturating_add(1);
         }
     }
 
@@ -124,29 +126,34 @@ impl Patience {
         let (name, place) = (digest_of(name), crate::listen::household(place));
         let mut tables = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for known in [false, true] {
-            tables.pairs.counts.remove(&(name, place, known));
+            tables.pairs.0.remove(&(name, place, known));
         }
     }
 }
 
-impl<K: Eq + Hash> Table<K> {
-    /// The count for `key`, begun anew where it is older than `window` seconds; unset where the table is full.
-    fn count(&mut self, key: K, now: Timestamp, window: i64) -> Option<&mut Count> {
-        if self.counts.len() >= MOST && !self.counts.contains_key(&key) {
-            if elapsed(self.cleared, now) > 0 {
-                self.counts.retain(|_, count| elapsed(count.last, now) < window);
-                self.cleared = now;
-            }
-            if self.counts.len() >= MOST {
-                return None;
+impl<K: Eq + Hash + Clone> Table<K> {
+    /// What is counted for `key`, unless that is older than `window` seconds.
+    fn of(&mut self, key: &K, now: Timestamp, window: i64) -> Option<&mut Count> {
+        self.0.get_mut(key).filter(|count| elapsed(count.from, now) < window)
+    }
+
+    /// The count for `key`, begun anew where it is older than `window` seconds.
+    fn count(&mut self, key: K, now: Timestamp, window: i64) -> &mut Count {
+        if self.0.len() >= MOST && !self.0.contains_key(&key) {
+            self.0.retain(|_, count| elapsed(count.from, now) < window);
+        }
+        if self.0.len() >= MOST && !self.0.contains_key(&key) {
+            let least = self.0.iter().min_by_key(|(_, count)| (count.number, count.from));
+            if let Some(least) = least.map(|(key, _)| key.clone()) {
+                self.0.remove(&least);
             }
         }
-        let fresh = Count { last: now, number: 0 };
-        let count = self.counts.entry(key).or_insert(fresh);
-        if elapsed(count.last, now) >= window {
+        let fresh = Count { from: now, number: 0, turn: Timestamp::from_secs(0) };
+        let count = self.0.entry(key).or_insert(fresh);
+        if elapsed(count.from, now) >= window {
             *count = fresh;
         }
-        Some(count)
+        count
     }
 }
 
@@ -210,32 +217,52 @@ mod tests {
             assert!(patience.ask("jean", place(n), false, now).is_ok(), "{n}");
             patience.failed("jean", place(n), false, now);
         }
-        assert!(patience.ask("jean", place(7_000), false, now).is_err());
-        assert!(patience.ask("jean", place(7_000), true, now).is_ok());
-        assert!(patience.ask("jean", place(7_000), false, now.plus_secs(HOUR)).is_ok());
+        // From now on those who were never seen take turns, wherever they are.
+        let tries = |from: i64, to: i64| {
+            let ask = |at: i64| patience.ask("jean", place(7_000 + at as u32), false, now.plus_secs(at));
+            (from..to).filter(|at| ask(*at).is_ok()).count()
+        };
+        assert_eq!(tries(0, 60), 6);
+        assert!(patience.ask("jean", place(7_000), true, now.plus_secs(1)).is_ok());
+        assert_eq!(tries(HOUR, HOUR + 60), 60);
     }
 
     #[test]
-    fn a_place_tries_thirty_times_a_minute() {
+    fn strangers_in_a_place_fail_thirty_times_a_minute() {
         let patience = Patience::default();
         let now = Timestamp::from_secs(1_000_000);
-        let tries =
-            |now| (0..50).filter(|n| patience.ask(&format!("n{n}"), place(1), false, now).is_ok()).count();
-        assert_eq!(tries(now), 30);
-        assert_eq!(tries(now.plus_secs(59)), 0);
-        assert_eq!(tries(now.plus_secs(60)), 30);
+        let fails = |now| {
+            let fail = |n: &i32| {
+                let name = format!("n{n}");
+                let asked = patience.ask(&name, place(1), false, now);
+                asked.map(|()| patience.failed(&name, place(1), false, now)).is_ok()
+            };
+            (0..50).filter(fail).count()
+        };
+        assert_eq!(fails(now), 30);
+        assert_eq!(fails(now.plus_secs(59)), 0);
+        // Whoever has come in there before, and whoever gets it right, costs nobody a turn.
+        assert!(patience.ask("jean", place(1), true, now).is_ok());
+        assert_eq!(fails(now.plus_secs(60)), 30);
+        let right = (0..50).filter(|n| patience.ask(&format!("r{n}"), place(2), false, now).is_ok());
+        assert_eq!(right.count(), 50);
     }
 
     #[test]
-    fn tables_stay_bounded() {
+    fn who_fills_the_tables_still_waits() {
         let patience = Patience::default();
         let now = Timestamp::from_secs(1_000_000);
+        for _ in 0..FREE {
+            patience.failed("jean", place(1), false, now);
+        }
         for n in 0..20_000 {
             let _ = patience.ask(&format!("n{n}"), place(n), false, now);
             patience.failed(&format!("n{n}"), place(n), false, now);
         }
+        assert!(patience.ask("jean", place(1), false, now).is_err(), "forgotten among so many");
         let tables = patience.0.lock().unwrap();
-        assert!(tables.pairs.counts.len() <= MOST);
-        assert!(tables.places.counts.len() <= MOST && tables.names.counts.len() <= MOST);
+        for size in [tables.pairs.0.len(), tables.places.0.len(), tables.names.0.len()] {
+            assert_eq!(size, MOST);
+        }
     }
 }

@@ -8,7 +8,11 @@ use super::{patience::Wait, recovery, totp};
 use crate::{
     AppState,
     api::Problem,
-    people::{passkey::PasskeyError, password::CannotHash},
+    auth::KNOWN_SECS,
+    people::{
+        passkey::PasskeyError,
+        password::{CannotHash, LONGEST},
+    },
     secret::NoRandomness,
 };
 use axum::http::StatusCode;
@@ -19,6 +23,8 @@ use webauthn_rs::prelude::{Passkey, PublicKeyCredential};
 
 /// How many codes are tried before the password is asked for again.
 const TRIES: u8 = 5;
+/// When to come back where too many stand in line, in seconds.
+const BUSY_SECS: i64 = 5;
 
 /// Somebody who proved who they are.
 pub(crate) struct Proven {
@@ -72,13 +78,17 @@ pub(crate) enum Refused {
 const KNOWN: &str = "known";
 
 /// The mark that a browser keeps once somebody came in with it: it opens nothing, but whoever guesses elsewhere does not
-/// make this browser wait.
+/// make this browser wait. It holds since when, and is good as long as its cookie.
 pub(crate) fn mark_of(state: &AppState, person: &PersonId) -> String {
-    state.proofs().seal.mark(KNOWN, person.as_str())
+    let since = state.now().micros().div_euclid(1_000_000);
+    format!("{since}.{}", state.proofs().seal.mark(KNOWN, &format!("{person} {since}")))
 }
 
 fn is_known(state: &AppState, person: &PersonId, from: &Origin<'_>) -> bool {
-    from.mark.is_some_and(|mark| state.proofs().seal.is_mark(KNOWN, person.as_str(), mark))
+    let Some((since, mark)) = from.mark.and_then(|mark| mark.split_once('.')) else { return false };
+    let Ok(secs) = since.parse::<i64>() else { return false };
+    let age = state.now().seconds_since(Timestamp::from_secs(secs));
+    age < KNOWN_SECS as f64 && state.proofs().seal.is_mark(KNOWN, &format!("{person} {since}"), mark)
 }
 
 /// The first step: a password. The name of what then waits for a code.
@@ -93,6 +103,10 @@ pub(crate) async fn password(
     from: &Origin<'_>,
 ) -> Result<String, Refused> {
     let (proofs, repository, now) = (state.proofs(), state.repository(), state.now());
+    // Nobody has one as long, and it is counted for nobody.
+    if password.chars().count() > LONGEST {
+        return Err(Refused::Wrong(None));
+    }
     let person = match login.parse::<LoginName>() {
         Ok(login) => repository.person_by_login(&login).await?,
         Err(_) => None,
@@ -105,7 +119,7 @@ pub(crate) async fn password(
     let credentials = repository.credentials(&id).await?;
     let both = of(&credentials, CredentialKind::Password).zip(of(&credentials, CredentialKind::Totp));
     let kept = both.map(|(password, _)| password.body.clone());
-    let right = proofs.passwords.is(password, kept).await?;
+    let right = proofs.passwords.is(password, kept, known).await?;
     let (true, Some((password, _))) = (right, both) else {
         proofs.patience.failed(login, from.place, known, state.now());
         // Not what was typed: it happens that this is a password.
@@ -246,7 +260,10 @@ impl From<NoRandomness> for Refused {
 
 impl From<CannotHash> for Refused {
     fn from(error: CannotHash) -> Self {
-        Self::Problem(error.into())
+        match error {
+            CannotHash::Busy => Self::Wait(Wait { seconds: BUSY_SECS }, None),
+            CannotHash::Machine => Self::Problem(error.into()),
+        }
     }
 }
 
