@@ -7,6 +7,7 @@ mod analyze;
 mod copy;
 mod drill;
 mod ledger;
+mod remote;
 mod respond;
 mod sensor;
 mod settings;
@@ -46,6 +47,22 @@ enum Verb {
     Respond(respond::Args),
     /// Commands in force: list them, take them back
     Command(respond::CommandArgs),
+    /// Signs this command line in to a server, here or elsewhere: a person says yes in a browser
+    SignIn(remote::sign_in::SignInArgs),
+    /// Ends the session of this command line
+    SignOut(remote::sign_in::SignOutArgs),
+    /// As whom this command line is signed in, and what that person holds
+    Whoami(remote::sign_in::WhoamiArgs),
+    /// Incidents, over the API: list, show, close, reopen
+    Incident(remote::incident::Args),
+    /// Assets, over the API: list, show
+    Asset(remote::asset::Args),
+    /// Plans, over the API: list, show, approve, refuse
+    Plan(remote::plan::Args),
+    /// People, over the API: list, show, invite
+    Person(remote::person::Args),
+    /// Decisions, over the API: list
+    Decision(remote::decision::Args),
     /// The sensor alone: watches interfaces and logs, says what it notices
     Sensor(Box<sensor::Args>),
 }
@@ -71,6 +88,14 @@ fn main() -> ExitCode {
         Verb::StopResponding(args) => respond::stop(&args),
         Verb::Respond(args) => respond::run(args),
         Verb::Command(args) => respond::command(args),
+        Verb::SignIn(args) => remote::sign_in::sign_in(&args),
+        Verb::SignOut(args) => remote::sign_in::sign_out(&args),
+        Verb::Whoami(args) => remote::sign_in::whoami(&args),
+        Verb::Incident(args) => remote::incident::run(args),
+        Verb::Asset(args) => remote::asset::run(args),
+        Verb::Plan(args) => remote::plan::run(args),
+        Verb::Person(args) => remote::person::run(args),
+        Verb::Decision(args) => remote::decision::run(args),
         Verb::Sensor(args) => sensor::run(*args),
     };
     outcome.unwrap_or_else(|error| {

@@ -246,7 +246,7 @@ fn plan_text(plan: &Plan) -> String {
     format!("{} waits for a person, {}: {}", plan.id, commands_of(plan), plan.because)
 }
 
-fn commands_of(plan: &Plan) -> String {
+pub(crate) fn commands_of(plan: &Plan) -> String {
     plan.commands
         .iter()
         .map(|command| format!("{} {}", command.action.verb(), target(&command.on)))
@@ -279,7 +279,7 @@ fn held_text(held: &Held, now: Timestamp) -> String {
     )
 }
 
-fn target(on: &Target) -> String {
+pub(crate) fn target(on: &Target) -> String {
     match on {
         Target::Device { addresses, mac } => {
             let mut names: Vec<String> = addresses.iter().map(ToString::to_string).collect();

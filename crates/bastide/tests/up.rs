@@ -1,147 +1,15 @@
 //! `bastide up` as an administrator meets it: the real program, real TLS, real signals.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
+mod node;
+
+use node::{Node, command, house, refused, run, scan_log, until, word};
 use std::{
-    io::{BufRead as _, BufReader, Read as _, Write as _},
+    io::{Read as _, Write as _},
     os::unix::fs::PermissionsExt as _,
-    path::{Path, PathBuf},
-    process::{Child, Command, Output, Stdio},
-    time::{Duration, Instant},
+    process::{Command, Stdio},
+    time::Duration,
 };
-
-const PROGRAM: &str = env!("CARGO_BIN_EXE_bastide");
-
-/// A running `bastide up`; killed when dropped.
-struct Node {
-    child: Child,
-    out: BufReader<std::process::ChildStdout>,
-    greeting: String,
-    url: String,
-    dir: PathBuf,
-}
-
-impl Node {
-    fn start(dir: &Path, more: &[&str]) -> Self {
-        let mut child = command(dir)
-            .args(["--listen", "127.0.0.1:0"])
-            .args(more)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut out = BufReader::new(child.stdout.take().unwrap());
-        let mut greeting = String::new();
-        while !greeting.contains("Ctrl-C stops it.") {
-            if out.read_line(&mut greeting).unwrap() == 0 {
-                let mut said = String::new();
-                child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
-                panic!("it did not start: {greeting}{said}");
-            }
-        }
-        let port = word(&greeting, "https://").split("/sign-in").next().unwrap().rsplit(':').next().unwrap();
-        let url = format!("https://localhost:{port}");
-        Self { child, out, greeting, url, dir: dir.to_owned() }
-    }
-
-    fn link(&self) -> &str {
-        word(&self.greeting, &format!("{}/sign-in?link=", self.url))
-    }
-
-    /// One request by curl, which verifies the certificate against our own authority and nothing else.
-    fn curl(&self, path: &str, more: &[&str]) -> Answer {
-        let ca = self.dir.join("tls/ca.pem");
-        let address =
-            if path.starts_with("https://") { path.to_owned() } else { format!("{}{path}", self.url) };
-        let output = Command::new("curl")
-            .args([
-                "--silent",
-                "--show-error",
-                "--max-time",
-                "20",
-                "--cacert",
-                ca.to_str().unwrap(),
-                "--include",
-            ])
-            .args(["--cookie", self.jar().to_str().unwrap(), "--cookie-jar", self.jar().to_str().unwrap()])
-            .args(more)
-            .arg(address)
-            .output()
-            .expect("curl is needed by this test");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let text = String::from_utf8(output.stdout).unwrap();
-        let status = text.split_whitespace().nth(1).unwrap().parse().unwrap();
-        Answer { status, text }
-    }
-
-    fn jar(&self) -> PathBuf {
-        self.dir.join("jar")
-    }
-
-    fn signal(&self, name: &str) {
-        assert!(Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap().success());
-    }
-
-    /// Stops it as an administrator does; what it said last.
-    fn stop(mut self) -> String {
-        self.signal("-TERM");
-        let mut last = String::new();
-        self.out.read_to_string(&mut last).unwrap();
-        assert!(self.child.wait().unwrap().success(), "{last}");
-        last
-    }
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-struct Answer {
-    status: u16,
-    text: String,
-}
-
-fn command(dir: &Path) -> Command {
-    let mut command = Command::new(PROGRAM);
-    command.arg("up").arg("--data-dir").arg(dir).env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
-    command
-}
-
-/// Runs it to its end, which has to come.
-fn run(dir: &Path, arguments: &[&str]) -> Output {
-    let mut child =
-        command(dir).args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let end = Instant::now() + Duration::from_secs(60);
-    while child.try_wait().unwrap().is_none() {
-        if Instant::now() > end {
-            child.kill().unwrap();
-            panic!("it goes on with {arguments:?}");
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    child.wait_with_output().unwrap()
-}
-
-fn refused(dir: &Path, arguments: &[&str]) -> String {
-    let output = run(dir, arguments);
-    assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stdout));
-    String::from_utf8(output.stderr).unwrap()
-}
-
-/// The word of a text that begins so.
-fn word<'a>(text: &'a str, begins: &str) -> &'a str {
-    text.split_whitespace()
-        .find(|word| word.starts_with(begins))
-        .unwrap_or_else(|| panic!("no {begins} in {text}"))
-}
-
-fn house() -> (tempfile::TempDir, PathBuf) {
-    let dir = tempfile::tempdir().unwrap();
-    let data = dir.path().join("data");
-    (dir, data)
-}
 
 #[test]
 fn the_first_start_lets_one_person_in_once() {
@@ -161,7 +29,8 @@ fn the_first_start_lets_one_person_in_once() {
     assert_eq!(node.curl("/", &["--header", "Accept: text/html"]).status, 303);
     assert_eq!(node.curl("/healthz", &[]).status, 200);
 
-    let signed_in = node.curl(node.link(), &[]);
+    assert_eq!(node.curl(node.link(), &[]).status, 200, "who only looks uses nothing up");
+    let signed_in = node.press(node.link(), &[]);
     assert_eq!(signed_in.status, 303);
     let cookie = signed_in.text.to_lowercase();
     for part in ["__host-bastide=", "; secure", "; httponly", "; samesite=strict", "; path=/"] {
@@ -169,7 +38,7 @@ fn the_first_start_lets_one_person_in_once() {
     }
     assert_eq!(node.curl("/api/v1/incidents", &[]).status, 200);
     assert_eq!(node.curl("/", &["--header", "Accept: text/html"]).status, 200);
-    assert_eq!(node.curl(node.link(), &["--cookie", "none=1"]).status, 403, "a link is good once");
+    assert_eq!(node.press(node.link(), &["--cookie", "none=1"]).status, 403, "a link is good once");
 
     // Another link while the server runs.
     let output = run(&data, &["--sign-in-link"]);
@@ -180,7 +49,7 @@ fn the_first_start_lets_one_person_in_once() {
     );
     let another = String::from_utf8(output.stdout).unwrap();
     assert!(another.starts_with(&format!("{}/sign-in?link=", node.url)), "{another}");
-    assert_eq!(node.curl(another.trim(), &[]).status, 303);
+    assert_eq!(node.press(&another, &[]).status, 303);
 
     let changing = ["--request", "POST"];
     assert_eq!(node.curl("/api/v1/commands/undo-all", &changing).status, 403, "from nowhere");
@@ -236,34 +105,6 @@ fn tls_is_verified_by_a_foreign_tool() {
     }
 }
 
-/// A Zeek log in which one host tries another's SSH again and again, and many neighbours.
-fn scan_log() -> String {
-    let mut log = String::new();
-    for number in 0..400 {
-        log.push_str(&format!(
-            "{{\"ts\":{}.5,\"uid\":\"C{number}\",\"id.orig_h\":\"10.1.2.3\",\"id.orig_p\":{},\"id.resp_h\":\"10.1.{}.{}\",\
-             \"id.resp_p\":23,\"proto\":\"tcp\",\"conn_state\":\"S0\",\"orig_pkts\":1,\"orig_ip_bytes\":40,\"resp_pkts\":0,\
-             \"resp_ip_bytes\":0,\"history\":\"S\"}}\n",
-            1_700_000_000 + number / 20,
-            40_000 + number,
-            3 + number / 200,
-            1 + number % 200,
-        ));
-    }
-    log
-}
-
-fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let end = Instant::now() + Duration::from_secs(60);
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(Instant::now() < end, "{what} did not come");
-        std::thread::sleep(Duration::from_millis(200));
-    }
-}
-
 #[test]
 fn an_incident_is_noticed_told_and_survives_kill_9() {
     let (dir, data) = house();
@@ -288,7 +129,7 @@ fn an_incident_is_noticed_told_and_survives_kill_9() {
     let arguments =
         ["--follow", log.to_str().unwrap(), "--follow-from-start", "--config", config.to_str().unwrap()];
     let mut node = Node::start(&data, &arguments);
-    assert_eq!(node.curl(node.link(), &[]).status, 303);
+    assert_eq!(node.press(node.link(), &[]).status, 303);
     std::fs::OpenOptions::new().append(true).open(&log).unwrap().write_all(scan_log().as_bytes()).unwrap();
 
     let posted = std::thread::spawn(move || post(&receiver));

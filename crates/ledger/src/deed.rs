@@ -102,6 +102,8 @@ deeds! {
     ProviderSet = "provider-set",
     /// An authority's identity provider was taken away.
     ProviderRemoved = "provider-removed",
+    /// A link was made by which somebody signs in once.
+    LinkMade = "link-made",
 }
 
 impl std::fmt::Display for Deed {

@@ -1,17 +1,21 @@
 //! Signing in.
 //!
-//! Guarantees: a sign-in link is good once and for [`LINK_SECS`]; link, session and token are random, 256 bits, and kept
+//! Guarantees: a sign-in link is good once and for [`LINK_SECS`], is used up by nobody who only looks at it, and is a leaf in
+//! the ledger; link, session and token are random, 256 bits, and kept
 //! as hashes; a session ends after [`IDLE_SECS`] without a request of a person (what a page asks by itself is none) and
 //! after [`SESSION_SECS`] in any case; a database that does not answer lets nobody in.
 
 use crate::{
     AppState,
     api::Problem,
-    people::prove::{self, Proven},
+    people::{
+        device::{self, Granted},
+        prove::{self, Proven},
+    },
     secret,
 };
 use axum::{
-    extract::{ConnectInfo, FromRequestParts, Query, State},
+    extract::{FromRequestParts, Query, State},
     http::{HeaderMap, HeaderValue, StatusCode, Uri, header, request::Parts},
     response::{IntoResponse, Redirect, Response},
 };
@@ -21,12 +25,12 @@ use policy::{Action, Asker, DecisionPoint, Denied, Grant, Kind};
 use serde::Deserialize;
 use std::{
     collections::{BTreeSet, HashMap},
-    net::{IpAddr, SocketAddr},
+    net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
 };
 use store::{
-    Actor, Decided, Ground, MOST_TOKENS, NewSession, Person, Repository, Session, StoreError, Taken, Tree,
-    Vouched,
+    Actor, Decided, Ground, MOST_TOKENS, NewLink, NewSession, Person, Repository, Session, StoreError, Taken,
+    Tree, Vouched,
 };
 
 /// How long a sign-in link is good, in seconds.
@@ -49,6 +53,8 @@ pub(crate) const KNOWN_SECS: i64 = 180 * 86_400;
 const STEP_COOKIE: &str = "__Host-bastide-step";
 /// What waits while somebody is at their identity provider.
 const AWAY_COOKIE: &str = "__Host-bastide-away";
+/// How the ledger tells what nobody did who is signed in.
+const BY_HAND: &str = "by a command on the machine itself";
 /// How old a session may be in which somebody changes by what they prove who they are, in seconds.
 pub(crate) const FRESH_SECS: i64 = 15 * 60;
 
@@ -102,13 +108,18 @@ impl User {
         }
     }
 
-    /// A program with a token, not a person with a session.
-    #[must_use]
-    pub const fn is_program(&self) -> bool {
-        self.session.is_none()
+    /// The roles that it has; a token's are also those of whoever made it.
+    pub(crate) fn holds(&self) -> &[Holding] {
+        self.held.first().map(|held| held.holds.as_slice()).unwrap_or_default()
     }
 
-    /// The session, for a person.
+    /// A program, with a token or as somebody's command line: what it sends is its own doing, and no page's.
+    #[must_use]
+    pub fn is_program(&self) -> bool {
+        self.session.as_deref().is_none_or(Session::is_command_line)
+    }
+
+    /// The session, for a person; also that of their command line.
     #[must_use]
     pub fn session(&self) -> Option<&Session> {
         self.session.as_deref()
@@ -137,10 +148,11 @@ impl User {
     }
 
     /// Whether they proved who they are so lately that they may change by what they do. A session that began later than now
-    /// is none such: a clock was put back.
+    /// is none such: a clock was put back. A command line's is none, because a file on a disk is no proof of a person.
     #[must_use]
     pub(crate) fn is_fresh(&self, now: Timestamp) -> bool {
-        let age = self.session().map(|session| now.seconds_since(session.made));
+        let session = self.session().filter(|session| !session.is_command_line());
+        let age = session.map(|session| now.seconds_since(session.made));
         age.is_some_and(|age| (0.0..FRESH_SECS as f64).contains(&age))
     }
 
@@ -252,7 +264,7 @@ pub async fn administrator(repository: &Repository, now: Timestamp) -> Result<Pe
     let decided = |deed| {
         let about =
             vec![Subject::new("person", &person.id).map_err(|error| LinkError::Login(error.to_string()))?];
-        let details = Some("by a command on the machine itself".to_owned());
+        let details = Some(BY_HAND.to_owned());
         Ok::<_, LinkError>(Decided { at: now, who: Actor::Program, deed, about, details, salts: salts()? })
     };
     // The only one there is does everything; who comes later is given what they need.
@@ -272,7 +284,8 @@ pub async fn administrator(repository: &Repository, now: Timestamp) -> Result<Pe
     Ok(person)
 }
 
-/// Makes a sign-in link for somebody, good for `secs`, and returns its address. Links of theirs that were not used end.
+/// Makes a sign-in link for somebody, good for `secs`, and returns its address. Links of theirs that were not used end. `by`
+/// made it, or somebody on the machine itself.
 ///
 /// # Errors
 /// [`LinkError`] where there is no randomness or the database does not keep it.
@@ -280,13 +293,31 @@ pub async fn make_link(
     repository: &Repository,
     url: &str,
     person: &Person,
+    by: Option<&User>,
     now: Timestamp,
     secs: i64,
 ) -> Result<String, LinkError> {
+    let (link, address) = new_link(url, now, secs)?;
+    let about =
+        vec![Subject::new("person", &person.id).map_err(|error| LinkError::Login(error.to_string()))?];
+    let who = by.map_or(Actor::Program, |user| user.actor.clone());
+    let details = by.is_none().then(|| BY_HAND.to_owned());
+    let decided = Decided { at: now, who, deed: Deed::LinkMade, about, details, salts: salts()? };
+    if !repository.of(person.authority.clone()).add_link(&person.id, link, decided).await? {
+        return Err(LinkError::Login(format!("{} may not sign in", person.login)));
+    }
+    Ok(address)
+}
+
+/// A link that is kept nowhere yet, and its address.
+pub(crate) fn new_link(
+    url: &str,
+    now: Timestamp,
+    secs: i64,
+) -> Result<(NewLink, String), secret::NoRandomness> {
     let link = secret::fresh()?;
-    let repository = repository.of(person.authority.clone());
-    repository.add_link(&secret::hash(&link), &person.id, now, now.plus_secs(secs)).await?;
-    Ok(format!("{url}/sign-in?link={link}"))
+    let kept = NewLink { hash: secret::hash(&link), made: now, expires: now.plus_secs(secs) };
+    Ok((kept, format!("{url}/sign-in?link={link}")))
 }
 
 /// Makes a token for a program in the repository's authority and returns it; it is not shown again. `by` made it, or somebody on
@@ -346,8 +377,17 @@ pub enum LinkError {
 pub(crate) async fn identify(state: &AppState, headers: &HeaderMap) -> Result<Option<User>, Problem> {
     let now = state.now();
     let repository = state.repository();
-    if let Some(token) = bearer(headers) {
-        let Some(token) = repository.token(&secret::hash(token), now).await? else { return Ok(None) };
+    let seen_since = now.plus_secs(-IDLE_SECS);
+    if let Some(secret) = bearer(headers) {
+        let hash = secret::hash(secret);
+        let Some(token) = repository.token(&hash, now).await? else {
+            let session = repository.session(&hash, now, seen_since).await?;
+            // What opens a browser's session is a cookie and nothing else, and the other way round.
+            return match session.filter(Session::is_command_line) {
+                Some(session) => Ok(Some(person(state, headers, session).await?)),
+                None => Ok(None),
+            };
+        };
         if token.used.is_none_or(|used| now.seconds_since(used) > 3_600.0)
             && let Err(error) = repository.touch_token(&token.id, now).await
         {
@@ -356,21 +396,28 @@ pub(crate) async fn identify(state: &AppState, headers: &HeaderMap) -> Result<Op
         return Ok(Some(program(state, token).await?));
     }
     let Some(cookie) = cookie(headers, COOKIE) else { return Ok(None) };
-    let hash = secret::hash(cookie);
-    let Some(session) = repository.session(&hash, now, now.plus_secs(-IDLE_SECS)).await? else {
-        return Ok(None);
-    };
+    let session = repository.session(&secret::hash(cookie), now, seen_since).await?;
+    match session.filter(|session| !session.is_command_line()) {
+        Some(session) => Ok(Some(person(state, headers, session).await?)),
+        None => Ok(None),
+    }
+}
+
+/// A person in a session, with the roles that they hold today.
+async fn person(state: &AppState, headers: &HeaderMap, session: Session) -> Result<User, Problem> {
+    let (repository, now) = (state.repository(), state.now());
     if !is_background(headers) && now.seconds_since(session.seen) > TOUCH_SECS as f64 {
         // Where it cannot be noted the session ends the earlier, nothing worse.
-        if let Err(error) = repository.touch_session(&hash, now).await {
+        if let Err(error) = repository.touch_session(&session.id, now).await {
             tracing::warn!(%error, "a session was not noted as seen");
         }
     }
     let person = &session.person;
     let holds = repository.holdings(&person.id).await?;
-    let grounds = [Ground::Session(hash), standing(&person.id, PersonState::Active, holds.clone())];
+    let grounds =
+        [Ground::Session(session.id.clone()), standing(&person.id, PersonState::Active, holds.clone())];
     let held = Held { kind: Kind::Person, id: person.id.to_string(), holds };
-    Ok(Some(User {
+    Ok(User {
         grounds: Arc::new(grounds),
         name: person.login.to_string(),
         home: person.authority.clone(),
@@ -380,7 +427,7 @@ pub(crate) async fn identify(state: &AppState, headers: &HeaderMap) -> Result<Op
         point: Arc::clone(state.point()),
         here: state.authority().clone(),
         session: Some(Arc::new(session)),
-    }))
+    })
 }
 
 /// Somebody as they were looked at.
@@ -443,48 +490,57 @@ pub(crate) enum Reason {
     SignedOut,
 }
 
-/// `GET /sign-in`: takes a link and opens a session, or explains how to get a link.
+/// `GET /sign-in`: asks who it is. With a link it asks whether to use it: programs that look at mail before its reader
+/// follow links too, and press no button.
 pub(crate) async fn sign_in(
     State(state): State<AppState>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    method: axum::http::Method,
     headers: HeaderMap,
     Query(asked): Query<SignIn>,
 ) -> Response {
     let next = asked.next.as_deref().filter(|next| is_local_path(next)).unwrap_or("/");
-    let Some(link) = asked.link else {
-        let waits = step_of(&headers).is_some_and(|step| state.proofs().steps.is_waiting(step, state.now()));
-        if waits && asked.again.is_none() {
-            return crate::console::code_page(&state, "").into_response();
+    match asked.link {
+        Some(link) if secret::is_well_formed(&link) => crate::console::link_page(&state, &link, next),
+        Some(_) => link_refused(&state, next).await,
+        None => {
+            let waits =
+                step_of(&headers).is_some_and(|step| state.proofs().steps.is_waiting(step, state.now()));
+            if waits && asked.again.is_none() {
+                return crate::console::code_page(&state, "").into_response();
+            }
+            explain(&state, &headers, next, Reason::Closed).await
         }
-        return explain(&state, &headers, next, Reason::Closed).await;
-    };
-    // Looking ahead must not use the link up.
-    let ahead = ["sec-purpose", "purpose", "x-moz"].iter().any(|name| headers.contains_key(*name));
-    if ahead || method != axum::http::Method::GET {
-        return StatusCode::NO_CONTENT.into_response();
     }
-    if !state.attempts().allow(peer.ip(), state.now()) {
+}
+
+/// Lets somebody in who pressed the button, once, and sends them on.
+pub(crate) async fn let_in_by_link(
+    state: &AppState,
+    link: &str,
+    next: &str,
+    headers: &HeaderMap,
+    place: IpAddr,
+) -> Result<Response, Problem> {
+    if !state.attempts().allow(place, state.now()) {
         let mut response =
             Problem::new(StatusCode::TOO_MANY_REQUESTS, "too many sign-in attempts from this address")
                 .into_response();
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("60"));
-        return response;
+        return Ok(response);
     }
-    match redeem(&state, &link, &headers, peer.ip()).await {
-        Ok(Some((who, session))) => {
-            tracing::info!(who = %who.id, %peer, "signed in");
-            let mut response = Redirect::to(next).into_response();
-            set_cookie(&mut response, COOKIE, &session, SESSION_SECS);
-            response
-        }
-        Ok(None) => {
-            tracing::warn!(%peer, "a sign-in link was refused");
-            let page = crate::console::sign_in_page(&state, Reason::LinkRefused, next, false).await;
-            (StatusCode::FORBIDDEN, page).into_response()
-        }
-        Err(problem) => problem.into_response(),
-    }
+    let Some((who, session)) = redeem(state, link, headers, place).await? else {
+        tracing::warn!(%place, "a sign-in link was refused");
+        return Ok(link_refused(state, next).await);
+    };
+    tracing::info!(who = %who.id, %place, "signed in");
+    let mut response = Redirect::to(next).into_response();
+    set_cookie(&mut response, COOKIE, &session, SESSION_SECS);
+    set_cookie(&mut response, KNOWN_COOKIE, &prove::mark_of(state, &who.id), KNOWN_SECS);
+    Ok(response)
+}
+
+async fn link_refused(state: &AppState, next: &str) -> Response {
+    let page = crate::console::sign_in_page(state, Reason::LinkRefused, next, false).await;
+    (StatusCode::FORBIDDEN, page).into_response()
 }
 
 async fn redeem(
@@ -569,6 +625,31 @@ pub(crate) fn away(headers: &HeaderMap) -> Option<&str> {
 pub(crate) fn set_away(response: &mut Response, state: &str) {
     let secs = if state.is_empty() { 0 } else { crate::people::WAITING_SECS };
     keep_cookie(response, AWAY_COOKIE, state, secs, "Lax");
+}
+
+/// Opens a session for a program that somebody said yes to: theirs, for as long as it lasts.
+pub(crate) async fn let_program_in(
+    state: &AppState,
+    by: &User,
+    asker: &device::Asker,
+) -> Result<Granted, Problem> {
+    let (secret, now) = (secret::fresh()?, state.now());
+    let expires = now.plus_secs(SESSION_SECS);
+    let session = NewSession {
+        hash: secret::hash(&secret),
+        method: store::COMMAND_LINE,
+        device: format!("bastide on {}", asker.machine),
+        place: asker.place.to_string(),
+        made: now,
+        expires,
+    };
+    let may_not = || Problem::new(StatusCode::FORBIDDEN, "this person may not sign in any more");
+    let person = by.session().map(|session| &session.person.id).ok_or_else(may_not)?;
+    if !by.writing(state.repository()).open_session(person, session, salts()?).await? {
+        return Err(may_not());
+    }
+    tracing::info!(who = %person, place = %asker.place, "let a program in");
+    Ok(Granted { secret, expires })
 }
 
 /// The mark that this browser keeps.
@@ -721,8 +802,14 @@ pub(crate) fn is_local_path(path: &str) -> bool {
     path.len() <= 2_048
         && path.starts_with('/')
         && !path.starts_with("//")
-        && !path.starts_with("/sign-")
+        && (!path.starts_with("/sign-") || is_device_page(path))
         && path.bytes().all(|byte| (0x21..0x7f).contains(&byte) && byte != b'\\')
+}
+
+/// The one page of signing in on which somebody has to be signed in already.
+fn is_device_page(path: &str) -> bool {
+    path.strip_prefix(crate::console::DEVICE_PATH)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('?'))
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {
@@ -804,6 +891,8 @@ mod tests {
         check("/a\nb", false);
         check("/sign-in?next=/", false);
         check("/sign-out", false);
+        check("/sign-in/device?user_code=BCDF-GHJK", true);
+        check("/sign-in/devices", false);
         let path = sign_in_path(&"/incidents?text=a b&x=%0d".replace(' ', "%20").parse().unwrap());
         assert_eq!(path, "/sign-in?next=/incidents%3Ftext%3Da%2520b%26x%3D%250d");
     }

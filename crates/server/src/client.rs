@@ -1,7 +1,9 @@
-//! The server's HTTP client: one request over TLS, bounded in time and bytes; redirections are not followed.
+//! The HTTP client of the server and the command line: one exchange over TLS, bounded in time and bytes; redirections are
+//! not followed.
 
 use crate::notify::AddressError;
-use axum::http::{Method, Request, Response, Uri, header};
+pub use axum::http::{Method, StatusCode};
+use axum::http::{Request, Response, Uri, header};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::{body::Bytes, client::conn::http1};
 use hyper_util::rt::TokioIo;
@@ -22,12 +24,12 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
-/// How long one request may take, connecting included.
+/// How long one exchange may take, connecting included.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// Where to send.
+/// The other side.
 #[derive(Clone)]
-pub(crate) struct Remote {
+pub struct Remote {
     host: String,
     port: u16,
     path: String,
@@ -40,10 +42,13 @@ pub(crate) struct Trust(TlsConnector);
 
 /// Why something sent was not taken.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum SendError {
+pub enum SendError {
     /// Try again.
     #[error("{0}")]
     Passing(String),
+    /// The other side's certificate is not one that is trusted. Try again: it may be made anew.
+    #[error("{0}")]
+    Untrusted(String),
     /// Trying again is of no use.
     #[error("{0}")]
     Final(String),
@@ -61,15 +66,15 @@ impl Remote {
     ///
     /// # Errors
     /// [`AddressError`] with what was expected.
-    pub(crate) fn new(address: &str, ca: Option<&Path>) -> Result<Self, AddressError> {
-        Self::to(address, || ca.map_or_else(Trust::system, Trust::file))
+    pub fn new(address: &str, ca: Option<&Path>) -> Result<Self, AddressError> {
+        Self::known_by(address, || ca.map_or_else(Trust::system, Trust::file))
     }
 
     /// The same, known by certificates that are asked for only where they are needed.
     ///
     /// # Errors
     /// [`AddressError`] with what was expected.
-    pub(crate) fn to(
+    pub(crate) fn known_by(
         address: &str,
         trust: impl FnOnce() -> Result<Trust, AddressError>,
     ) -> Result<Self, AddressError> {
@@ -92,10 +97,15 @@ impl Remote {
 
     /// A request to it, with its head begun.
     pub(crate) fn request(&self, method: Method, version: &str) -> axum::http::request::Builder {
+        self.to(method, &self.path, version)
+    }
+
+    /// A request to a path there, with its head begun.
+    pub fn to(&self, method: Method, path: &str, version: &str) -> axum::http::request::Builder {
         let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
         Request::builder()
             .method(method)
-            .uri(&self.path)
+            .uri(path)
             .header(header::HOST, format!("{host}:{}", self.port))
             .header(header::USER_AGENT, format!("bastide/{version}"))
     }
@@ -104,7 +114,7 @@ impl Remote {
     ///
     /// # Errors
     /// [`SendError`].
-    pub(crate) async fn send(
+    pub async fn send(
         &self,
         request: Request<Full<Bytes>>,
         most: usize,
@@ -124,7 +134,7 @@ impl Remote {
         let Some(tls) = &self.tls else { return exchange(stream, request, most).await };
         let name = ServerName::try_from(self.host.clone())
             .map_err(|error| SendError::Final(format!("{} cannot be verified: {error}", self.host)))?;
-        exchange(tls.connect(name, stream).await.map_err(passing)?, request, most).await
+        exchange(tls.connect(name, stream).await.map_err(handshake)?, request, most).await
     }
 
     async fn dial(&self) -> std::io::Result<TcpStream> {
@@ -188,6 +198,14 @@ fn passing(error: impl std::error::Error) -> SendError {
         reason = format!("{reason}: {source}");
     }
     SendError::Passing(reason)
+}
+
+/// What a handshake failed of.
+fn handshake(error: std::io::Error) -> SendError {
+    match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+        Some(error @ rustls::Error::InvalidCertificate(_)) => SendError::Untrusted(error.to_string()),
+        _ => passing(error),
+    }
 }
 
 impl Trust {

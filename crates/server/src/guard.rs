@@ -111,7 +111,9 @@ pub(crate) async fn doors(State(state): State<AppState>, mut request: Request, n
         Ok(user) => user,
         Err(problem) => return problem.into_response(),
     };
+    // Nobody has nothing that could be used without their knowing, and is told that they are nobody.
     if is_changing(request.method())
+        && (open || user.is_some())
         && !user.as_ref().is_some_and(User::is_program)
         && !is_from_our_pages(state.doors(), request.headers())
     {

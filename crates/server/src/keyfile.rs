@@ -84,7 +84,10 @@ pub fn there(path: &Path) -> Result<Option<[u8; BYTES]>, KeyFileError> {
 
 /// Writes a file beside and moves it into place, so that a start that is cut off leaves the old file or the new one, and
 /// what was told of the new one stays true after a power cut.
-pub(crate) fn write_whole(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+///
+/// # Errors
+/// Where it cannot be written; then the old file is there.
+pub fn write_whole(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let beside = path.with_extension("new");
     let _ = std::fs::remove_file(&beside);
     let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&beside)?;

@@ -6,7 +6,7 @@
 pub mod act;
 pub mod api;
 pub mod auth;
-mod client;
+pub mod client;
 mod console;
 pub mod guard;
 mod health;

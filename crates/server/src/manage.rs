@@ -55,11 +55,11 @@ pub(crate) async fn invite(
     let words: Vec<&str> = roles.iter().map(|role| role.as_str()).collect();
     let details = Some(if words.is_empty() { "without a role".to_owned() } else { words.join(", ") });
     let decided = decided(state, user, Deed::PersonInvited, &[("person", person.id.as_str())], details)?;
-    if !theirs.add_person(&person, &roles, decided).await? {
+    let (kept, link) = auth::new_link(&state.node().url, now, INVITATION_SECS)?;
+    if !theirs.invite_person(&person, &roles, kept, decided).await? {
         return Err(Problem::new(StatusCode::CONFLICT, "this login cannot be had on this node")
             .expected("another, such as name@authority.example: a login is one person's on the whole node"));
     }
-    let link = auth::make_link(&theirs, &state.node().url, &person, now, INVITATION_SECS).await?;
     Ok((person, link))
 }
 
@@ -180,9 +180,16 @@ pub(crate) async fn link(state: &AppState, user: &User, id: &PersonId) -> Result
         return Err(Problem::new(StatusCode::CONFLICT, "this person is suspended")
             .expected("let them in again first"));
     }
-    let details = Some("a new sign-in link".to_owned());
-    theirs.decide(decided(state, user, Deed::PersonChanged, &[("person", id.as_str())], details)?).await?;
-    Ok(auth::make_link(&theirs, &state.node().url, &person, state.now(), INVITATION_SECS).await?)
+    // Whoever finds a session open does not make a fresh one of it.
+    if user.is(id) && !user.is_fresh(state.now()) {
+        return Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            "a link for yourself needs a session of at most fifteen minutes",
+        )
+        .expected("sign in in the browser once more"));
+    }
+    let url = &state.node().url;
+    Ok(auth::make_link(&theirs, url, &person, Some(user), state.now(), INVITATION_SECS).await?)
 }
 
 /// Gives somebody a role.
@@ -280,6 +287,11 @@ pub(crate) struct NewToken {
 
 /// Makes a token with roles that may no more than its maker; the token itself, which is not shown again.
 pub(crate) async fn make_token(state: &AppState, user: &User, new: NewToken) -> Result<String, Problem> {
+    // What a program was let in for must not outlast it.
+    if user.is_program() {
+        return Err(Problem::new(StatusCode::FORBIDDEN, "a program makes no tokens")
+            .expected("a person in a browser"));
+    }
     let authority = new.authority.unwrap_or_else(|| user.home().clone());
     let mut roles = new.roles;
     roles.sort();
@@ -293,8 +305,9 @@ pub(crate) async fn make_token(state: &AppState, user: &User, new: NewToken) -> 
     }
     if let Some(role) = roles.iter().find(|role| !user.may_hand_on(**role, &authority)) {
         let detail = format!("you cannot hand on the role of {role} in {authority}");
-        return Err(Problem::new(StatusCode::FORBIDDEN, detail)
-            .expected("roles that may no more there than you; a program with a token hands on none"));
+        return Err(
+            Problem::new(StatusCode::FORBIDDEN, detail).expected("roles that may no more there than you")
+        );
     }
     if !(1..=MOST_DAYS).contains(&new.days) {
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "a token ends")

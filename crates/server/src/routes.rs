@@ -8,7 +8,8 @@ use policy::Action;
 pub enum Door {
     /// Anybody: health, signing in, and what the sign-in page is made of.
     Anybody,
-    /// Whoever proves it by what they send, which the handler verifies: other programs, no browsers.
+    /// Whoever proves it by what they send, which the handler verifies, or asks for something to prove it by: other programs,
+    /// no browsers.
     Proved,
     /// Whoever is signed in, about themselves.
     SignedIn,
@@ -31,12 +32,19 @@ pub const ROUTES: &[(&str, &str, Door)] = &[
     // Whoever signed the checkpoint; the handler knows their keys.
     ("POST", crate::witness::PATH, Proved),
     ("GET", crate::ledger_files::PATH, Of(SeeRecord)),
+    ("POST", "/sign-in/link", Anybody),
     ("POST", "/sign-in/password", Anybody),
     ("POST", "/sign-in/code", Anybody),
     ("POST", "/sign-in/passkey/begin", Anybody),
     ("POST", "/sign-in/passkey/finish", Anybody),
     ("GET", "/sign-in/with/{id}", Anybody),
     ("GET", "/sign-in/return/{id}", Anybody),
+    // Programs that somebody lets in, by a code that the handler verifies.
+    ("POST", "/api/v1/device-authorization", Proved),
+    ("POST", "/api/v1/token", Proved),
+    // Where they are let in by whoever is signed in.
+    ("GET", crate::console::DEVICE_PATH, SignedIn),
+    ("POST", crate::console::DEVICE_PATH, SignedIn),
     ("GET", "/static/{file}", Anybody),
     ("POST", "/sign-out", SignedIn),
     ("POST", "/theme", SignedIn),
@@ -128,6 +136,7 @@ pub const ROUTES: &[(&str, &str, Door)] = &[
     ("GET", "/api/v1/settings", Here(SeeNode)),
     ("GET", "/api/v1/stats", Here(SeeNode)),
     ("GET", "/api/v1/stream", Here(SeeIncidents)),
+    ("GET", "/api/v1/me", SignedIn),
     ("GET", "/api/v1/openapi.json", SignedIn),
     ("GET", "/metrics", Here(SeeNode)),
 ];

@@ -185,10 +185,12 @@ async fn every_page_is_clean_and_accessible() {
     }
     let stranger = Browser::stranger(&state);
     check(&stranger, "/sign-in", StatusCode::OK).await;
-    let refused = stranger.get(&format!("/sign-in?link={}", "A".repeat(43))).await;
+    let link = format!("link={}", "A".repeat(43));
+    check(&stranger, &format!("/sign-in?{link}"), StatusCode::OK).await;
+    let refused = stranger.post("/sign-in/link", &link).await;
     assert_eq!(refused.status, StatusCode::FORBIDDEN);
-    is_clean("/sign-in?link", &refused.text);
-    is_accessible("/sign-in?link", &refused.text);
+    is_clean("/sign-in/link", &refused.text);
+    is_accessible("/sign-in/link", &refused.text);
 }
 
 /// Looks at the answer to something that was sent.

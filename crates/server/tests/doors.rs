@@ -215,23 +215,34 @@ async fn tokens_read_or_act_and_are_shown_once() {
 }
 
 #[tokio::test]
-async fn a_link_is_not_used_up_by_looking_ahead_nor_guessed() {
+async fn a_link_is_used_up_by_its_button_and_not_guessed() {
     let dir = tempfile::tempdir().unwrap();
     let (state, _) = city::open(dir.path(), false).await;
     let url = format!("https://{HOST}");
     let ada = auth::administrator(state.repository(), state.now()).await.unwrap();
-    let link = auth::make_link(state.repository(), &url, &ada, state.now(), auth::LINK_SECS).await.unwrap();
+    let link =
+        auth::make_link(state.repository(), &url, &ada, None, state.now(), auth::LINK_SECS).await.unwrap();
     let path = link.strip_prefix(&url).unwrap();
-    let follow = async |method: &Method, path: &str, headers: &[(&str, &str)]| {
-        send(&state, method, path, headers, "").await.status.as_u16()
+    let look = async |method: &Method, path: &str| send(&state, method, path, &[], "").await;
+    for _ in 0..20 {
+        let page = look(&Method::GET, path).await;
+        assert!(page.status == 200 && page.text.contains("action=\"/sign-in/link\""), "{}", page.text);
+        assert!(!page.headers.contains_key(header::SET_COOKIE) && !page.text.contains("dministrator"));
+    }
+    assert_eq!(look(&Method::HEAD, path).await.status, 200);
+    assert_eq!(look(&Method::GET, &format!("{path}x")).await.status, 403);
+    let press = async |from: &str, body: &str| {
+        let headers = [("sec-fetch-site", from), ("content-type", "application/x-www-form-urlencoded")];
+        send(&state, &Method::POST, "/sign-in/link", &headers, body).await.status.as_u16()
     };
-    assert_eq!(follow(&Method::HEAD, path, &[]).await, 204);
-    assert_eq!(follow(&Method::GET, path, &[("sec-purpose", "prefetch;prerender")]).await, 204);
-    assert_eq!(follow(&Method::GET, &format!("{path}x"), &[]).await, 403);
-    assert_eq!(follow(&Method::GET, path, &[]).await, 303);
+    let body = path.strip_prefix("/sign-in?").unwrap();
+    assert_eq!(press("cross-site", body).await, 403, "another site presses no button here");
+    assert_eq!(press("same-origin", "next=/").await, 422);
+    assert_eq!(press("same-origin", &format!("{body}x")).await, 403);
+    assert_eq!(press("same-origin", body).await, 303);
     for tries in 0..20 {
         let expected = if tries < 8 { 403 } else { 429 };
-        assert_eq!(follow(&Method::GET, path, &[]).await, expected, "{tries}");
+        assert_eq!(press("same-origin", body).await, expected, "{tries}");
     }
 }
 
@@ -322,7 +333,7 @@ async fn an_incident_is_closed_with_exceptions_by_the_api_and_the_stream_says_so
     let decisions = send(&state, &Method::GET, "/api/v1/decisions", &headers, "").await.json();
     let what: Vec<_> =
         decisions["items"].as_array().unwrap().iter().map(|one| one["deed"].as_str().unwrap()).collect();
-    assert_eq!(what, ["incident-closed", "evidence-opened", "signed-in", "person-invited"]);
+    assert_eq!(what, ["incident-closed", "evidence-opened", "signed-in", "link-made", "person-invited"]);
     assert_eq!(decisions["items"][0]["details"], "false-alarm: the installer's laptop");
 
     let exception = send(&state, &Method::GET, "/api/v1/exceptions", &headers, "").await.json();

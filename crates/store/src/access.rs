@@ -52,6 +52,28 @@ pub struct NewSession {
     pub expires: Timestamp,
 }
 
+/// A sign-in link that is to be kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewLink {
+    /// The hash of what it holds.
+    pub hash: String,
+    /// When it was made.
+    pub made: Timestamp,
+    /// Good until then.
+    pub expires: Timestamp,
+}
+
+/// How the session of a command line began: it ends by its age alone, and is no browser's.
+pub const COMMAND_LINE: &str = "cli";
+
+impl Session {
+    /// Whether a command line holds it, and no browser.
+    #[must_use]
+    pub fn is_command_line(&self) -> bool {
+        self.method == COMMAND_LINE
+    }
+}
+
 /// A token for programs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Token {
@@ -90,6 +112,13 @@ macro_rules! session_columns {
     };
 }
 
+/// A session that was seen lately enough. People do not sit at a command line all the time.
+macro_rules! not_idle {
+    ($since:literal) => {
+        concat!("(session.seen >= ", $since, " OR session.method = 'cli')")
+    };
+}
+
 /// Columns of a token, in the order that [`token`] reads.
 macro_rules! token_columns {
     () => {
@@ -98,36 +127,25 @@ macro_rules! token_columns {
 }
 
 impl Repository {
-    /// Keeps a sign-in link for somebody of this authority; links of theirs that were not used before end with it.
+    /// Keeps a sign-in link for somebody of this authority; links of theirs that were not used before end with it. False
+    /// where they may not sign in.
     ///
     /// # Errors
     /// [`StoreError`]; then the link is no good.
     pub async fn add_link(
         &self,
-        hash: &str,
         person: &PersonId,
-        made: Timestamp,
-        expires: Timestamp,
-    ) -> Result<(), StoreError> {
-        let (whose, hash, person) = (self.whose(), hash.to_owned(), person.clone());
+        link: NewLink,
+        decided: Decided,
+    ) -> Result<bool, StoreError> {
+        let (authority, person) = (self.authority.clone(), person.clone());
         self.write(move |transaction| {
             Box::pin(async move {
-                query("DELETE FROM sign_in_link WHERE person = $1")
-                    .bind(person.as_str())
-                    .execute(&mut *transaction)
-                    .await?;
-                query(
-                    "INSERT INTO sign_in_link (authority_id, hash, person, made, expires) \
-                     SELECT $1, $2, id, $4, $5 FROM person WHERE id = $3 AND state = 'active'",
-                )
-                .bind(&whose)
-                .bind(&hash)
-                .bind(person.as_str())
-                .bind(made.micros())
-                .bind(expires.micros())
-                .execute(transaction)
-                .await?;
-                Ok(())
+                let kept = keep_link(transaction, &authority, &person, &link).await?;
+                if kept {
+                    transaction.decide(&authority, &decided).await?;
+                }
+                Ok(kept)
             })
         })
         .await
@@ -190,7 +208,8 @@ impl Repository {
     ) -> Result<Option<Session>, StoreError> {
         let row = query(concat!(
             session_columns!(),
-            "WHERE session.hash = $1 AND session.expires > $2 AND session.seen >= $3"
+            "WHERE session.hash = $1 AND session.expires > $2 AND ",
+            not_idle!("$3")
         ))
         .bind(hash)
         .bind(now.micros())
@@ -212,8 +231,9 @@ impl Repository {
     ) -> Result<Vec<Session>, StoreError> {
         let rows = query(concat!(
             session_columns!(),
-            "WHERE session.person = $1 AND session.expires > $2 AND session.seen >= $3 \
-             ORDER BY session.seen DESC, session.hash LIMIT 100"
+            "WHERE session.person = $1 AND session.expires > $2 AND ",
+            not_idle!("$3"),
+            " ORDER BY session.seen DESC, session.hash LIMIT 100"
         ))
         .bind(person.as_str())
         .bind(now.micros())
@@ -402,6 +422,31 @@ impl Repository {
         })
         .await
     }
+}
+
+/// Keeps a link in place of those that somebody of the authority has; false where they may not sign in.
+pub(crate) async fn keep_link(
+    transaction: &mut Transaction,
+    authority: &AuthorityId,
+    person: &PersonId,
+    link: &NewLink,
+) -> Result<bool, StoreError> {
+    query("DELETE FROM sign_in_link WHERE person = $1")
+        .bind(person.as_str())
+        .execute(&mut *transaction)
+        .await?;
+    let kept = query(
+        "INSERT INTO sign_in_link (authority_id, hash, person, made, expires) \
+         SELECT $1, $2, id, $4, $5 FROM person WHERE id = $3 AND state = 'active' AND authority_id = $1",
+    )
+    .bind(authority.as_str())
+    .bind(&link.hash)
+    .bind(person.as_str())
+    .bind(link.made.micros())
+    .bind(link.expires.micros())
+    .execute(transaction)
+    .await?;
+    Ok(kept > 0)
 }
 
 /// Opens a session for a person; nothing where they may not sign in.

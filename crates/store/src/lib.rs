@@ -32,7 +32,7 @@ mod schema;
 mod witness;
 mod writer;
 
-pub use access::{MOST_TOKENS, NewSession, Session, TOKENS_OF_A_PERSON, Token};
+pub use access::{COMMAND_LINE, MOST_TOKENS, NewLink, NewSession, Session, TOKENS_OF_A_PERSON, Token};
 pub use asset::{AssetFilter, AssetSort};
 pub use authority::{MOST_AUTHORITIES, NotPlanted, Own, Tree};
 pub use credential::{Credential, CredentialKind, MOST_CREDENTIALS};

@@ -5,7 +5,9 @@
 //! authority it is about.
 
 use crate::{
-    Decided, Page, Paging, Repository, StoreError, Transaction, authority,
+    Decided, NewLink, Page, Paging, Repository, StoreError, Transaction,
+    access::keep_link,
+    authority,
     database::{Row, query},
     repository::{contains_pattern, count, seen, unreadable, whose},
 };
@@ -82,6 +84,31 @@ impl Repository {
         roles: &[AuthorityRole],
         decided: Decided,
     ) -> Result<bool, StoreError> {
+        self.add(person, roles, None, decided).await
+    }
+
+    /// Adds somebody with the link that they sign in with for the first time: neither is there without the other. False where
+    /// the id or the login is taken.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then neither is there.
+    pub async fn invite_person(
+        &self,
+        person: &Person,
+        roles: &[AuthorityRole],
+        link: NewLink,
+        decided: Decided,
+    ) -> Result<bool, StoreError> {
+        self.add(person, roles, Some(link), decided).await
+    }
+
+    async fn add(
+        &self,
+        person: &Person,
+        roles: &[AuthorityRole],
+        link: Option<NewLink>,
+        decided: Decided,
+    ) -> Result<bool, StoreError> {
         let (authority, person, roles) = (self.authority.clone(), person.clone(), roles.to_vec());
         self.write(move |transaction| {
             Box::pin(async move {
@@ -104,6 +131,9 @@ impl Repository {
                 }
                 for role in roles {
                     hold(transaction, &authority, &person.id, role, decided.at).await?;
+                }
+                if let Some(link) = &link {
+                    keep_link(transaction, &authority, &person.id, link).await?;
                 }
                 transaction.decide(&authority, &decided).await?;
                 Ok(true)

@@ -8,7 +8,9 @@ use databases::{Database, on_both};
 use incidents::{copied, incident, key};
 use ledger::{Deed, Place, Remembered, Salt, Subject, Trust};
 use model::{AuthorityRole, PersonId, PersonState, Timestamp};
-use store::{Actor, Closed, Decided, ERASED, Erased, IncidentState, NewSession, Paging, Person, Repository};
+use store::{
+    Actor, Closed, Decided, ERASED, Erased, IncidentState, NewLink, NewSession, Paging, Person, Repository,
+};
 
 const NOW: Timestamp = Timestamp::from_secs(10_000);
 /// In everything that only a person can have said or be called.
@@ -71,7 +73,9 @@ async fn what_is_theirs_goes_and_the_log_stays(database: Database) {
         made: NOW,
         expires: NOW.plus_secs(9_999),
     };
-    repository.add_link("link", &gone.id, NOW, NOW.plus_secs(900)).await.unwrap();
+    let link = NewLink { hash: "link".into(), made: NOW, expires: NOW.plus_secs(900) };
+    let made = decided(&ada, Deed::LinkMade, &[("person", gone.id.as_str())], 9);
+    assert!(repository.add_link(&gone.id, link, made).await.unwrap());
     assert!(
         repository
             .redeem_link("link", session, [Salt::new([6; 32]), Salt::new([7; 32])])

@@ -8,7 +8,7 @@ use databases::{Database, on_both};
 use incidents::{decided, salts};
 use ledger::Deed;
 use model::{AuthorityId, AuthorityRole, PersonId, PersonState, Timestamp};
-use store::{Erased, Ground, NewSession, Person, Repository, StoreError, Taken, Token};
+use store::{Erased, Ground, NewLink, NewSession, Person, Repository, StoreError, Taken, Token};
 
 const NOW: Timestamp = Timestamp::from_secs(10_000);
 
@@ -56,11 +56,12 @@ async fn nothing_is_done_to_whom_others_took_over(database: Database) {
     assert!(root.of(above).give_role(&ada.id, AuthorityRole::Auditor, deed(Deed::RoleGiven)).await.unwrap());
     let before = leaves(&root).await;
     let suspended = Some(PersonState::Suspended);
+    let link = NewLink { hash: "link".into(), made: NOW, expires: NOW.plus_secs(9) };
     let outcomes = [
         looked.change_person(&ada.id, None, suspended, deed(Deed::PersonSuspended)).await.map(drop),
         looked.erase_person(&ada.id, deed(Deed::PersonErased)).await.map(drop),
         looked.end_sessions(&ada.id, None, None, deed(Deed::SessionEnded)).await.map(drop),
-        looked.add_link("link", &ada.id, NOW, NOW.plus_secs(9)).await,
+        looked.add_link(&ada.id, link, deed(Deed::LinkMade)).await.map(drop),
         looked.decide(deed(Deed::PersonChanged)).await,
         looked.take_role(&ada.id, AuthorityRole::Analyst, deed(Deed::RoleTaken)).await.map(drop),
         // Also for another authority, and beside other grounds.

@@ -11,8 +11,8 @@ use model::{
     Authority, AuthorityId, AuthorityLevel, AuthorityRole, Holding, PersonId, PersonState, Timestamp,
 };
 use store::{
-    Credential, CredentialKind, Findable, IncidentFilter, MOST_CREDENTIALS, MOST_HOLDINGS, NewSession,
-    NotPlanted, Paging, Person, Repository, Taken, Token,
+    Credential, CredentialKind, Findable, IncidentFilter, MOST_CREDENTIALS, MOST_HOLDINGS, NewLink,
+    NewSession, NotPlanted, Paging, Person, Repository, Taken, Token,
 };
 
 const NOW: Timestamp = Timestamp::from_secs(10_000);
@@ -24,6 +24,7 @@ on_both! {
     the_last_administrator_stays,
     whoever_is_suspended_is_out,
     a_sign_in_link_is_good_once_and_for_a_while,
+    an_invitation_has_its_link_or_there_is_none,
     a_session_ends_by_idleness_by_age_and_by_hand,
     a_token_is_good_as_long_as_its_maker,
     credentials_take_the_place_of_those_before,
@@ -207,11 +208,15 @@ async fn the_last_administrator_stays(database: Database) {
     }
 }
 
+fn link(hash: &str) -> NewLink {
+    NewLink { hash: hash.into(), made: NOW, expires: NOW.plus_secs(900) }
+}
+
 async fn whoever_is_suspended_is_out(database: Database) {
     let repository = database.open().await;
     let ada = add(&repository, 1, "ada", &[]).await;
     assert!(repository.open_session(&ada.id, session("s1", NOW), salts()).await.unwrap());
-    repository.add_link("l1", &ada.id, NOW, NOW.plus_secs(900)).await.unwrap();
+    assert!(repository.add_link(&ada.id, link("l1"), decided(Deed::LinkMade, NOW, &[])).await.unwrap());
     let state = async |state| {
         let decided = decided(Deed::PersonSuspended, NOW, &[]);
         let changed = repository.change_person(&ada.id, Some("Ada"), Some(state), decided).await.unwrap();
@@ -221,6 +226,7 @@ async fn whoever_is_suspended_is_out(database: Database) {
     assert_eq!(repository.session("s1", NOW, NOW).await.unwrap(), None);
     assert_eq!(repository.redeem_link("l1", session("s2", NOW), salts()).await.unwrap(), None);
     assert!(!repository.open_session(&ada.id, session("s3", NOW), salts()).await.unwrap());
+    assert!(!repository.add_link(&ada.id, link("l2"), decided(Deed::LinkMade, NOW, &[])).await.unwrap());
     state(PersonState::Active).await;
     assert_eq!(repository.session("s1", NOW, NOW).await.unwrap(), None, "it was ended, not hidden");
     assert!(repository.open_session(&ada.id, session("s4", NOW), salts()).await.unwrap());
@@ -238,7 +244,8 @@ async fn a_sign_in_link_is_good_once_and_for_a_while(database: Database) {
     let repository = database.open().await;
     let (ada, bob) = (add(&repository, 1, "ada", &[]).await, add(&repository, 2, "bob", &[]).await);
     let link = async |hash: &str, whose: &Person| {
-        repository.add_link(hash, &whose.id, NOW, NOW.plus_secs(900)).await.unwrap();
+        let decided = decided(Deed::LinkMade, NOW, &[("person", whose.id.as_str())]);
+        assert!(repository.add_link(&whose.id, link(hash), decided).await.unwrap());
     };
     let redeem = async |link: &str, hash: &str, at| {
         repository.redeem_link(link, session(hash, at), salts()).await.unwrap().map(|person| person.login)
@@ -257,6 +264,27 @@ async fn a_sign_in_link_is_good_once_and_for_a_while(database: Database) {
     assert_eq!(redeem("three", "s6", NOW).await, None, "a newer link ends the older one");
     assert_eq!(redeem("bobs", "s7", NOW).await, Some(bob.login), "of the same person only");
     assert_eq!(redeem("four", "s8", NOW).await, Some(ada.login));
+    let page = repository.decisions(None, Paging::default()).await.unwrap();
+    let made = page.items.iter().filter(|decision| decision.deed == Deed::LinkMade);
+    assert_eq!(made.count(), 5, "each is a leaf");
+}
+
+async fn an_invitation_has_its_link_or_there_is_none(database: Database) {
+    let repository = database.open().await;
+    let bob = add(&repository, 2, "bob", &[]).await;
+    let cleo = Person { id: PersonId::from_random([3; 16]), login: "cleo".parse().unwrap(), ..bob.clone() };
+    let invite = async |person: &Person, hash: &str| {
+        let decided = decided(Deed::PersonInvited, NOW, &[("person", person.id.as_str())]);
+        repository.invite_person(person, &[AuthorityRole::Auditor], link(hash), decided).await.unwrap()
+    };
+    let redeem = async |link: &str, hash: &str| {
+        repository.redeem_link(link, session(hash, NOW), salts()).await.unwrap().map(|person| person.login)
+    };
+    // The login is taken: nobody new, and nothing to come in by.
+    assert!(!invite(&Person { login: bob.login, ..cleo.clone() }, "one").await);
+    assert_eq!(redeem("one", "s1").await, None);
+    assert!(invite(&cleo, "two").await);
+    assert_eq!(redeem("two", "s2").await, Some(cleo.login));
 }
 
 async fn a_session_ends_by_idleness_by_age_and_by_hand(database: Database) {

@@ -166,7 +166,8 @@ fn hand_out(args: &Args, loaded: &Loaded) -> anyhow::Result<ExitCode> {
                     None => server::auth::administrator(&repository, now).await?,
                     Some(login) => named(&repository, login).await?,
                 };
-                server::auth::make_link(&repository, &url, &person, now, server::auth::LINK_SECS).await?
+                server::auth::make_link(&repository, &url, &person, None, now, server::auth::LINK_SECS)
+                    .await?
             }
         };
         repository.close().await;

@@ -137,10 +137,11 @@ async fn greet(state: &AppState, settings: &Settings, tls: &Tls, url: &str) -> a
     let administrator = auth::administrator(repository, now).await?;
     let sessions = repository.sessions(&administrator.id, now, now.plus_secs(-auth::IDLE_SECS)).await?;
     // Whoever has a passkey or a password needs no link.
-    let finds_in = !sessions.is_empty() || !repository.credentials(&administrator.id).await?.is_empty();
+    let in_a_browser = sessions.iter().any(|session| !session.is_command_line());
+    let finds_in = in_a_browser || !repository.credentials(&administrator.id).await?.is_empty();
     let link = match finds_in {
         true => None,
-        false => Some(auth::make_link(repository, url, &administrator, now, auth::LINK_SECS).await?),
+        false => Some(auth::make_link(repository, url, &administrator, None, now, auth::LINK_SECS).await?),
     };
     let greeting = Greeting {
         url,

@@ -1,5 +1,6 @@
 //! The HTTP API under `/api/v1`, described by OpenAPI 3.1 at `/api/v1/openapi.json`.
 
+mod device;
 mod extract;
 mod incidents;
 mod node;
@@ -61,6 +62,9 @@ fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(people::take))
         .routes(routes!(people::tokens, people::make_token))
         .routes(routes!(people::revoke_token))
+        .routes(routes!(device::authorize))
+        .routes(routes!(device::token))
+        .routes(routes!(device::me))
         .routes(routes!(node::assets))
         .routes(routes!(node::asset))
         .routes(routes!(node::settings))

@@ -212,6 +212,7 @@ pub(super) fn by(method: &str) -> &'static str {
         "recovery" => "recovery code",
         "link" => "link",
         "identity" => "identity provider",
+        store::COMMAND_LINE => "command line",
         _ => "something else",
     }
 }

@@ -8,6 +8,7 @@ mod account;
 mod account_changes;
 mod actions;
 mod assets;
+mod device;
 mod files;
 mod frame;
 mod identity;
@@ -26,7 +27,8 @@ mod sign_in;
 mod tokens;
 mod view;
 
-pub(crate) use sign_in::{code_page, sign_in_page};
+pub(crate) use device::PATH as DEVICE_PATH;
+pub(crate) use sign_in::{code_page, link_page, sign_in_page};
 
 use crate::{AppState, api::Problem};
 use axum::{
@@ -70,6 +72,8 @@ pub(crate) fn router() -> Router<AppState> {
         .route("/tokens", get(tokens::show).post(tokens::make))
         .route("/tokens/{id}/revoke", post(tokens::revoke))
         .route("/theme", post(actions::theme))
+        .route(DEVICE_PATH, get(device::show).post(device::answer))
+        .route("/sign-in/link", post(sign_in::link))
         .route("/sign-in/password", post(sign_in::password))
         .route("/sign-in/code", post(sign_in::code))
         .route("/sign-in/passkey/begin", post(sign_in::passkey_begin))

@@ -222,7 +222,7 @@ struct HoldRow {
 }
 
 pub(super) struct SessionRow {
-    pub(super) method: String,
+    pub(super) method: &'static str,
     pub(super) device: String,
     pub(super) place: String,
     pub(super) made: Markup,
@@ -283,7 +283,7 @@ async fn read_person(
         sessions: sessions
             .into_iter()
             .map(|session| SessionRow {
-                method: super::account::by(&session.method).to_owned(),
+                method: super::account::by(&session.method),
                 device: session.device,
                 place: session.place,
                 made: view::ago(session.made, now),

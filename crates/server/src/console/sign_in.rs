@@ -115,6 +115,34 @@ pub(crate) async fn sign_in_page(state: &AppState, reason: Reason, next: &str, e
 }
 
 #[derive(Template)]
+#[template(path = "come_in.html")]
+struct LinkPage {
+    frame: Frame,
+    link: String,
+    next: String,
+}
+
+/// The page that asks whether a link is to be used.
+pub(crate) fn link_page(state: &AppState, link: &str, next: &str) -> Response {
+    let frame = Frame::bare(state.node().version.clone(), &nobody(), "", "Sign in");
+    page(&LinkPage { frame, link: link.to_owned(), next: next.to_owned() })
+}
+
+/// `POST /sign-in/link`: uses a link up.
+pub(super) async fn link(
+    State(state): State<AppState>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+    RawForm(form): RawForm,
+) -> Result<Response, Problem> {
+    let fields = Fields::read(&form);
+    let link = fields
+        .one("link")
+        .ok_or_else(|| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "the link is missing"))?;
+    auth::let_in_by_link(&state, &link, &next(fields.one("next")), &headers, peer.ip()).await
+}
+
+#[derive(Template)]
 #[template(path = "code.html")]
 struct CodePage {
     frame: Frame,
@@ -284,7 +312,7 @@ pub(super) fn said(wait: &crate::people::patience::Wait) -> String {
     format!("Too many attempts from here. Try again in {} s; passkeys do not wait.", wait.seconds)
 }
 
-fn waiting(mut response: Response, seconds: i64) -> Response {
+pub(super) fn waiting(mut response: Response, seconds: i64) -> Response {
     if let Ok(value) = HeaderValue::from_str(&seconds.to_string()) {
         response.headers_mut().insert(header::RETRY_AFTER, value);
     }

@@ -120,7 +120,7 @@ async fn settle(
             repository.outgoing_done(message.seq).await?;
             repository.add_to_counters(state.now(), &[("messages sent", 1)]).await
         }
-        Err(SendError::Passing(reason)) if message.tries + 1 < TRIES => {
+        Err(SendError::Passing(reason) | SendError::Untrusted(reason)) if message.tries + 1 < TRIES => {
             tracing::warn!(channel, incident = %message.incident.id, tries = message.tries + 1, %reason, "a message was not taken");
             repository.outgoing_later(message.seq, due_again(state.now(), message.tries), &reason).await
         }

@@ -3,6 +3,7 @@
 //! Guarantees: nothing here is kept in clear; whoever does not exist costs as much time as whoever does; a proof is
 //! taken once; guessing is slowed without giving anybody the means to lock somebody else out.
 
+pub(crate) mod device;
 pub(crate) mod identity;
 pub(crate) mod passkey;
 pub(crate) mod password;
@@ -14,6 +15,7 @@ pub(crate) mod totp;
 mod waiting;
 
 use crate::{Node, keyfile};
+use device::Questions;
 use identity::Identities;
 use model::PersonId;
 use passkey::{PasskeyError, Passkeys};
@@ -40,6 +42,8 @@ pub(crate) struct Proofs {
     /// Whoever chose a password and has not shown a code of their app.
     pub(crate) setups: Waiting<Setup>,
     pub(crate) identities: Identities,
+    /// Programs that ask to be let in.
+    pub(crate) questions: Questions,
     url: String,
 }
 
@@ -77,6 +81,7 @@ impl Proofs {
             steps: Waiting::default(),
             setups: Waiting::default(),
             identities: Identities::new(&node.url, &node.version),
+            questions: Questions::default(),
             url: node.url.clone(),
         })
     }

@@ -146,14 +146,16 @@ impl Browser {
 
     pub(crate) async fn sign_in_as(state: &AppState, person: &store::Person) -> Self {
         let url = format!("https://{HOST}");
-        let link = server::auth::make_link(state.repository(), &url, person, state.now(), 60).await.unwrap();
+        let link =
+            server::auth::make_link(state.repository(), &url, person, None, state.now(), 60).await.unwrap();
         Self::by_link(state, link.strip_prefix(&url).unwrap()).await
     }
 
     /// By the path of a link.
     pub(crate) async fn by_link(state: &AppState, path: &str) -> Self {
         let mut browser = Self { state: state.clone(), cookie: String::new() };
-        let answer = browser.get(path).await;
+        let link = path.strip_prefix("/sign-in?").unwrap();
+        let answer = browser.post("/sign-in/link", link).await;
         let cookie = answer.headers.get(header::SET_COOKIE).unwrap().to_str().unwrap();
         browser.cookie = cookie.split(';').next().unwrap().to_owned();
         browser

@@ -1,0 +1,93 @@
+//! What all nouns have in common: whom to ask, about which authority, and in which form the answer is wanted.
+
+use super::{
+    connection::{Connection, Query, Which, encoded},
+    table::{Column, table},
+};
+use serde_json::{Value, json};
+use std::process::ExitCode;
+
+/// Whom to ask, and how to say it.
+#[derive(Clone, clap::Args)]
+pub(crate) struct Asking {
+    #[command(flatten)]
+    which: Which,
+    /// Only of this authority and those below it
+    #[arg(long, value_name = "ID")]
+    pub(super) authority: Option<String>,
+    /// What the API answered, as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// How much of a list.
+#[derive(Clone, clap::Args)]
+pub(crate) struct Limit {
+    /// The most rows
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    limit: u32,
+}
+
+impl Asking {
+    fn query(&self) -> Query {
+        Query::default().and_some("authority", self.authority.as_ref())
+    }
+
+    fn connect(&self) -> anyhow::Result<Connection> {
+        self.which.connect()
+    }
+
+    fn say(&self, answer: &Value, text: impl FnOnce(&Value) -> String) -> anyhow::Result<ExitCode> {
+        match self.json {
+            true => crate::terminal::say(&serde_json::to_string_pretty(answer)?)?,
+            false => crate::terminal::say(&text(answer))?,
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// A list, page after page, as a table.
+    pub(super) fn list(
+        &self,
+        path: &str,
+        filter: &[(&'static str, Option<&String>)],
+        limit: &Limit,
+        columns: &[Column],
+        what: &str,
+    ) -> anyhow::Result<ExitCode> {
+        let connection = self.connect()?;
+        let query = filter.iter().fold(self.query(), |query, (name, value)| query.and_some(name, *value));
+        super::run(async {
+            let (items, total) = connection.list(path, &query, limit.limit as usize).await?;
+            let answer = json!({"items": items, "total": total});
+            self.say(&answer, |_| table(columns, &items, total, what))
+        })
+    }
+
+    /// One thing.
+    pub(super) fn show(
+        &self,
+        path: &str,
+        id: &str,
+        text: impl FnOnce(&Value) -> String,
+    ) -> anyhow::Result<ExitCode> {
+        let connection = self.connect()?;
+        super::run(async {
+            let answer = connection.get(&format!("{path}/{}{}", encoded(id), self.query().text())).await?;
+            self.say(&answer, text)
+        })
+    }
+
+    /// Has something done; `path` holds no text of others.
+    pub(super) fn act(
+        &self,
+        path: &str,
+        body: &Value,
+        text: impl FnOnce(&Value) -> String,
+    ) -> anyhow::Result<ExitCode> {
+        let connection = self.connect()?;
+        super::run(async {
+            let answer = connection.post(&format!("{path}{}", self.query().text()), body).await?;
+            self.say(&answer, text)
+        })
+    }
+}
