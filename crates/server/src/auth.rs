@@ -53,6 +53,8 @@ pub(crate) const KNOWN_SECS: i64 = 180 * 86_400;
 const STEP_COOKIE: &str = "__Host-bastide-step";
 /// What waits while somebody is at their identity provider.
 const AWAY_COOKIE: &str = "__Host-bastide-away";
+/// How a session began for which an identity provider vouches.
+pub(crate) const IDENTITY: &str = "identity";
 /// How the ledger tells what nobody did who is signed in.
 const BY_HAND: &str = "by a command on the machine itself";
 /// How old a session may be in which somebody changes by what they prove who they are, in seconds.
@@ -151,6 +153,12 @@ impl User {
     /// is none such: a clock was put back. A command line's is none, because a file on a disk is no proof of a person.
     #[must_use]
     pub(crate) fn is_fresh(&self, now: Timestamp) -> bool {
+        // A provider's word opens what its authority may open, and changes nothing that stays when somebody rises above it.
+        self.is_recent(now) && self.session().is_some_and(|session| session.method != IDENTITY)
+    }
+
+    /// Whether they came in, themselves and in a browser, so lately that they may let a program in.
+    pub(crate) fn is_recent(&self, now: Timestamp) -> bool {
         let session = self.session().filter(|session| !session.is_command_line());
         let age = session.map(|session| now.seconds_since(session.made));
         age.is_some_and(|age| (0.0..FRESH_SECS as f64).contains(&age))
@@ -645,7 +653,8 @@ pub(crate) async fn let_program_in(
     };
     let may_not = || Problem::new(StatusCode::FORBIDDEN, "this person may not sign in any more");
     let person = by.session().map(|session| &session.person.id).ok_or_else(may_not)?;
-    if !by.writing(state.repository()).open_session(person, session, salts()?).await? {
+    let from = by.session().map(|session| session.id.as_str()).unwrap_or_default();
+    if !by.writing(state.repository()).open_session_from(person, from, session, salts()?).await? {
         return Err(may_not());
     }
     tracing::info!(who = %person, place = %asker.place, "let a program in");

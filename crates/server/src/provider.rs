@@ -8,10 +8,11 @@ use crate::{
     AppState,
     api::Problem,
     auth::{User, decided},
+    client::is_loopback,
     manage::{name, within},
     people::identity::{self, ISSUER},
 };
-use axum::http::StatusCode;
+use axum::http::{StatusCode, Uri};
 use ledger::Deed;
 use model::AuthorityId;
 use policy::Action;
@@ -96,6 +97,7 @@ fn checked(
     };
     let text = wanted.issuer.trim();
     let (_, here) = identity::issuer(text).ok_or_else(|| wrong("issuer", ISSUER.to_owned()))?;
+    let here = here || text.parse::<Uri>().ok().and_then(|uri| uri.host().map(is_loopback)).unwrap_or(true);
     if here && user.may_here(Action::ManagePeople).is_err() {
         return Err(Problem::new(StatusCode::FORBIDDEN, "a provider on this machine is not yours to set up")
             .expected("an https issuer, or an administrator of the node's own authority"));

@@ -640,7 +640,8 @@ async fn providers(state: &server::AppState) {
         used: None,
     };
     let added = decided(ledger::Deed::CredentialAdded);
-    repository.bind_identity(&ada.id, identity, false, added).await.unwrap();
+    let changed = repository.provider().await.unwrap().unwrap().changed;
+    repository.bind_identity(&ada.id, identity, changed, false, added).await.unwrap();
 }
 
 /// Something happens every two seconds.

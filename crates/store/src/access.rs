@@ -196,6 +196,32 @@ impl Repository {
         .await
     }
 
+    /// The same from a session of theirs: who vouched for that one vouches for this, and it ends with their word.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then there is no session.
+    pub async fn open_session_from(
+        &self,
+        person: &PersonId,
+        from: &str,
+        session: NewSession,
+        salts: [Salt; 2],
+    ) -> Result<bool, StoreError> {
+        let (id, from, hash) = (person.clone(), from.to_owned(), session.hash.clone());
+        self.write(move |transaction| {
+            Box::pin(async move {
+                if begin(transaction, id.as_str(), session, salts).await?.is_none() {
+                    return Ok(false);
+                }
+                let vouched = "UPDATE session SET provider = (SELECT provider FROM session WHERE hash = $2) \
+                               WHERE hash = $1";
+                query(vouched).bind(&hash).bind(&from).execute(&mut *transaction).await?;
+                Ok(true)
+            })
+        })
+        .await
+    }
+
     /// The session of a hash that was seen at or after `seen_since` and has not ended at `now`, in whatever authority.
     ///
     /// # Errors

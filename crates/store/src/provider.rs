@@ -92,6 +92,8 @@ impl std::str::FromStr for Recognises {
 pub struct Vouching {
     /// Whose provider.
     pub authority: AuthorityId,
+    /// As it is since then.
+    pub changed: Timestamp,
     /// The identity that is bound.
     pub credential: String,
 }
@@ -164,13 +166,19 @@ impl Repository {
         let (authority, new) = (self.authority.clone(), new.clone());
         self.write(move |transaction| {
             Box::pin(async move {
-                let before = query("SELECT issuer FROM provider WHERE authority_id = $1")
+                let before = query("SELECT issuer, changed FROM provider WHERE authority_id = $1")
                     .bind(authority.as_str())
                     .fetch_optional(&mut *transaction)
                     .await?;
-                match before.map(|row| row.try_get::<String>(0)).transpose()? {
-                    Some(issuer) if issuer != new.issuer => forget(transaction, &authority).await?,
-                    Some(_) => {}
+                let mut changed = new.changed.micros();
+                match before {
+                    Some(row) => {
+                        // Tells what was before from what is now, also where the clock was put back.
+                        changed = changed.max(row.try_get::<i64>(1)?.saturating_add(1));
+                        if row.try_get::<String>(0)? != new.issuer {
+                            forget(transaction, &authority).await?;
+                        }
+                    }
                     None => {
                         let all = query("SELECT COUNT(*) FROM provider").fetch_one(&mut *transaction).await?;
                         if count(&all)? >= MOST_PROVIDERS as i64 {
@@ -190,7 +198,7 @@ impl Repository {
                 .bind(&new.secret)
                 .bind(&new.ca)
                 .bind(new.recognises.as_str())
-                .bind(new.changed.micros())
+                .bind(changed)
                 .execute(&mut *transaction)
                 .await?;
                 transaction.decide(&authority, &decided).await.map(|_| true)
@@ -222,8 +230,8 @@ impl Repository {
         .await
     }
 
-    /// Binds an identity at this authority's provider to somebody. `first`: the provider recognised them, which it does once;
-    /// whoever has an identity there is not given another.
+    /// Binds an identity at this authority's provider, as it is since `by`, to somebody. `first`: the provider recognised
+    /// them, which it does for whoever has nothing yet by which they sign in.
     ///
     /// # Errors
     /// [`StoreError`]; then it is not bound.
@@ -231,6 +239,7 @@ impl Repository {
         &self,
         person: &PersonId,
         identity: Credential,
+        by: Timestamp,
         first: bool,
         decided: Decided,
     ) -> Result<Bound, StoreError> {
@@ -238,9 +247,7 @@ impl Repository {
         let identity = Credential { kind: CredentialKind::Identity, body: authority.to_string(), ..identity };
         self.write(move |transaction| {
             Box::pin(async move {
-                let provider =
-                    query("SELECT 1 FROM provider WHERE authority_id = $1").bind(authority.as_str());
-                let known = provider.fetch_optional(&mut *transaction).await?.is_some();
+                let known = is_still(transaction, &authority, by).await?;
                 let Some(who) = active(transaction, &person).await?.filter(|_| known) else {
                     return Ok(Bound::Gone);
                 };
@@ -249,16 +256,14 @@ impl Repository {
                 }
                 let row = query(
                     "SELECT (SELECT COUNT(*) FROM credential WHERE id = $1), \
-                     (SELECT COUNT(*) FROM credential WHERE person = $2), \
-                     (SELECT COUNT(*) FROM credential WHERE person = $2 AND kind = 'identity' AND body = $3)",
+                     (SELECT COUNT(*) FROM credential WHERE person = $2)",
                 )
                 .bind(&identity.id)
                 .bind(person.as_str())
-                .bind(authority.as_str())
                 .fetch_one(&mut *transaction)
                 .await?;
                 let number = |column| row.try_get::<i64>(column);
-                if number(0)? > 0 || number(1)? >= MOST_CREDENTIALS as i64 || first && number(2)? > 0 {
+                if number(0)? > 0 || number(1)? >= MOST_CREDENTIALS as i64 || first && number(1)? > 0 {
                     return Ok(Bound::Taken);
                 }
                 credential::insert(transaction, &who.authority, &person, &identity).await?;
@@ -283,7 +288,7 @@ impl Repository {
         let person = person.clone();
         self.write(move |transaction| {
             Box::pin(async move {
-                // Identities go with their provider: where this one is, its provider is.
+                let still = is_still(transaction, &by.authority, by.changed).await?;
                 let bound = query(
                     "SELECT 1 FROM credential WHERE id = $1 AND person = $2 AND kind = 'identity' AND body = $3",
                 )
@@ -293,7 +298,7 @@ impl Repository {
                 .fetch_optional(&mut *transaction)
                 .await?
                 .is_some();
-                let Some(who) = active(transaction, &person).await?.filter(|_| bound) else {
+                let Some(who) = active(transaction, &person).await?.filter(|_| bound && still) else {
                     return Ok(Vouched::Gone);
                 };
                 if !is_wholly_of(transaction, &who, &by.authority).await? {
@@ -311,6 +316,20 @@ impl Repository {
         })
         .await
     }
+}
+
+/// Whether the provider of an authority is the one that was asked: a word of the one before counts for nothing.
+async fn is_still(
+    transaction: &mut Transaction,
+    authority: &AuthorityId,
+    changed: Timestamp,
+) -> Result<bool, StoreError> {
+    let row = query("SELECT 1 FROM provider WHERE authority_id = $1 AND changed = $2")
+        .bind(authority.as_str())
+        .bind(changed.micros())
+        .fetch_optional(transaction)
+        .await?;
+    Ok(row.is_some())
 }
 
 /// Ends what came by a provider.

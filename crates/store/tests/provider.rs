@@ -82,7 +82,14 @@ async fn bind(repository: &Repository, authority: &str, person: &Person, name: &
         used: None,
     };
     let added = decided(Deed::CredentialAdded, NOW, &[]);
-    repository.of(id(authority)).bind_identity(&person.id, identity, first, added).await.unwrap()
+    let place = repository.of(id(authority));
+    place.bind_identity(&person.id, identity, since(repository, authority).await, first, added).await.unwrap()
+}
+
+/// Since when the provider of an authority is as it is.
+async fn since(repository: &Repository, authority: &str) -> Timestamp {
+    let provider = repository.of(id(authority)).provider().await.unwrap();
+    provider.map_or(NOW, |provider| provider.changed)
 }
 
 async fn open(repository: &Repository, authority: &str, person: &Person, credential: &str) -> Vouched {
@@ -95,7 +102,8 @@ async fn open(repository: &Repository, authority: &str, person: &Person, credent
         made: NOW,
         expires: NOW.plus_secs(60),
     };
-    let by = Vouching { authority: id(authority), credential: credential.into() };
+    let changed = since(repository, authority).await;
+    let by = Vouching { authority: id(authority), changed, credential: credential.into() };
     repository.open_vouched_session(&person.id, by, session, salts()).await.unwrap()
 }
 
@@ -110,6 +118,8 @@ async fn a_provider_is_kept_whole(database: Database) {
     assert_eq!(north.provider().await.unwrap(), Some(new.clone()));
     (new.ca, new.recognises, new.name) = (None, Recognises::None, "Another".into());
     assert!(north.set_provider(&new, decided(Deed::ProviderSet, NOW, &[])).await.unwrap());
+    // Told from what it was before by the same clock.
+    new.changed = NOW.plus_micros(1);
     assert_eq!(repository.providers().await.unwrap(), [new]);
     assert_eq!(repository.provider().await.unwrap(), None, "another authority's");
     assert!(!format!("{:?}", north.provider().await.unwrap()).contains("sealed"));
@@ -128,7 +138,7 @@ async fn a_provider_vouches_for_its_own(database: Database) {
     assert_eq!(bind(&repository, "north", &below, "h", false).await, Bound::Done);
     assert_eq!(bind(&repository, "north", &beside, "s", false).await, Bound::NotTheirs);
     assert_eq!(bind(&repository, "north", &above, "l", true).await, Bound::NotTheirs);
-    // An identity is one person's, and somebody is recognised once.
+    // An identity is one person's, and recognised is only who has nothing else.
     assert_eq!(bind(&repository, "north", &below, "n", false).await, Bound::Taken);
     assert_eq!(bind(&repository, "north", &own, "n2", true).await, Bound::Taken);
     assert_eq!(bind(&repository, "north", &own, "n2", false).await, Bound::Done);
@@ -164,7 +174,7 @@ async fn what_came_by_a_provider_goes_with_it(database: Database) {
         set(&repository, "north", "https://a.example").await;
         set(&repository, "local", "https://a.example").await;
         let (theirs, aboves) = (format!("n{number}"), format!("l{number}"));
-        assert_eq!(bind(&repository, "north", &nora, &theirs, true).await, Bound::Done);
+        assert_eq!(bind(&repository, "north", &nora, &theirs, number == 0).await, Bound::Done);
         assert_eq!(bind(&repository, "local", &nora, &aboves, false).await, Bound::Done);
         open(&repository, "north", &nora, &theirs).await;
         open(&repository, "local", &nora, &aboves).await;
@@ -184,4 +194,31 @@ async fn what_came_by_a_provider_goes_with_it(database: Database) {
         assert_eq!(counts().await, (before.0 - 1, before.1 - 1));
         assert_eq!(open(&repository, "north", &nora, &theirs).await, Vouched::Gone);
     }
+    // What the provider of before said while it was replaced counts for nothing, whoever is known under that name now.
+    assert_eq!(bind(&repository, "north", &nora, "new", false).await, Bound::Done);
+    let session = NewSession {
+        hash: "late".into(),
+        method: "identity",
+        device: "x".into(),
+        place: "192.0.2.1".into(),
+        made: NOW,
+        expires: NOW.plus_secs(60),
+    };
+    let by = Vouching { authority: id("north"), changed: NOW, credential: "new".into() };
+    let late = repository.open_vouched_session(&nora.id, by, session, salts()).await.unwrap();
+    assert_eq!(late, Vouched::Gone);
+    // A session that somebody opens from one that was vouched for ends with it.
+    open(&repository, "north", &nora, "new").await;
+    let program = NewSession {
+        hash: "program".into(),
+        method: store::COMMAND_LINE,
+        device: "x".into(),
+        place: "192.0.2.1".into(),
+        made: NOW,
+        expires: NOW.plus_secs(60),
+    };
+    assert!(repository.open_session_from(&nora.id, "session north new", program, salts()).await.unwrap());
+    assert!(repository.session("program", NOW, NOW).await.unwrap().is_some());
+    assert!(north.remove_provider(decided(Deed::ProviderRemoved, NOW, &[])).await.unwrap());
+    assert!(repository.session("program", NOW, NOW).await.unwrap().is_none());
 }

@@ -28,6 +28,19 @@ pub(crate) struct Limit {
     limit: u32,
 }
 
+/// The same JSON without letters that a terminal would obey or turn round.
+fn in_ascii(json: &str) -> String {
+    let mut safe = String::with_capacity(json.len());
+    for letter in json.chars() {
+        if letter.is_ascii() && letter != '\u{7f}' || letter.is_alphanumeric() {
+            safe.push(letter);
+        } else {
+            letter.encode_utf16(&mut [0; 2]).iter().for_each(|unit| safe.push_str(&format!("\\u{unit:04x}")));
+        }
+    }
+    safe
+}
+
 impl Asking {
     fn query(&self) -> Query {
         Query::default().and_some("authority", self.authority.as_ref())
@@ -39,7 +52,7 @@ impl Asking {
 
     fn say(&self, answer: &Value, text: impl FnOnce(&Value) -> String) -> anyhow::Result<ExitCode> {
         match self.json {
-            true => crate::terminal::say(&serde_json::to_string_pretty(answer)?)?,
+            true => crate::terminal::say(&in_ascii(&serde_json::to_string_pretty(answer)?))?,
             false => crate::terminal::say(&text(answer))?,
         }
         Ok(ExitCode::SUCCESS)

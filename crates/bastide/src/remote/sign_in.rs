@@ -219,8 +219,10 @@ fn show(connection: &Connection, asked: &Asked, no_browser: bool) -> anyhow::Res
         visible(&asked.user_code),
     ))?;
     let screen = ["DISPLAY", "WAYLAND_DISPLAY"].iter().any(|name| super::variable(name).is_some());
-    // Nothing but a page, whatever a server says.
-    let is_page = address.starts_with("https://") && address.bytes().all(|byte| byte.is_ascii_graphic());
+    // Nothing but a page of the server itself, whatever it says.
+    let own = address.strip_prefix(connection.server.trim_end_matches('/'));
+    let is_page =
+        own.is_some_and(|path| path.starts_with('/')) && address.bytes().all(|byte| byte.is_ascii_graphic());
     if screen && is_page && !no_browser && std::io::stdout().is_terminal() {
         let quiet = || Stdio::null();
         let _ = Command::new("xdg-open").arg(address).stdin(quiet()).stdout(quiet()).stderr(quiet()).spawn();

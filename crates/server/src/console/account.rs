@@ -211,7 +211,7 @@ pub(super) fn by(method: &str) -> &'static str {
         "password" => "password and code",
         "recovery" => "recovery code",
         "link" => "link",
-        "identity" => "identity provider",
+        crate::auth::IDENTITY => "identity provider",
         store::COMMAND_LINE => "command line",
         _ => "something else",
     }

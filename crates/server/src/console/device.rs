@@ -86,7 +86,8 @@ pub(super) async fn answer(
     user: User,
     RawForm(form): RawForm,
 ) -> Result<Response, Trouble> {
-    let fields = Fields::read(&form);
+    let fields =
+        Fields::read(&form, &["answer", "user_code"], &[]).map_err(|problem| visit.trouble(problem))?;
     let session = in_a_browser(&user).map_err(|problem| visit.trouble(problem))?;
     let yes = match fields.one("answer").as_deref() {
         Some("yes") => true,
@@ -96,6 +97,12 @@ pub(super) async fn answer(
         }
     };
     let mut told = DevicePage::new(&state, &visit, session).await;
+    if yes && !user.is_recent(state.now()) {
+        told.problem = "You came in more than fifteen minutes ago. Sign out, sign in again, and open this page again: so \
+                        nobody who finds a browser open lets a program in."
+            .to_owned();
+        return Ok((StatusCode::FORBIDDEN, page(&told)).into_response());
+    }
     let code = fields.one("user_code").unwrap_or_default();
     let questions = &state.proofs().questions;
     let asker = match find(&state, session, peer.ip(), || questions.begin_answer(&code, state.now())) {

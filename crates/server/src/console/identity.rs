@@ -7,7 +7,7 @@ use super::{
     account::Owner,
     account_changes::{Stop, told},
     frame::{Frame, Visit, page},
-    sign_in,
+    sign_in, sign_in_page,
 };
 use crate::{
     AppState,
@@ -69,6 +69,11 @@ pub(super) async fn begin(
         Err(problem) => return problem.into_response(),
     };
     let next = sign_in::next(asked.next);
+    // No other site has somebody signed in, or sent on from here: they press the button themselves.
+    let from = headers.get("sec-fetch-site").and_then(|value| value.to_str().ok());
+    if from.is_some_and(|from| !matches!(from, "same-origin" | "none")) {
+        return sign_in_page(&state, auth::Reason::Closed, &next, false).await;
+    }
     let purpose = Purpose::SignIn { next: next.clone(), before: auth::session_of(&headers) };
     let (identities, name) = (&state.proofs().identities, provider.name.clone());
     match identities.begin(provider, purpose, peer.ip(), state.now()).await {
@@ -224,7 +229,8 @@ impl Return {
             Purpose::SignIn { next, before } => match identity::whose(state, &provider, &said).await {
                 Ok((person, by)) => {
                     let (vouched, before) = (Some(by), before.clone());
-                    let proven = Proven { person, method: "identity", next: next.clone(), vouched, before };
+                    let proven =
+                        Proven { person, method: auth::IDENTITY, next: next.clone(), vouched, before };
                     match auth::let_in(state, proven, headers, place).await {
                         Ok(response) => return arrived(state, visit, response),
                         Err(problem) => Unknown::Problem(problem),

@@ -135,7 +135,7 @@ pub(super) async fn link(
     headers: HeaderMap,
     RawForm(form): RawForm,
 ) -> Result<Response, Problem> {
-    let fields = Fields::read(&form);
+    let fields = Fields::read(&form, &["link", "next"], &[])?;
     let link = fields
         .one("link")
         .ok_or_else(|| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "the link is missing"))?;
@@ -164,11 +164,13 @@ pub(super) async fn refused(state: &AppState, status: StatusCode, problem: Strin
 
 /// `GET /account/confirm`: somebody who is signed in proves who they are once more.
 pub(super) async fn confirm(State(state): State<AppState>, visit: Visit, user: User) -> Response {
-    let why = "Changing by what you sign in needs a session of at most fifteen minutes. Sign in once more; you come \
-               back to your account.";
+    let why = "Changing by what you sign in needs a session of at most fifteen minutes that began with a passkey, a \
+               password or a link. Sign in once more; you come back to your account.";
     let mut form =
         SignInPage::new(&state, &visit, "Confirm that it is you", why, "/account".to_owned()).await;
     form.login = user.session().map(|session| session.person.login.to_string()).unwrap_or_default();
+    // A provider's word does not count for this.
+    form.providers.clear();
     form.confirms = true;
     page(&form)
 }

@@ -307,7 +307,7 @@ struct Live {
     settings: Provider,
     issuer: IssuerUrl,
     wire: Wire,
-    found: tokio::sync::Mutex<Option<(Timestamp, Found)>>,
+    found: Arc<tokio::sync::Mutex<Option<(Timestamp, Found)>>>,
     room: Semaphore,
 }
 
@@ -323,7 +323,7 @@ impl Live {
         };
         let trust = trust.transpose().map_err(|error| unreadable(error.to_string()))?;
         let wire = Wire { trust, version: version.to_owned(), patience: PATIENCE };
-        let (found, room) = (tokio::sync::Mutex::default(), Semaphore::new(AT_ONCE));
+        let (found, room) = (Arc::default(), Semaphore::new(AT_ONCE));
         Ok(Self { settings, issuer, wire, found, room })
     }
 
@@ -332,19 +332,22 @@ impl Live {
     }
 
     /// What the provider publishes, at most `age` seconds old. Whoever asks meanwhile waits for the one who reads.
-    async fn found(&self, now: Timestamp, age: i64) -> Found {
-        let mut found = self.found.lock().await;
+    async fn found(self: &Arc<Self>, now: Timestamp, age: i64) -> Found {
+        let mut found = Arc::clone(&self.found).lock_owned().await;
         if let Some((at, outcome)) = &*found {
             let age = if outcome.is_ok() { age } else { PAUSE_SECS };
             if (0.0..age as f64).contains(&now.seconds_since(*at)) {
                 return outcome.clone();
             }
         }
-        // Kept also where whoever asked gives up: then it counts as a failure.
-        *found = Some((now, Err(IdentityError::Busy)));
-        let outcome = self.discover().await.map(Arc::new);
-        *found = Some((now, outcome.clone()));
-        outcome
+        // Read to its end also where whoever asked hangs up: else strangers could keep it from ever being read.
+        let live = Arc::clone(self);
+        let read = tokio::spawn(async move {
+            let outcome = live.discover().await.map(Arc::new);
+            *found = Some((now, outcome.clone()));
+            outcome
+        });
+        read.await.unwrap_or(Err(IdentityError::Busy))
     }
 
     async fn discover(&self) -> Result<CoreProviderMetadata, IdentityError> {

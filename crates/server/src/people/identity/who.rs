@@ -1,7 +1,7 @@
 //! Who it is here that a provider speaks of.
 //!
 //! Guarantees: a provider's word alone makes nobody a person: an identity is bound by the person themselves, or once to
-//! somebody who was invited, where an administrator said by what they are recognised; and only by a provider that may
+//! somebody who was invited and has nothing else to come in with, where an administrator said by what they are recognised; and only by a provider that may
 //! vouch for them ([`store::Bound`]).
 
 use super::{Said, credential_id};
@@ -54,7 +54,8 @@ pub(crate) async fn whose(
     if !repository.use_credential(&id, moment, None).await? {
         return Err(Unknown::Nobody);
     }
-    Ok((person, Vouching { authority: provider.authority.clone(), credential: id }))
+    let (authority, changed) = (provider.authority.clone(), provider.changed);
+    Ok((person, Vouching { authority, changed, credential: id }))
 }
 
 /// Somebody invited who comes for the first time, and is bound with this.
@@ -69,7 +70,16 @@ async fn recognised(
         Recognises::PreferredUsername => said.username.as_deref(),
         Recognises::Email => said.email.as_deref(),
     };
-    let Some(login) = claim.and_then(|claim| claim.parse::<LoginName>().ok()) else { return Ok(None) };
+    let Some(claim) = claim else { return Ok(None) };
+    let Ok(login) = claim.parse::<LoginName>() else { return Ok(None) };
+    // Letter by letter: `Ada` and `ada` may be two there. Of mail addresses case tells nobody apart.
+    let same = match provider.recognises {
+        Recognises::Email => claim.eq_ignore_ascii_case(login.as_str()),
+        Recognises::PreferredUsername | Recognises::None => claim == login.as_str(),
+    };
+    if !same {
+        return Ok(None);
+    }
     let Some(person) = state.repository().person_by_login(&login).await? else { return Ok(None) };
     let details = format!(
         "an identity at {}, recognised by {} at the first sign-in",
@@ -132,7 +142,7 @@ async fn bind(
         made: decided.at,
         used: None,
     };
-    place.bind_identity(person, identity, first, decided).await
+    place.bind_identity(person, identity, provider.changed, first, decided).await
 }
 
 fn decided(at: Timestamp, who: Actor, person: &PersonId, details: String) -> Result<Decided, Unknown> {

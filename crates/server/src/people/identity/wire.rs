@@ -35,7 +35,8 @@ impl Wire {
             return Err(SendError::Final(format!("{shown} is not talked to: {EXPECTED}")));
         }
         let trust = || self.trust.clone().map_or_else(Trust::system, Ok);
-        let remote = Remote::known_by(&address, trust).map_err(|error| SendError::Final(error.to_string()))?;
+        let remote =
+            Remote::known_by(&address, trust).map_err(|error| SendError::Final(error.to_string()))?;
         let mut ours = remote.request(head.method, &self.version);
         for (name, value) in &head.headers {
             ours = ours.header(name, value);
