@@ -185,7 +185,7 @@ impl Place {
         let user = || ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
         let name = self.who.clone().or_else(user).filter(|name| !name.trim().is_empty());
         let name: String = name.unwrap_or_else(|| "somebody".into()).chars().take(64).collect();
-        format!("{name} (command line)")
+        hand::named(&name)
     }
 
     fn say(&self, text: &str, value: &serde_json::Value) -> anyhow::Result<ExitCode> {

@@ -104,6 +104,12 @@ deeds! {
     ProviderRemoved = "provider-removed",
     /// A link was made by which somebody signs in once.
     LinkMade = "link-made",
+    /// A command ran out.
+    CommandExpired = "command-expired",
+    /// A command could not be put in force, or not be taken back.
+    CommandFailed = "command-failed",
+    /// What was decided before about the same could not be handed on: nothing came of it.
+    NotCarriedOut = "not-carried-out",
 }
 
 impl std::fmt::Display for Deed {

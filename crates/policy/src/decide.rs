@@ -15,6 +15,9 @@ const SCHEMA: (&str, &str) =
     ("bastide.cedarschema", include_str!("../../../rules/policies/bastide.cedarschema"));
 const ROLES: (&str, &str) = ("roles.cedar", include_str!("../../../rules/policies/roles.cedar"));
 
+/// The policies that are shipped, and the schema that they are checked against: the name of each file and what is in it.
+pub const SHIPPED: [(&str, &str); 2] = [SCHEMA, ROLES];
+
 /// The most roles of one asker that are looked at; nobody is given more.
 const MOST_HOLDINGS: usize = 1_024;
 

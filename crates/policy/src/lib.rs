@@ -9,5 +9,5 @@ mod decide;
 mod error;
 
 pub use action::Action;
-pub use decide::{Asker, DecisionPoint, Denied, Grant, Kind};
+pub use decide::{Asker, DecisionPoint, Denied, Grant, Kind, SHIPPED};
 pub use error::PolicyError;

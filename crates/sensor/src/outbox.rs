@@ -24,10 +24,10 @@ impl Outbox {
 
     /// Tells, now or as soon as there is room.
     pub(crate) fn tell(&mut self, notice: Notice) {
-        if let Some(earlier) = self.waiting.iter_mut().find(|earlier| replaces(&notice, earlier)) {
-            *earlier = notice;
-        } else {
-            self.waiting.push_back(notice);
+        let latest = self.waiting.iter_mut().rev().find(|earlier| is_about_same(&notice, earlier));
+        match latest.filter(|earlier| replaces(&notice, earlier)) {
+            Some(earlier) => *earlier = notice,
+            None => self.waiting.push_back(notice),
         }
         self.flush();
         while self.waiting.len() > self.capacity {
@@ -62,8 +62,7 @@ impl Outbox {
     }
 }
 
-/// Whether the new notice says all that the earlier one said, and more.
-fn replaces(new: &Notice, earlier: &Notice) -> bool {
+fn is_about_same(new: &Notice, earlier: &Notice) -> bool {
     match (new, earlier) {
         (Notice::Incident(new), Notice::Incident(earlier)) => new.id == earlier.id,
         (Notice::Asset(new), Notice::Asset(earlier)) => new.id == earlier.id,
@@ -71,6 +70,18 @@ fn replaces(new: &Notice, earlier: &Notice) -> bool {
         (Notice::Receipt(new), Notice::Receipt(earlier)) => new.command == earlier.command,
         (Notice::Stats(_), Notice::Stats(_)) => true,
         _ => false,
+    }
+}
+
+/// Whether the new notice says all that the earlier one about the same said, and more. That a plan was in force, or a
+/// command applied, is a decision, which no later state says.
+fn replaces(new: &Notice, earlier: &Notice) -> bool {
+    match (new, earlier) {
+        (Notice::Plan(new), Notice::Plan(earlier)) => new.status == earlier.status,
+        (Notice::Receipt(new), Notice::Receipt(earlier)) => {
+            std::mem::discriminant(&new.effect) == std::mem::discriminant(&earlier.effect)
+        }
+        _ => true,
     }
 }
 
@@ -119,6 +130,28 @@ mod tests {
         }
         assert_eq!(heard, [receipt(1, 0), receipt(2, 99), receipt(1, 99)]);
         assert_eq!((outbox.waiting(), outbox.shed()), (0, 0));
+    }
+
+    #[test]
+    fn what_a_command_went_through_is_told_in_its_order() {
+        let (to, from) = sync_channel(1);
+        let mut outbox = Outbox::new(to, 8);
+        outbox.tell(Notice::Stats(Box::default()));
+        let came_to = |effect: &Effect, packets| match receipt(1, packets) {
+            Notice::Receipt(receipt) => Notice::Receipt(Receipt { effect: effect.clone(), ..receipt }),
+            other => other,
+        };
+        let story = [Effect::Applied, Effect::Effective, Effect::Undone, Effect::Applied];
+        for effect in &story {
+            (0..3).for_each(|packets| outbox.tell(came_to(effect, packets)));
+        }
+        let mut heard = Vec::new();
+        for _ in 0..6 {
+            heard.extend(from.try_iter());
+            outbox.flush();
+        }
+        let last: Vec<Notice> = story.iter().map(|effect| came_to(effect, 2)).collect();
+        assert_eq!(heard[1..], last);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use axum::http::StatusCode;
 use ledger::Deed;
 use model::{CommandId, Exception, Incident, IncidentId, PlanId, PlanStatus, Role, Timestamp};
 use std::{collections::BTreeSet, net::IpAddr};
-use store::{Closed, Findable, IncidentRecord, IncidentState, PlanRecord};
+use store::{Closed, Decided, ExceptionRecord, Findable, IncidentRecord, IncidentState, PlanRecord};
 
 /// How long an exception lasts where nothing is said, in days.
 pub const EXCEPTION_DAYS: u32 = 30;
@@ -100,7 +100,7 @@ pub(crate) async fn close(
     }
     let now = state.now();
     let exceptions = match closing.state {
-        IncidentState::FalseAlarm => exceptions(&known.incident, &closing, &reason, user, now)?,
+        IncidentState::FalseAlarm => exceptions(state, &known.incident, &closing, &reason, user, now)?,
         _ => Vec::new(),
     };
     let closed = Closed { at: now, by: user.name().to_owned(), reason };
@@ -151,9 +151,8 @@ pub(crate) async fn revoke_exception(state: &AppState, user: &User, id: &str) ->
 pub(crate) async fn approve(state: &AppState, user: &User, id: &PlanId) -> Result<PlanRecord, Problem> {
     let state = &state.at(Findable::Plan, id.as_str()).await?;
     let plan = waiting_plan(state, id).await?;
-    let about = [("plan", id.as_str()), ("incident", plan.plan.incident.as_str())];
     let order = Order::Approve { plan: id.clone(), who: user.lasting_name() };
-    decide(state, user, Deed::PlanApproved, &about, order).await?;
+    decide(state, user, Some(&plan.plan.incident), order).await?;
     Ok(plan)
 }
 
@@ -164,9 +163,8 @@ pub(crate) async fn approve(state: &AppState, user: &User, id: &PlanId) -> Resul
 pub(crate) async fn refuse(state: &AppState, user: &User, id: &PlanId) -> Result<PlanRecord, Problem> {
     let state = &state.at(Findable::Plan, id.as_str()).await?;
     let plan = waiting_plan(state, id).await?;
-    let about = [("plan", id.as_str()), ("incident", plan.plan.incident.as_str())];
     let order = Order::Refuse { plan: id.clone(), who: user.lasting_name() };
-    decide(state, user, Deed::PlanRefused, &about, order).await?;
+    decide(state, user, Some(&plan.plan.incident), order).await?;
     Ok(plan)
 }
 
@@ -183,9 +181,8 @@ pub(crate) async fn undo(state: &AppState, user: &User, id: &CommandId) -> Resul
             Problem::new(StatusCode::CONFLICT, "this command is not in force").expected("a command in force")
         );
     }
-    let about = [("command", id.as_str()), ("incident", command.incident.as_str())];
     let order = Order::Undo { command: id.clone(), who: user.lasting_name() };
-    decide(state, user, Deed::CommandUndone, &about, order).await?;
+    decide(state, user, Some(&command.incident), order).await?;
     Ok(command.incident)
 }
 
@@ -194,7 +191,7 @@ pub(crate) async fn undo(state: &AppState, user: &User, id: &CommandId) -> Resul
 /// # Errors
 /// [`Problem`] where there is no sensor.
 pub(crate) async fn undo_all(state: &AppState, user: &User) -> Result<(), Problem> {
-    decide(state, user, Deed::AllCommandsUndone, &[], Order::UndoAll { who: user.lasting_name() }).await
+    decide(state, user, None, Order::UndoAll { who: user.lasting_name() }).await
 }
 
 /// Pulls the lever, or puts it back.
@@ -203,12 +200,11 @@ pub(crate) async fn undo_all(state: &AppState, user: &User) -> Result<(), Proble
 /// [`Problem`] where there is no sensor.
 pub(crate) async fn set_responding(state: &AppState, user: &User, responding: bool) -> Result<(), Problem> {
     let who = user.lasting_name();
-    let (order, deed) = if responding {
-        (Order::ResumeResponding { who }, Deed::RespondingResumed)
-    } else {
-        (Order::StopResponding { who }, Deed::RespondingStopped)
+    let order = match responding {
+        true => Order::ResumeResponding { who },
+        false => Order::StopResponding { who },
     };
-    decide(state, user, deed, &[], order).await
+    decide(state, user, None, order).await
 }
 
 /// Tells the sensor which exceptions hold now. Where none runs, the next start reads them.
@@ -241,12 +237,13 @@ pub(crate) async fn incident(state: &AppState, id: &IncidentId) -> Result<Incide
 }
 
 fn exceptions(
+    state: &AppState,
     incident: &Incident,
     closing: &Closing,
     reason: &str,
     user: &User,
     now: Timestamp,
-) -> Result<Vec<Exception>, Problem> {
+) -> Result<Vec<(ExceptionRecord, Decided)>, Problem> {
     if !(1..=MOST_EXCEPTION_DAYS).contains(&closing.days) {
         return Err(unfit("an exception lasts some days and then ends")
             .expected(format!("`days` from 1 to {MOST_EXCEPTION_DAYS}")));
@@ -256,7 +253,17 @@ fn exceptions(
         return Err(unfit("that is more exceptions than one closing makes")
             .expected(format!("at most {MOST_EXCEPTIONS}")));
     }
-    narrow.into_iter().map(|narrow| fit(incident, narrow, reason, closing.days, user, now)).collect()
+    let made = |narrow| {
+        let exception = fit(incident, narrow, reason, closing.days, user, now)?;
+        let Exception { detector, address, until, .. } = &exception;
+        let peer = exception.peer.map_or_else(String::new, |peer| format!(" towards {peer}"));
+        let details = Some(format!("{detector} about {address}{peer} until {until}"));
+        let record = ExceptionRecord::new(state.repository().authority().clone(), exception, now);
+        let about = [("exception", record.id.as_str()), ("incident", incident.id.as_str())];
+        let decided = decided(state, user, Deed::ExceptionMade, &about, details)?;
+        Ok((record, decided))
+    };
+    narrow.into_iter().map(made).collect()
 }
 
 /// An exception must be about what is in the incident: its detectors, its addresses. Evidence is capped, so a detector
@@ -304,20 +311,27 @@ async fn waiting_plan(state: &AppState, id: &PlanId) -> Result<PlanRecord, Probl
         .expected("a plan with the status `proposed`"))
 }
 
-/// Writes a decision into the ledger, then hands it to the sensor: what happens was decided, though what was decided may
-/// not happen.
+/// Writes a decision into the ledger, then hands it to the sensor: what happens was decided. Where it cannot be handed on,
+/// the ledger says that too; what the sensor makes of it comes back as receipts, which are leaves of their own.
 async fn decide(
     state: &AppState,
     user: &User,
-    deed: Deed,
-    about: &[(&str, &str)],
+    incident: Option<&IncidentId>,
     order: Order,
 ) -> Result<(), Problem> {
     if !state.has_sensor() || state.repository().authority() != state.authority() {
         return Err(Problem::new(StatusCode::CONFLICT, OrderError::NoSensor.to_string()));
     }
-    state.repository().decide(decided(state, user, deed, about, None)?).await?;
-    state.order(order).map_err(|error| match error {
+    let Some((deed, nearest)) = order.decision() else { return Ok(()) };
+    let incident = incident.map(|id| ("incident", id.as_str()));
+    let about: Vec<(&str, &str)> = nearest.into_iter().chain(incident).collect();
+    let decision = decided(state, user, deed, &about, None)?;
+    let not_carried_out = decided(state, user, Deed::NotCarriedOut, &about, Some(deed.to_string()))?;
+    let repository = state.repository();
+    repository.decide(decision).await?;
+    let Err(error) = state.order(order) else { return Ok(()) };
+    repository.decide(not_carried_out).await?;
+    Err(match error {
         OrderError::NoSensor => Problem::new(StatusCode::CONFLICT, error.to_string()),
         OrderError::Busy => Problem::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
     })

@@ -106,7 +106,7 @@ impl User {
             Actor::Person { id, .. } => id.clone(),
             // What a token is called is in the words of its maker.
             Actor::Token { person, .. } if person.parse::<PersonId>().is_ok() => format!("token of {person}"),
-            Actor::Program | Actor::Token { .. } => self.name.clone(),
+            Actor::Program | Actor::Machine(_) | Actor::Token { .. } => self.name.clone(),
         }
     }
 

@@ -5,12 +5,15 @@
 
 use crate::{
     AppState,
-    live::{Change, SensorStatus},
+    auth::salts,
+    live::{Change, Order, SensorStatus},
+    secret::NoRandomness,
 };
 use futures_util::future::join_all;
+use ledger::{LeafError, Subject};
 use model::{Asset, Incident, Plan, Receipt};
 use std::time::Duration;
-use store::{JournalRow, Kept, StoreError};
+use store::{Actor, Decided, JournalRow, Kept, StoreError};
 
 /// Something that a sensor reports.
 #[derive(Clone, Debug)]
@@ -25,6 +28,9 @@ pub enum Report {
     Receipt(Receipt),
     /// A step of responding.
     Journal(JournalRow),
+    /// An order that was given and carried out on the command line of the machine, with the entry of the journal that
+    /// says so.
+    ByHand(Order, JournalRow),
     /// The sensor's figures, and what was counted since the last ones.
     Stats {
         /// The figures.
@@ -32,6 +38,30 @@ pub enum Report {
         /// Amounts to add to the counters by the hour.
         counted: Vec<(&'static str, u64)>,
     },
+}
+
+/// Why a report was not kept.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NotKept {
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// What it decides cannot be salted.
+    #[error(transparent)]
+    Randomness(#[from] NoRandomness),
+    /// What it decides is no leaf.
+    #[error("what it decides does not fit into the ledger: {0}")]
+    Leaf(#[from] LeafError),
+}
+
+impl NotKept {
+    fn is_passing(&self) -> bool {
+        match self {
+            Self::Store(error) => error.is_passing(),
+            Self::Randomness(_) => true,
+            Self::Leaf(_) => false,
+        }
+    }
 }
 
 /// How many reports are written together.
@@ -57,11 +87,7 @@ pub async fn take(state: &AppState, reports: Vec<Report>) {
 }
 
 /// Tries again, ever slower. Meanwhile the sensor's queue fills; it sheds and counts.
-async fn again(
-    state: &AppState,
-    report: &Report,
-    mut error: StoreError,
-) -> Result<Option<Change>, StoreError> {
+async fn again(state: &AppState, report: &Report, mut error: NotKept) -> Result<Option<Change>, NotKept> {
     for attempt in 1..=TRIES {
         tokio::select! {
             () = state.stopping() => return Err(error),
@@ -75,7 +101,7 @@ async fn again(
     Err(error)
 }
 
-async fn keep(state: &AppState, report: &Report) -> Result<Option<Change>, StoreError> {
+async fn keep(state: &AppState, report: &Report) -> Result<Option<Change>, NotKept> {
     let repository = state.repository();
     match report {
         Report::Incident(incident) => {
@@ -99,7 +125,7 @@ async fn keep(state: &AppState, report: &Report) -> Result<Option<Change>, Store
             Ok(Some(Change::Asset { id: asset.id.clone(), label: asset.label(), new }))
         }
         Report::Plan(plan) => {
-            repository.keep_plan(plan, state.now()).await?;
+            repository.keep_plan(plan, state.now(), salts()?).await?;
             Ok(Some(Change::Plan {
                 id: plan.id.clone(),
                 incident: plan.incident.clone(),
@@ -107,15 +133,33 @@ async fn keep(state: &AppState, report: &Report) -> Result<Option<Change>, Store
             }))
         }
         Report::Receipt(receipt) => {
-            repository.keep_receipt(receipt).await?;
+            repository.keep_receipt(receipt, salts()?).await?;
             let incident = repository.command(&receipt.command).await?.map(|command| command.incident);
             Ok(Some(Change::Receipt { command: receipt.command.clone(), incident, receipt: receipt.clone() }))
         }
-        Report::Journal(row) => repository.keep_journal(row).await.map(|()| None),
+        Report::Journal(row) => {
+            repository.keep_journal(row).await?;
+            Ok(None)
+        }
+        Report::ByHand(order, row) => {
+            match given_by_hand(order, row)? {
+                Some(decided) => repository.keep_journalled(row, decided).await?,
+                None => repository.keep_journal(row).await?,
+            }
+            Ok(None)
+        }
         Report::Stats { status, counted } => {
             state.set_sensor((**status).clone());
             repository.add_to_counters(state.now(), counted).await?;
             Ok(Some(Change::Stats(status.clone())))
         }
     }
+}
+
+/// What was decided on the command line of the machine: nothing proves who did, but that they could.
+fn given_by_hand(order: &Order, row: &JournalRow) -> Result<Option<Decided>, NotKept> {
+    let Some((deed, about)) = order.decision() else { return Ok(None) };
+    let about = about.map(|(kind, id)| Subject::new(kind, id)).into_iter().collect::<Result<_, _>>()?;
+    let who = Actor::Machine(order.who().to_owned());
+    Ok(Some(Decided { at: row.at, who, deed, about, details: None, salts: salts()? }))
 }

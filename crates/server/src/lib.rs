@@ -6,6 +6,7 @@
 pub mod act;
 pub mod api;
 pub mod auth;
+pub mod basis;
 pub mod client;
 mod console;
 pub mod guard;

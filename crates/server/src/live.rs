@@ -3,6 +3,7 @@
 //! Guarantees: nothing here waits for a reader. A reader that is too slow is told to read again ([`Change::Resync`])
 //! and loses nothing that is kept.
 
+use ledger::Deed;
 use model::{CommandId, IncidentId, PlanId, PlanStatus, Receipt, Severity, Timestamp};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -119,6 +120,36 @@ pub enum Order {
     },
     /// These exceptions hold now, and no others.
     Exceptions(Vec<model::Exception>),
+}
+
+impl Order {
+    /// Which decision it is, and what it is about; unset for what was decided by other words already.
+    #[must_use]
+    pub fn decision(&self) -> Option<(Deed, Option<(&'static str, &str)>)> {
+        Some(match self {
+            Self::Approve { plan, .. } => (Deed::PlanApproved, Some(("plan", plan.as_str()))),
+            Self::Refuse { plan, .. } => (Deed::PlanRefused, Some(("plan", plan.as_str()))),
+            Self::Undo { command, .. } => (Deed::CommandUndone, Some(("command", command.as_str()))),
+            Self::UndoAll { .. } => (Deed::AllCommandsUndone, None),
+            Self::StopResponding { .. } => (Deed::RespondingStopped, None),
+            Self::ResumeResponding { .. } => (Deed::RespondingResumed, None),
+            Self::Exceptions(_) => return None,
+        })
+    }
+
+    /// By whom it was given, as the journal names them.
+    #[must_use]
+    pub fn who(&self) -> &str {
+        match self {
+            Self::Approve { who, .. }
+            | Self::Refuse { who, .. }
+            | Self::Undo { who, .. }
+            | Self::UndoAll { who }
+            | Self::StopResponding { who }
+            | Self::ResumeResponding { who } => who,
+            Self::Exceptions(_) => "",
+        }
+    }
 }
 
 /// Why an order did not reach the sensor.

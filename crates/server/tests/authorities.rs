@@ -16,7 +16,7 @@ use server::{
     routes::{Door, ROUTES, reads_body},
 };
 use std::collections::{BTreeMap, BTreeSet};
-use store::{Actor, Closed, Decided, IncidentState, Paging, Person, Repository, Token};
+use store::{Actor, Closed, Decided, ExceptionRecord, IncidentState, Paging, Person, Repository, Token};
 
 city::on_both!(
     a_stranger_passes_no_door_but_the_open_ones,
@@ -54,15 +54,18 @@ struct Tree {
     _dir: tempfile::TempDir,
 }
 
+fn salts() -> [Salt; 2] {
+    [Salt::new([1; 32]), Salt::new([2; 32])]
+}
+
 fn decided(deed: Deed) -> Decided {
-    let salts = [Salt::new([1; 32]), Salt::new([2; 32])];
     Decided {
         at: model::Timestamp::from_secs(1_800_000_000),
         who: Actor::Program,
         deed,
         about: Vec::new(),
         details: None,
-        salts,
+        salts: salts(),
     }
 }
 
@@ -119,9 +122,12 @@ async fn night(repository: &Repository, state: &AppState) -> BTreeMap<&'static s
         repository.keep_incident(incident, &[], now).await.unwrap();
     }
     let proposed = city::plan(now, PlanStatus::Proposed, vec![isolate]);
-    repository.keep_plan(&proposed, now).await.unwrap();
-    repository.keep_plan(&city::plan(now, PlanStatus::Active, vec![block.clone()]), now).await.unwrap();
-    repository.keep_receipt(&city::receipt(now, &block, Effect::Applied)).await.unwrap();
+    repository.keep_plan(&proposed, now, salts()).await.unwrap();
+    repository
+        .keep_plan(&city::plan(now, PlanStatus::Active, vec![block.clone()]), now, salts())
+        .await
+        .unwrap();
+    repository.keep_receipt(&city::receipt(now, &block, Effect::Applied), salts()).await.unwrap();
     let exception = Exception {
         incident: guessing.id.clone(),
         detector: guessing.evidence[0].detector.clone(),
@@ -132,8 +138,10 @@ async fn night(repository: &Repository, state: &AppState) -> BTreeMap<&'static s
         who: "ada".into(),
     };
     let closed = Closed { at: now, by: "ada".into(), reason: "the installer".into() };
+    let record = ExceptionRecord::new(repository.authority().clone(), exception, now);
+    let exceptions = [(record, decided(Deed::ExceptionMade))];
     let (false_alarm, decided) = (IncidentState::FalseAlarm, decided(Deed::IncidentClosed));
-    repository.close_incident(&guessing.id, false_alarm, &closed, &[exception], decided).await.unwrap();
+    repository.close_incident(&guessing.id, false_alarm, &closed, &exceptions, decided).await.unwrap();
     let exception = repository.exceptions().await.unwrap()[0].id.clone();
     BTreeMap::from([
         ("incidents", attack.id.to_string()),

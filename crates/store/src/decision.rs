@@ -93,6 +93,11 @@ pub enum LedgerError {
 pub enum Actor {
     /// The program, by settings that people made.
     Program,
+    /// Somebody at the command line of the machine itself, whom nothing proves but that they could.
+    Machine(
+        /// The name that they gave.
+        String,
+    ),
     /// A person.
     Person {
         /// Their id.
@@ -114,6 +119,7 @@ impl Actor {
     fn value(&self) -> Option<String> {
         match self {
             Self::Program => None,
+            Self::Machine(name) => Some(name.clone()),
             Self::Person { id, login } => Some(format!("{id} {login}")),
             Self::Token { name, person } => Some(format!("token {name} of {person}")),
         }
@@ -122,7 +128,7 @@ impl Actor {
     /// The person whose data it is.
     fn person(&self) -> Option<&str> {
         match self {
-            Self::Program => None,
+            Self::Program | Self::Machine(_) => None,
             Self::Person { id, .. } => Some(id),
             Self::Token { person, .. } => Some(person),
         }
@@ -144,6 +150,14 @@ pub struct Decided {
     pub details: Option<String>,
     /// Drawn for this decision alone.
     pub salts: [Salt; 2],
+}
+
+impl Decided {
+    /// What the program did by itself: it names nobody and has no details, so that there is nothing to salt.
+    pub(crate) fn by_program(at: Timestamp, deed: Deed, about: Vec<Subject>) -> Self {
+        let salts = [const { Salt::new([0; Salt::BYTES]) }; 2];
+        Self { at, who: Actor::Program, deed, about, details: None, salts }
+    }
 }
 
 /// A decision as it is read.
@@ -194,6 +208,7 @@ impl Transaction {
             who: match (&decided.who, &who) {
                 (Actor::Person { .. }, Some(opening)) => Who::Person(opening.commitment()),
                 (Actor::Token { .. }, Some(opening)) => Who::Token(opening.commitment()),
+                (Actor::Machine(_), Some(opening)) => Who::Machine(opening.commitment()),
                 _ => Who::Program,
             },
             deed: decided.deed,
@@ -397,6 +412,38 @@ impl Repository {
         let authority = self.authority.clone();
         self.write(move |transaction| {
             Box::pin(async move { transaction.decide(&authority, &decided).await.map(drop) })
+        })
+        .await
+    }
+
+    /// Keeps what a setting of the node is from now on. True where it was something else before: that is the decision.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then it is as it was.
+    pub async fn decide_setting(
+        &self,
+        name: &str,
+        value: &str,
+        decided: Decided,
+    ) -> Result<bool, StoreError> {
+        let (authority, name, value) = (self.authority.clone(), name.to_owned(), value.to_owned());
+        self.write(move |transaction| {
+            Box::pin(async move {
+                let changed = query(
+                    "INSERT INTO setting (authority_id, name, value, changed) VALUES ($1, $2, $3, $4) \
+                     ON CONFLICT (authority_id, name) DO UPDATE SET value = $3, changed = $4 WHERE setting.value <> $3",
+                )
+                .bind(authority.as_str())
+                .bind(&name)
+                .bind(&value)
+                .bind(decided.at.micros())
+                .execute(&mut *transaction)
+                .await?;
+                if changed > 0 {
+                    transaction.decide(&authority, &decided).await?;
+                }
+                Ok(changed > 0)
+            })
         })
         .await
     }

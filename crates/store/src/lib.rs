@@ -23,6 +23,7 @@ mod incident;
 mod log;
 mod open;
 mod outbox;
+mod outcome;
 mod person;
 mod provider;
 mod repository;

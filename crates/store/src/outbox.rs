@@ -4,7 +4,7 @@
 //! it leaves when it was taken or given up. About [`MOST_WAITING`] wait for a channel; beyond, the oldest go and are
 //! counted.
 
-use crate::{Repository, StoreError, database::query, repository::from_json, writer::Transaction};
+use crate::{Decided, Repository, StoreError, database::query, repository::from_json, writer::Transaction};
 use model::{Incident, Timestamp};
 
 /// How many messages may wait for one channel.
@@ -73,19 +73,22 @@ impl Repository {
         Ok(row.try_get::<i64>(0)?.unsigned_abs())
     }
 
-    /// Removes a message that was taken or given up.
+    /// Removes a message that was taken, which is a leaf, or given up, which is none.
     ///
     /// # Errors
     /// [`StoreError`]; then it is sent once more.
-    pub async fn outgoing_done(&self, seq: i64) -> Result<(), StoreError> {
-        let whose = self.whose();
+    pub async fn outgoing_done(&self, seq: i64, sent: Option<Decided>) -> Result<(), StoreError> {
+        let authority = self.authority.clone();
         self.write(move |transaction| {
             Box::pin(async move {
-                query("DELETE FROM outbox WHERE authority_id = $1 AND seq = $2")
-                    .bind(&whose)
+                let waited = query("DELETE FROM outbox WHERE authority_id = $1 AND seq = $2")
+                    .bind(authority.as_str())
                     .bind(seq)
-                    .execute(transaction)
+                    .execute(&mut *transaction)
                     .await?;
+                if let (1.., Some(sent)) = (waited, sent) {
+                    transaction.decide(&authority, &sent).await?;
+                }
                 Ok(())
             })
         })

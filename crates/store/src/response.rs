@@ -3,11 +3,13 @@
 //! The journal's chain is made and checked by whoever writes it (`stop::journal`); here it is kept as it came.
 
 use crate::{
-    Page, Paging, Repository, StoreError,
+    Decided, Page, Paging, Repository, StoreError,
     database::{Row, query},
+    outcome::subject,
     repository::{count, from_json, seen, to_json, whose},
     writer::Transaction,
 };
+use ledger::Salt;
 use model::{AuthorityId, Command, CommandId, IncidentId, Plan, PlanId, PlanStatus, Receipt, Timestamp};
 use serde::Serialize;
 
@@ -95,15 +97,19 @@ macro_rules! in_force {
 }
 
 impl Repository {
-    /// Keeps a plan: new, or the next state of one that is known.
+    /// Keeps a plan: new, or the next state of one that is known. Where it is in force by the settings alone, that is a
+    /// leaf.
     ///
     /// # Errors
     /// [`StoreError`]; then nothing of it is kept.
-    pub async fn keep_plan(&self, plan: &Plan, now: Timestamp) -> Result<(), StoreError> {
+    pub async fn keep_plan(&self, plan: &Plan, now: Timestamp, salts: [Salt; 2]) -> Result<(), StoreError> {
         let body = to_json("plan", plan.id.as_str(), plan)?;
-        let (whose, plan) = (self.whose(), plan.clone());
+        let (authority, plan) = (self.authority.clone(), plan.clone());
         self.write(move |transaction| {
-            Box::pin(async move { keep_plan(transaction, &whose, &plan, &body, now).await })
+            Box::pin(async move {
+                keep_plan(transaction, authority.as_str(), &plan, &body, now).await?;
+                transaction.settings_approve(&authority, &plan, salts).await
+            })
         })
         .await
     }
@@ -170,15 +176,18 @@ impl Repository {
         Ok(paging.page(items, count(&total)?))
     }
 
-    /// Keeps a receipt. The same receipt twice is one.
+    /// Keeps a receipt. The same receipt twice is one. Where its command was put in force, ended or failed, that is a leaf.
     ///
     /// # Errors
     /// [`StoreError`]; then nothing of it is kept.
-    pub async fn keep_receipt(&self, receipt: &Receipt) -> Result<(), StoreError> {
+    pub async fn keep_receipt(&self, receipt: &Receipt, salts: [Salt; 2]) -> Result<(), StoreError> {
         let body = to_json("receipt", receipt.command.as_str(), receipt)?;
-        let (whose, receipt) = (self.whose(), receipt.clone());
+        let (authority, receipt) = (self.authority.clone(), receipt.clone());
         self.write(move |transaction| {
-            Box::pin(async move { keep_receipt(transaction, &whose, &receipt, &body).await })
+            Box::pin(async move {
+                keep_receipt(transaction, authority.as_str(), &receipt, &body).await?;
+                transaction.came_to(&authority, &receipt, salts).await
+            })
         })
         .await
     }
@@ -287,19 +296,28 @@ impl Repository {
         let body = to_json("journal", &row.hash, &row.entry)?;
         let (whose, row) = (self.whose(), row.clone());
         self.write(move |transaction| {
+            Box::pin(async move { keep_journal(transaction, &whose, &row, &body).await })
+        })
+        .await
+    }
+
+    /// Keeps an entry of the journal that was decided past the server, and the leaf of it, which names the entry by its
+    /// hash. The same entry twice is one, also long after.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then neither is kept.
+    pub async fn keep_journalled(&self, row: &JournalRow, mut decided: Decided) -> Result<(), StoreError> {
+        let body = to_json("journal", &row.hash, &row.entry)?;
+        let (authority, row) = (self.authority.clone(), row.clone());
+        self.write(move |transaction| {
             Box::pin(async move {
-                query(
-                    "INSERT INTO journal (authority_id, seq, at, hash, body) VALUES ($1, $2, $3, $4, $5) \
-                     ON CONFLICT (authority_id, seq, hash) DO NOTHING",
-                )
-                .bind(&whose)
-                .bind(i64::try_from(row.seq).unwrap_or(i64::MAX))
-                .bind(row.at.micros())
-                .bind(&row.hash)
-                .bind(&body)
-                .execute(transaction)
-                .await?;
-                Ok(())
+                let entry = subject("journal", &row.hash)?;
+                if transaction.latest(&authority, &[entry.clone()], &[decided.deed]).await?.is_some() {
+                    return Ok(());
+                }
+                decided.about.push(entry);
+                keep_journal(transaction, authority.as_str(), &row, &body).await?;
+                transaction.decide(&authority, &decided).await.map(drop)
             })
         })
         .await
@@ -328,6 +346,26 @@ impl Repository {
         let items = rows.iter().map(journal_row).collect::<Result<_, _>>()?;
         Ok(paging.page(items, count(&total)?))
     }
+}
+
+async fn keep_journal(
+    transaction: &mut Transaction,
+    whose: &str,
+    row: &JournalRow,
+    body: &str,
+) -> Result<(), StoreError> {
+    query(
+        "INSERT INTO journal (authority_id, seq, at, hash, body) VALUES ($1, $2, $3, $4, $5) \
+         ON CONFLICT (authority_id, seq, hash) DO NOTHING",
+    )
+    .bind(whose)
+    .bind(i64::try_from(row.seq).unwrap_or(i64::MAX))
+    .bind(row.at.micros())
+    .bind(&row.hash)
+    .bind(body)
+    .execute(transaction)
+    .await
+    .map(drop)
 }
 
 async fn keep_plan(

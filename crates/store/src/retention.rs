@@ -6,10 +6,13 @@
 //! then the rest; the oldest first within each. What went is counted.
 
 use crate::{
-    Repository, StoreError,
+    Decided, Repository, StoreError,
     database::{DatabaseUrl, Size, query},
+    outcome::subject,
+    repository::whose,
     writer::Transaction,
 };
+use ledger::Deed;
 use model::Timestamp;
 use serde::Serialize;
 
@@ -42,7 +45,7 @@ pub struct Swept {
 }
 
 const DAY: i64 = 86_400;
-/// How many incidents go before the size is looked at again.
+/// How many incidents go before the size is looked at again; how many sessions end at once.
 const STEP: i64 = 200;
 
 impl Repository {
@@ -102,14 +105,13 @@ impl Repository {
                 Box::pin(async move {
                     let gone = delete(transaction, "DELETE FROM asset WHERE authority_id = $1 AND last_seen < $2", &whose, assets).await?;
                     delete(transaction, "DELETE FROM asset_address WHERE authority_id = $1 AND $2 = $2 AND asset NOT IN (SELECT id FROM asset WHERE authority_id = $1)", &whose, 0).await?;
-                    let mut other = 0;
+                    let mut other = end_sessions(transaction, now).await?;
                     for (sql, limit) in [
                         ("DELETE FROM journal WHERE authority_id = $1 AND at < $2", journal),
                         // Leaves stay for ever; what they say of people does not.
                         ("DELETE FROM opening WHERE $1 = $1 AND (authority_id, number) IN (SELECT authority_id, number FROM leaf WHERE at < $2)", journal),
                         ("DELETE FROM exception WHERE authority_id = $1 AND until < $2", journal),
                         ("DELETE FROM counter WHERE authority_id = $1 AND hour < $2 / 3600000000", counters),
-                        ("DELETE FROM session WHERE $1 = $1 AND expires < $2", now),
                         ("DELETE FROM sign_in_link WHERE $1 = $1 AND expires < $2", now),
                         ("DELETE FROM token WHERE $1 = $1 AND expires < $2", now),
                     ] {
@@ -171,6 +173,27 @@ async fn delete(
     limit: i64,
 ) -> Result<u64, StoreError> {
     query(sql).bind(whose).bind(limit).execute(transaction).await
+}
+
+/// Sessions whose time is over end, and the ledger says so; what is left is no good meanwhile, and goes with the next sweep.
+async fn end_sessions(transaction: &mut Transaction, now: i64) -> Result<u64, StoreError> {
+    let rows = query(
+        "DELETE FROM session WHERE (authority_id, hash) IN \
+         (SELECT authority_id, hash FROM session WHERE expires < $1 ORDER BY expires LIMIT $2) \
+         RETURNING authority_id, person, expires",
+    )
+    .bind(now)
+    .bind(STEP)
+    .fetch_all(&mut *transaction)
+    .await?;
+    for row in &rows {
+        let person: String = row.try_get(1)?;
+        let authority = whose("session", &person, row, 0)?;
+        let at = Timestamp::from_micros(row.try_get(2)?);
+        let decided = Decided::by_program(at, Deed::SessionEnded, vec![subject("person", &person)?]);
+        transaction.decide(&authority, &decided).await?;
+    }
+    Ok(rows.len() as u64)
 }
 
 async fn drop_incident(transaction: &mut Transaction, whose: &str, id: &str) -> Result<(), StoreError> {

@@ -5,13 +5,16 @@ mod databases;
 mod incidents;
 
 use databases::{Database, on_both};
-use incidents::{asset, decided, incident};
+use incidents::{asset, decided, incident, salts};
 use ledger::Deed;
 use model::{
     Asset, AssetStatus, AuthorityId, Criticality, Effect, Exception, Incident, Kind, Layer, Plan, PlanStatus,
     Receipt, Role, Severity, Tactic, Timestamp,
 };
-use store::{AssetFilter, Closed, IncidentFilter, IncidentSort, IncidentState, Kept, Paging, Retention};
+use store::{
+    AssetFilter, Closed, ExceptionRecord, IncidentFilter, IncidentSort, IncidentState, Kept, Paging,
+    Retention,
+};
 
 const NOW: Timestamp = Timestamp::from_secs(10_000);
 
@@ -207,7 +210,7 @@ async fn messages_are_written_with_their_incident(database: Database) {
     assert!(repository.outgoing("webhook", NOW, 10).await.unwrap().is_empty());
     let again = repository.outgoing("webhook", NOW.plus_secs(5), 10).await.unwrap();
     assert_eq!((again[0].seq, again[0].tries), (waiting[0].seq, 1));
-    repository.outgoing_done(again[0].seq).await.unwrap();
+    repository.outgoing_done(again[0].seq, None).await.unwrap();
     assert_eq!(repository.outgoing_waiting("webhook").await.unwrap(), 0);
     assert_eq!(repository.outgoing_waiting("syslog").await.unwrap(), 1);
 }
@@ -248,12 +251,18 @@ async fn exceptions_come_with_the_closing_and_end(database: Database) {
     };
     let closed = Closed { at: NOW, by: "administrator".into(), reason: "the installer".into() };
     let close = async |exceptions: &[Exception]| {
+        let made = |exception: &Exception| {
+            let record = ExceptionRecord::new(repository.authority().clone(), exception.clone(), NOW);
+            let about = [("exception", record.id.as_str())];
+            (record.clone(), decided(Deed::ExceptionMade, NOW, &about))
+        };
+        let exceptions: Vec<_> = exceptions.iter().map(made).collect();
         repository
             .close_incident(
                 &known.id,
                 IncidentState::FalseAlarm,
                 &closed,
-                exceptions,
+                &exceptions,
                 decided(Deed::IncidentClosed, NOW, &[]),
             )
             .await
@@ -287,7 +296,7 @@ fn active_plan(of: &str) -> Plan {
 async fn a_plan_goes_with_its_incident_into_another(database: Database) {
     let repository = database.open().await;
     for name in ["a", "b"] {
-        repository.keep_plan(&active_plan(name), NOW).await.unwrap();
+        repository.keep_plan(&active_plan(name), NOW, salts()).await.unwrap();
     }
     assert_eq!(repository.plans_of(&incident("a").id).await.unwrap(), []);
     assert_eq!(repository.plans_of(&incident("b").id).await.unwrap().len(), 1);
@@ -296,7 +305,7 @@ async fn a_plan_goes_with_its_incident_into_another(database: Database) {
 async fn what_can_be_taken_back_is_never_swept_out(database: Database) {
     let repository = database.open().await;
     repository.keep_incident(&incident("a"), &[], NOW.plus_secs(-11 * 86_400)).await.unwrap();
-    repository.keep_plan(&active_plan("a"), NOW).await.unwrap();
+    repository.keep_plan(&active_plan("a"), NOW, salts()).await.unwrap();
     for most_bytes in [u64::MAX, 1] {
         repository.sweep(&retention(10, most_bytes), NOW).await.unwrap();
         assert!(repository.incident(&incident("a").id).await.unwrap().is_some(), "{most_bytes}");
@@ -309,7 +318,7 @@ async fn what_can_be_taken_back_is_never_swept_out(database: Database) {
 async fn receipts_say_what_is_in_force(database: Database) {
     let repository = database.open().await;
     let plan = active_plan("a");
-    repository.keep_plan(&plan, NOW).await.unwrap();
+    repository.keep_plan(&plan, NOW, salts()).await.unwrap();
     let command = plan.commands[0].id.clone();
     let receipt = |secs, effect| Receipt {
         command: command.clone(),
@@ -326,9 +335,9 @@ async fn receipts_say_what_is_in_force(database: Database) {
         listed
     };
     assert_eq!(in_force(0).await, 0, "nothing was applied yet");
-    repository.keep_receipt(&receipt(1, Effect::Applied)).await.unwrap();
-    repository.keep_receipt(&receipt(1, Effect::Effective)).await.unwrap();
-    repository.keep_receipt(&receipt(1, Effect::Effective)).await.unwrap();
+    repository.keep_receipt(&receipt(1, Effect::Applied), salts()).await.unwrap();
+    repository.keep_receipt(&receipt(1, Effect::Effective), salts()).await.unwrap();
+    repository.keep_receipt(&receipt(1, Effect::Effective), salts()).await.unwrap();
     assert_eq!((in_force(2).await, in_force(100).await), (1, 0));
     let record = repository.command(&command).await.unwrap().unwrap();
     assert_eq!(
@@ -337,9 +346,9 @@ async fn receipts_say_what_is_in_force(database: Database) {
     );
     for secs in 2..200 {
         let effect = if secs < 100 { Effect::WithoutEffect } else { Effect::Effective };
-        repository.keep_receipt(&receipt(secs, effect)).await.unwrap();
+        repository.keep_receipt(&receipt(secs, effect), salts()).await.unwrap();
     }
-    repository.keep_receipt(&receipt(200, Effect::Undone)).await.unwrap();
+    repository.keep_receipt(&receipt(200, Effect::Undone), salts()).await.unwrap();
     assert_eq!(in_force(3).await, 0);
     let receipts = repository.receipts_of(&command).await.unwrap();
     assert!(receipts.len() <= 70, "{}", receipts.len());

@@ -2,7 +2,10 @@
 
 use super::place::Place;
 use crate::settings::Settings;
-use sensor::{InterfaceState, Notice, SensorConfig, Stats};
+use sensor::{
+    InterfaceState, Notice, SensorConfig, Stats,
+    respond::{Entry, hand},
+};
 use server::{
     AppState, InputStatus, Order, OrderError, Orders, SensorStatus,
     intake::{self, Report},
@@ -25,6 +28,16 @@ pub(super) fn sensor_config(settings: &Settings, place: &Place) -> Option<Sensor
         return None;
     }
     Some(crate::sensor::config(settings, place.sensor()))
+}
+
+/// What was ordered on the command line while no server was there to hear of it: each becomes a decision, once.
+pub(super) async fn catch_up(state: &AppState, state_dir: &Path) -> std::io::Result<()> {
+    let given = hand::given(state_dir)?;
+    for batch in given.chunks(intake::BATCH) {
+        let reports = batch.iter().map(|entry| journalled(entry)).collect();
+        intake::take(state, reports).await;
+    }
+    Ok(())
 }
 
 /// Takes orders to the sensor.
@@ -85,12 +98,7 @@ fn report(notice: Notice, state_dir: &Path, mode: &str, in_force: u64, counting:
         Notice::Asset(asset) => Report::Asset(asset),
         Notice::Plan(plan) => Report::Plan(plan),
         Notice::Receipt(receipt) => Report::Receipt(receipt),
-        Notice::Journal(entry) => Report::Journal(JournalRow {
-            seq: entry.seq,
-            at: entry.at,
-            hash: entry.hash.clone(),
-            entry: serde_json::to_value(&entry).unwrap_or_default(),
-        }),
+        Notice::Journal(entry) => journalled(&entry),
         Notice::Stats(stats) => {
             let mut status = status(&stats, mode);
             status.responding_stopped = state_dir.join("stopped").exists();
@@ -98,6 +106,24 @@ fn report(notice: Notice, state_dir: &Path, mode: &str, in_force: u64, counting:
             Report::Stats { status: Box::new(status), counted: counting.take(&stats) }
         }
     }
+}
+
+/// An entry of the journal; with the order that it carried out, where that was given past the server.
+fn journalled(entry: &Entry) -> Report {
+    let row = JournalRow {
+        seq: entry.seq,
+        at: entry.at,
+        hash: entry.hash.clone(),
+        entry: serde_json::to_value(entry).unwrap_or_default(),
+    };
+    let order = match hand::order_of(entry) {
+        Some(sensor::Order::Undo { command, who }) => Order::Undo { command, who },
+        Some(sensor::Order::UndoAll { who }) => Order::UndoAll { who },
+        Some(sensor::Order::StopResponding { who }) => Order::StopResponding { who },
+        Some(sensor::Order::ResumeResponding { who }) => Order::ResumeResponding { who },
+        _ => return Report::Journal(row),
+    };
+    Report::ByHand(order, row)
 }
 
 fn status(stats: &Stats, mode: &str) -> SensorStatus {

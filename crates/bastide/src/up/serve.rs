@@ -10,7 +10,7 @@ use anyhow::{Context as _, bail};
 use model::Timestamp;
 use sensor::SensorHandle;
 use server::{
-    AppState, Doors, Node, act, auth, listen,
+    AppState, Doors, Node, act, auth, basis, listen,
     notify::{self, Receiver, Syslog, Webhook},
     tls::{self, Tls},
     witness::Witnessing,
@@ -67,6 +67,10 @@ pub(super) async fn serve(
     };
     let state = AppState::new(repository.clone(), node, doors, orders)?;
     state.set_witnessing(witnessing(settings, place)?);
+    basis::note(&state).await;
+    if let Err(error) = pump::catch_up(&state, &place.sensor()).await {
+        tracing::error!(%error, "what was ordered on the command line meanwhile cannot be read");
+    }
     let intake = match notices {
         Some(notices) => Some(pump::start(state.clone(), notices, place.sensor())?),
         None => None,

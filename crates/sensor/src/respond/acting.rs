@@ -211,14 +211,14 @@ impl Responder {
             self.notify(Notice::Plan(Box::new(plan)));
             return;
         }
-        let mut outcomes = Vec::new();
+        let (mut outcomes, mut receipts) = (Vec::new(), Vec::new());
         let mut problems = Vec::new();
         for (command, permit) in acts {
             let grant = permit.grant();
             let receipt = self.actuator.apply(&command, permit, now);
             outcomes
                 .push((String::from("the receipt of applying"), Act::Outcome { receipt: receipt.clone() }));
-            self.notify(Notice::Receipt(receipt.clone()));
+            receipts.push(receipt.clone());
             if let Effect::Failed { reason } = &receipt.effect {
                 // An earlier form of the same command stays as it was, in the firewall and here.
                 problems.push(reason.clone());
@@ -243,7 +243,9 @@ impl Responder {
         } else if !self.actuator.in_path() {
             plan.because = format!("{}; nothing is stopped here: {}", plan.because, self.actuator.name());
         }
+        // First the plan: a receipt of a command that nobody has heard of says little.
         self.open_plan(plan, incident);
+        receipts.into_iter().for_each(|receipt| self.notify(Notice::Receipt(receipt)));
     }
 
     /// Puts a plan before people.

@@ -5,15 +5,23 @@
 
 use super::{
     Mirror, RespondError, Responder,
-    journal::verify_file,
+    journal::{read_file, verify_file},
     nft::{NftError, Nftables},
     state::{Held, Loaded, State, StateDir},
 };
 use crate::{Notice, Order};
 use model::{CommandId, NetSet, Plan, Timestamp};
 use serde::Serialize;
-use std::{io, path::Path};
-use stop::Actuator;
+use std::{collections::VecDeque, io, path::Path};
+use stop::{
+    Actuator,
+    journal::{Act, Entry},
+};
+
+/// What stands behind the name of whoever acts here, in the journal.
+const BY_HAND: &str = " (command line)";
+/// How many orders are read back.
+const MOST_GIVEN: usize = 1_000;
 
 /// How things stand.
 #[derive(Clone, Debug, Serialize)]
@@ -60,6 +68,42 @@ pub enum HandError {
     /// It was tried and failed.
     #[error("{0}")]
     Failed(String),
+}
+
+/// How the journal names somebody who acts here.
+#[must_use]
+pub fn named(who: &str) -> String {
+    format!("{who}{BY_HAND}")
+}
+
+/// The order that an entry of the journal says was carried out, where it was given here.
+#[must_use]
+pub fn order_of(entry: &Entry) -> Option<Order> {
+    let who = entry.who.ends_with(BY_HAND).then(|| entry.who.clone())?;
+    match &entry.what {
+        Act::Stopped => Some(Order::StopResponding { who }),
+        Act::Resumed => Some(Order::ResumeResponding { who }),
+        Act::UndoingAll => Some(Order::UndoAll { who }),
+        Act::Undoing { command } => Some(Order::Undo { command: command.clone(), who }),
+        _ => None,
+    }
+}
+
+/// The entries of the journal that say that an order was given here, the latest 1 000 of them.
+///
+/// # Errors
+/// Where the journal cannot be read.
+pub fn given(state_dir: &Path) -> io::Result<Vec<Entry>> {
+    let mut given = VecDeque::new();
+    read_file(state_dir, |entry| {
+        if order_of(&entry).is_some() {
+            given.push_back(entry);
+            if given.len() > MOST_GIVEN {
+                given.pop_front();
+            }
+        }
+    })?;
+    Ok(given.into())
 }
 
 /// How things stand, without touching anything.
@@ -198,7 +242,7 @@ fn failure(notices: &[Notice]) -> String {
             _ => None,
         },
         Notice::Journal(entry) => match &entry.what {
-            stop::journal::Act::Noted { note } => Some(note.clone()),
+            Act::Noted { note } => Some(note.clone()),
             _ => None,
         },
         _ => None,

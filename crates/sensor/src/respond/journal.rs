@@ -178,6 +178,11 @@ impl Journal {
 /// # Errors
 /// Where the file cannot be read.
 pub fn verify_file(state_dir: &Path) -> io::Result<Option<Verified>> {
+    read_file(state_dir, drop)
+}
+
+/// The same, with each entry that is whole and in its place.
+pub(super) fn read_file(state_dir: &Path, mut each: impl FnMut(Entry)) -> io::Result<Option<Verified>> {
     let file = match File::open(state_dir.join("journal.ndjson")) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -187,9 +192,8 @@ pub fn verify_file(state_dir: &Path) -> io::Result<Option<Verified>> {
     let mut reader = BufReader::new(file);
     let mut line = Vec::new();
     while reader.by_ref().take(MAX_LINE as u64 + 2).read_until(b'\n', &mut line)? > 0 {
-        if verifier.line(&line).is_none() {
-            break;
-        }
+        let Some(entry) = verifier.line(&line) else { break };
+        each(entry);
         line.clear();
     }
     Ok(Some(verifier.state().clone()))

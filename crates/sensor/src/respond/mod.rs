@@ -27,3 +27,4 @@ pub use journal::verify_file;
 pub use mirror::Mirror;
 pub use responder::{RespondError, Responder, Sighting};
 pub use state::{Decided, Ended, Held, Open, Round, State};
+pub use stop::journal::Entry;

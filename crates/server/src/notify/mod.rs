@@ -12,10 +12,11 @@ pub use webhook::Webhook;
 
 pub use crate::client::shown;
 
-use crate::{AppState, client::SendError, live::Change};
-use model::Timestamp;
+use crate::{AppState, auth::salts, client::SendError, intake::NotKept, live::Change};
+use ledger::{Deed, Subject};
+use model::{Incident, Timestamp};
 use std::time::Duration;
-use store::Outgoing;
+use store::{Actor, Decided, Outgoing, StoreError};
 
 /// Messages sent before the queue is looked at again.
 const AT_ONCE: u32 = 50;
@@ -57,6 +58,14 @@ impl Receiver {
         }
     }
 
+    /// Where it is, as far as that may be shown.
+    fn place(&self) -> String {
+        match self {
+            Self::Webhook(webhook) => webhook.place(),
+            Self::Syslog(syslog) => syslog.place(),
+        }
+    }
+
     async fn send(&self, state: &AppState, message: &Outgoing) -> Result<(), SendError> {
         match self {
             Self::Webhook(webhook) => webhook.send(state, message).await,
@@ -95,7 +104,7 @@ pub async fn run(state: AppState, receiver: Receiver) {
 }
 
 /// Sends what is due. True where there may be more at once.
-async fn tell(state: &AppState, receiver: &Receiver) -> Result<bool, store::StoreError> {
+async fn tell(state: &AppState, receiver: &Receiver) -> Result<bool, StoreError> {
     let due = state.repository().outgoing(receiver.channel(), state.now(), AT_ONCE).await?;
     let full = due.len() >= AT_ONCE as usize;
     for message in due {
@@ -103,33 +112,53 @@ async fn tell(state: &AppState, receiver: &Receiver) -> Result<bool, store::Stor
             () = state.stopping() => return Ok(false),
             outcome = receiver.send(state, &message) => outcome,
         };
-        settle(state, receiver.channel(), &message, outcome).await?;
+        settle(state, receiver, &message, outcome).await?;
     }
     Ok(full)
 }
 
 async fn settle(
     state: &AppState,
-    channel: &'static str,
+    receiver: &Receiver,
     message: &Outgoing,
     outcome: Result<(), SendError>,
-) -> Result<(), store::StoreError> {
-    let repository = state.repository();
-    match outcome {
-        Ok(()) => {
-            repository.outgoing_done(message.seq).await?;
-            repository.add_to_counters(state.now(), &[("messages sent", 1)]).await
-        }
-        Err(SendError::Passing(reason) | SendError::Untrusted(reason)) if message.tries + 1 < TRIES => {
+) -> Result<(), StoreError> {
+    let (repository, channel) = (state.repository(), receiver.channel());
+    let error = match outcome {
+        Ok(()) => match note_sent(state, receiver, message).await {
+            Ok(()) => return repository.add_to_counters(state.now(), &[("messages sent", 1)]).await,
+            Err(NotKept::Store(error)) if error.is_passing() => return Err(error),
+            // What the ledger does not say was not sent; until it says so it is sent again, ever slower.
+            Err(error) => SendError::Passing(error.to_string()),
+        },
+        Err(error) => error,
+    };
+    match error {
+        SendError::Passing(reason) | SendError::Untrusted(reason) if message.tries + 1 < TRIES => {
             tracing::warn!(channel, incident = %message.incident.id, tries = message.tries + 1, %reason, "a message was not taken");
             repository.outgoing_later(message.seq, due_again(state.now(), message.tries), &reason).await
         }
-        Err(error) => {
+        error => {
             tracing::error!(channel, incident = %message.incident.id, %error, "a message was given up");
-            repository.outgoing_done(message.seq).await?;
+            repository.outgoing_done(message.seq, None).await?;
             repository.add_to_counters(state.now(), &[("messages given up", 1)]).await
         }
     }
+}
+
+/// Takes a message that was sent out of the queue, and into the ledger.
+async fn note_sent(state: &AppState, receiver: &Receiver, message: &Outgoing) -> Result<(), NotKept> {
+    let Incident { id, severity, title, .. } = &message.incident;
+    let details = format!("to {}: {severity}, {title}", receiver.place());
+    let sent = Decided {
+        at: state.now(),
+        who: Actor::Program,
+        deed: Deed::ReportSent,
+        about: vec![Subject::new("incident", id)?],
+        details: Some(details),
+        salts: salts()?,
+    };
+    Ok(state.repository().outgoing_done(message.seq, Some(sent)).await?)
 }
 
 fn due_again(now: Timestamp, tries: u32) -> Timestamp {

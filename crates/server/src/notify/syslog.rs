@@ -52,6 +52,11 @@ impl Syslog {
         Ok(Self { tcp, host: host.ok_or_else(wrong)?.to_owned(), port })
     }
 
+    /// Where it is.
+    pub(super) fn place(&self) -> String {
+        format!("syslog at {} {}:{}", if self.tcp { "tcp" } else { "udp" }, self.host, self.port)
+    }
+
     pub(super) async fn send(&self, state: &AppState, message: &Outgoing) -> Result<(), SendError> {
         let node = state.node().url.trim_start_matches("https://");
         let host = node.rsplit_once(':').map_or(node, |(host, _)| host);

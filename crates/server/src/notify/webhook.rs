@@ -46,6 +46,11 @@ impl Webhook {
         Ok(Self { remote: Remote::new(address, ca)?, key })
     }
 
+    /// Where it is: path and query may be secrets.
+    pub(super) fn place(&self) -> String {
+        format!("the webhook at {:?}", self.remote)
+    }
+
     pub(super) async fn send(&self, state: &AppState, message: &Outgoing) -> Result<(), SendError> {
         // Nothing of the answer but its status is read.
         match self.remote.send(self.request(state, message)?, 0).await?.status() {

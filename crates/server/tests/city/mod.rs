@@ -24,7 +24,7 @@ use model::{
     Incident, Kind, Layer, Mac, Plan, PlanId, PlanStatus, Receipt, Severity, Target, Timestamp, Withheld,
 };
 use server::{
-    AppState, Doors, InputStatus, Node, Order, SensorStatus, Setting,
+    AppState, Doors, InputStatus, Node, Order, OrderError, SensorStatus, Setting,
     intake::{Report, take},
 };
 use std::{
@@ -42,6 +42,14 @@ pub(crate) const HOSTILE: &str = "<script>alert(1)</script>\"><img src=x onerror
 
 /// The orders that the console gave.
 pub(crate) type Given = Arc<Mutex<Vec<Order>>>;
+
+/// How many of them the sensor takes.
+const ROOM: usize = 1_000;
+
+/// Lets the sensor have no room for another.
+pub(crate) fn be_busy(given: &Given) {
+    given.lock().unwrap().resize(ROOM, Order::UndoAll { who: "many".into() });
+}
 
 pub(crate) async fn open(dir: &Path, sensor: bool) -> (AppState, Given) {
     let repository =
@@ -70,7 +78,11 @@ pub(crate) async fn open(dir: &Path, sensor: bool) -> (AppState, Given) {
     let doors = Doors::new(&[], &[], 8443);
     let orders: Option<server::Orders> = sensor.then(|| {
         Box::new(move |order| {
-            taken.lock().unwrap().push(order);
+            let mut taken = taken.lock().unwrap();
+            if taken.len() >= ROOM {
+                return Err(OrderError::Busy);
+            }
+            taken.push(order);
             Ok(())
         }) as server::Orders
     });

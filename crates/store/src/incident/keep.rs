@@ -2,9 +2,11 @@
 
 use super::{IncidentState, Kept};
 use crate::{
-    StoreError, database::query, outbox::insert_outgoing, repository::from_json, writer::Transaction,
+    Decided, StoreError, database::query, outbox::insert_outgoing, outcome::subject, repository::from_json,
+    writer::Transaction,
 };
-use model::{Incident, IncidentId, Timestamp};
+use ledger::Deed;
+use model::{AuthorityId, Incident, IncidentId, Timestamp};
 use serde::Deserialize;
 
 /// What is kept of an incident before its next state is written.
@@ -19,12 +21,13 @@ struct Before {
 
 pub(super) async fn keep(
     transaction: &mut Transaction,
-    whose: &str,
+    authority: &AuthorityId,
     incident: &Incident,
     body: &str,
     channels: &[&'static str],
     now: Timestamp,
 ) -> Result<Kept, StoreError> {
+    let whose = authority.as_str();
     let kept = match before(transaction, whose, &incident.id).await? {
         None => Kept::New,
         Some(before) => {
@@ -42,15 +45,13 @@ pub(super) async fn keep(
             Kept::Changed { severity_rose: severity > before.severity, reopened }
         }
     };
-    write_incident(
-        transaction,
-        whose,
-        incident,
-        body,
-        matches!(kept, Kept::Changed { reopened: true, .. }),
-        now,
-    )
-    .await?;
+    let reopened = matches!(kept, Kept::Changed { reopened: true, .. });
+    write_incident(transaction, whose, incident, body, reopened, now).await?;
+    if reopened {
+        let about = vec![subject("incident", &incident.id)?];
+        let decided = Decided::by_program(now, Deed::IncidentReopened, about);
+        transaction.decide(authority, &decided).await?;
+    }
     write_addresses(transaction, whose, incident).await?;
     merge(transaction, whose, incident, now).await?;
     if kept.is_news() {

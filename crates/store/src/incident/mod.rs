@@ -8,7 +8,7 @@ use crate::{
     exception::{ExceptionRecord, insert_exception},
     repository::{contains_pattern, count, from_json, seen, to_json, whose},
 };
-use model::{AuthorityId, Exception, Incident, IncidentId, Severity, Tactic, Timestamp};
+use model::{AuthorityId, Incident, IncidentId, Severity, Tactic, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::{net::IpAddr, str::FromStr};
 
@@ -214,7 +214,7 @@ impl Repository {
     /// for each of `channels` is put into the outbox in the same transaction.
     ///
     /// What is older than what is kept (fewer findings and no later event) changes nothing. A closed incident opens
-    /// again where it got worse than it was when it was closed, or, where it had been resolved, when it goes on.
+    /// again where it got worse than it was when it was closed, or, where it had been resolved, when it goes on; that is a leaf.
     /// Incidents that it supersedes are closed as merged where they are open.
     ///
     /// # Errors
@@ -226,9 +226,11 @@ impl Repository {
         now: Timestamp,
     ) -> Result<Kept, StoreError> {
         let body = to_json("incident", incident.id.as_str(), incident)?;
-        let (whose, incident, channels) = (self.whose(), incident.clone(), channels.to_vec());
+        let (authority, incident, channels) = (self.authority.clone(), incident.clone(), channels.to_vec());
         self.write(move |transaction| {
-            Box::pin(async move { keep::keep(transaction, &whose, &incident, &body, &channels, now).await })
+            Box::pin(
+                async move { keep::keep(transaction, &authority, &incident, &body, &channels, now).await },
+            )
         })
         .await
     }
@@ -311,8 +313,8 @@ impl Repository {
         Ok(counts)
     }
 
-    /// Closes an incident; as a false alarm with the exceptions that keep it from coming back. False where there is no
-    /// such incident.
+    /// Closes an incident; as a false alarm with the exceptions that keep it from coming back, each a decision by itself.
+    /// False where there is no such incident.
     ///
     /// # Errors
     /// [`StoreError`]; then it stays open and no exception is kept.
@@ -321,14 +323,11 @@ impl Repository {
         id: &IncidentId,
         state: IncidentState,
         closed: &Closed,
-        exceptions: &[Exception],
+        exceptions: &[(ExceptionRecord, Decided)],
         decided: Decided,
     ) -> Result<bool, StoreError> {
-        let records: Vec<_> = exceptions
-            .iter()
-            .map(|exception| ExceptionRecord::new(self.authority.clone(), exception.clone(), closed.at))
-            .collect();
         let (authority, id, closed) = (self.authority.clone(), id.to_string(), closed.clone());
+        let exceptions = exceptions.to_vec();
         self.write(move |transaction| {
             Box::pin(async move {
                 let changed = query(
@@ -347,10 +346,11 @@ impl Repository {
                 if changed == 0 {
                     return Ok(false);
                 }
-                for record in &records {
-                    insert_exception(&mut *transaction, authority.as_str(), record).await?;
-                }
                 transaction.decide(&authority, &decided).await?;
+                for (record, decided) in &exceptions {
+                    insert_exception(&mut *transaction, authority.as_str(), record).await?;
+                    transaction.decide(&authority, decided).await?;
+                }
                 Ok(true)
             })
         })
