@@ -1,5 +1,5 @@
 //! What was acknowledged is there after `kill -9`, of us and of the server; and it was on disk before it was
-//! acknowledged.
+//! acknowledged. What was decided is there with its leaf, and the ledger verifies.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -15,14 +15,15 @@ mod databases;
 mod incidents;
 
 use databases::{Database, Server};
-use incidents::{incident, key};
+use incidents::{copied, decided, incident, key};
+use ledger::{Deed, Trust};
 use model::{AuthorityId, Timestamp};
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::{BufRead as _, BufReader},
     process::{Child, Command, Stdio},
 };
-use store::{DatabaseUrl, IncidentFilter, Paging, Repository};
+use store::{Closed, DatabaseUrl, IncidentFilter, IncidentState, Paging, Repository, StoreError};
 
 /// Tells the writing child where, which life it is, and how many lanes it writes in.
 const TOLD: &str = "BASTIDE_TEST_STORE";
@@ -98,11 +99,44 @@ async fn check(database: &Database, expected: &BTreeSet<String>) {
         of = page.total;
         found.extend(page.items.into_iter().map(|record| record.incident.id.to_string()));
     }
+    for (what, deed) in [("closed", Deed::IncidentClosed), ("decided", Deed::EvidenceOpened)] {
+        found.extend(leaves(&repository, deed).await.into_iter().map(|id| format!("{what} {id}")));
+    }
     let lost: Vec<_> = expected.difference(&found).collect();
-    assert!(lost.is_empty(), "{} of {} acknowledged incidents are lost", lost.len(), expected.len());
+    assert!(lost.is_empty(), "{} of {} acknowledged writes are lost", lost.len(), expected.len());
+    for what in ["inc-", "closed ", "decided "] {
+        assert!(expected.iter().any(|id| id.starts_with(what)), "nothing was acknowledged as {what:?}");
+    }
+    // The ledger is whole, and says that exactly those were closed that are.
+    let trust = Trust::of(key().public(repository.authority()).unwrap());
+    ledger::verify(&copied(&repository).await, &trust, &[]).unwrap();
+    let resolved = IncidentFilter { state: Some(IncidentState::Resolved), ..IncidentFilter::default() };
+    let mut closed = BTreeSet::new();
+    for page in 1.. {
+        let page = repository.incidents(&resolved, Paging::new(page, 500)).await.unwrap();
+        if page.items.is_empty() {
+            break;
+        }
+        closed.extend(page.items.into_iter().map(|record| record.incident.id.to_string()));
+    }
+    assert_eq!(closed, leaves(&repository, Deed::IncidentClosed).await);
     // An incident and what is told of it are written together or not at all.
     assert_eq!(repository.outgoing_waiting("webhook").await.unwrap(), of);
     assert!(of < 10_000, "{of}: more than the outbox holds proves nothing");
+}
+
+/// What the leaves with a deed are about.
+async fn leaves(repository: &Repository, deed: Deed) -> BTreeSet<String> {
+    let mut about = BTreeSet::new();
+    for page in 1.. {
+        let page = repository.decisions(None, Paging::new(page, 500)).await.unwrap();
+        if page.items.is_empty() {
+            break;
+        }
+        let with = page.items.iter().filter(|decision| decision.deed == deed);
+        about.extend(with.map(|decision| decision.about[0].id().to_owned()));
+    }
+    about
 }
 
 fn writer(url: &DatabaseUrl, life: u64, lanes: usize) -> Command {
@@ -128,16 +162,40 @@ async fn child() {
         let (repository, life) = (repository.clone(), life.to_owned());
         writers.spawn(async move {
             for number in 0..(if lanes == 1 { 20 } else { 100_000 }) {
-                let incident = incident(&format!("{life} {lane} {number}"));
-                if repository.keep_incident(&incident, &["webhook"], Timestamp::from_secs(1)).await.is_err() {
+                let name = format!("{life} {lane} {}", number / 3);
+                let Ok(what) = write(&repository, &name, number % 3).await else {
                     // Whatever comes after the server has gone proves nothing.
                     return;
-                }
-                println!("acknowledged {}", incident.id);
+                };
+                println!("acknowledged {what}");
             }
         });
     }
     writers.join_all().await;
+}
+
+/// One durable write and how it is acknowledged: an incident, then a decision about it, and then its end with one.
+async fn write(repository: &Repository, name: &str, step: usize) -> Result<String, StoreError> {
+    let at = Timestamp::from_secs(1);
+    let incident = incident(name);
+    let id = &incident.id;
+    let decided = |deed| decided(deed, at, &[("incident", id.as_str())]);
+    match step {
+        0 => {
+            repository.keep_incident(&incident, &["webhook"], at).await?;
+            Ok(id.to_string())
+        }
+        1 => {
+            repository.decide(decided(Deed::EvidenceOpened)).await?;
+            Ok(format!("decided {id}"))
+        }
+        _ => {
+            let closed = Closed { at, by: "jean".into(), reason: "seen".into() };
+            let decided = decided(Deed::IncidentClosed);
+            assert!(repository.close_incident(id, IncidentState::Resolved, &closed, &[], decided).await?);
+            Ok(format!("closed {id}"))
+        }
+    }
 }
 
 /// SQLite's log is written and synced before each acknowledgement, seen from outside.
