@@ -341,6 +341,7 @@ impl Repository {
     /// [`StoreError`]; then the token is no good.
     pub async fn add_token(&self, token: &Token, decided: Decided) -> Result<bool, StoreError> {
         let (authority, token) = (self.authority.clone(), token.clone());
+        let decided = decided.naming(&token.roles)?;
         self.write(move |transaction| {
             Box::pin(async move {
                 let row = query("SELECT COUNT(*) FROM token WHERE authority_id = $1 AND expires > $2")

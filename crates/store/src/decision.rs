@@ -8,10 +8,11 @@ use crate::{
     Page, Paging, Repository, StoreError, Transaction,
     database::{Row, query},
     log::{signed, tile},
+    outcome::subject,
     repository::{count, seen},
 };
 use ledger::{Decision, Deed, Frontier, Head, LogKey, Opening, Part, Place, Salt, Subject, VerifierKey, Who};
-use model::{AuthorityId, Timestamp};
+use model::{AuthorityId, AuthorityRole, Timestamp};
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
 
@@ -157,6 +158,15 @@ impl Decided {
     pub(crate) fn by_program(at: Timestamp, deed: Deed, about: Vec<Subject>) -> Self {
         let salts = [const { Salt::new([0; Salt::BYTES]) }; 2];
         Self { at, who: Actor::Program, deed, about, details: None, salts }
+    }
+
+    /// The same about these roles in the authority whose log it is: which role it was says nothing of a person, and outlasts
+    /// their erasing.
+    pub(crate) fn naming(mut self, roles: &[AuthorityRole]) -> Result<Self, LedgerError> {
+        for role in roles {
+            self.about.push(subject("role", role.as_str())?);
+        }
+        Ok(self)
     }
 }
 

@@ -110,6 +110,7 @@ impl Repository {
         decided: Decided,
     ) -> Result<bool, StoreError> {
         let (authority, person, roles) = (self.authority.clone(), person.clone(), roles.to_vec());
+        let decided = decided.naming(&roles)?;
         self.write(move |transaction| {
             Box::pin(async move {
                 make_room(transaction, &authority).await?;
@@ -244,6 +245,7 @@ impl Repository {
         decided: Decided,
     ) -> Result<bool, StoreError> {
         let (authority, person) = (self.authority.clone(), person.clone());
+        let decided = decided.naming(&[role])?;
         self.write(move |transaction| {
             Box::pin(async move {
                 let held = query("SELECT COUNT(*) FROM holding WHERE person = $1")
@@ -280,6 +282,7 @@ impl Repository {
         decided: Decided,
     ) -> Result<Taken, StoreError> {
         let (authority, person) = (self.authority.clone(), person.clone());
+        let decided = decided.naming(&[role])?;
         self.write(move |transaction| {
             Box::pin(async move {
                 let administers = role == AuthorityRole::Administrator;

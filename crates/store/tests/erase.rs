@@ -108,6 +108,8 @@ async fn what_is_theirs_goes_and_the_log_stays(database: Database) {
     assert_eq!((of(0).erased, of(0).who.is_some(), of(0).details.is_some()), (false, true, true));
     assert_eq!((of(1).erased, of(1).who.is_some(), of(1).details.is_some()), (true, true, false));
     assert_eq!((of(2).erased, of(2).who.is_some(), of(2).details.is_some()), (true, false, false));
+    // Which role it was that they had says nothing of them.
+    assert!(of(1).about.iter().any(|subject| subject.as_str() == "role:analyst"), "{:?}", of(1).about);
     let last = &decisions[0];
     assert_eq!((last.deed, last.erased), (Deed::PersonErased, false));
     assert_eq!(repository.incident(&known.id).await.unwrap().unwrap().closed.unwrap().by, ERASED);
