@@ -333,7 +333,9 @@ async fn an_incident_is_closed_with_exceptions_by_the_api_and_the_stream_says_so
     let decisions = send(&state, &Method::GET, "/api/v1/decisions", &headers, "").await.json();
     let what: Vec<_> =
         decisions["items"].as_array().unwrap().iter().map(|one| one["deed"].as_str().unwrap()).collect();
-    assert_eq!(what, ["incident-closed", "evidence-opened", "signed-in", "link-made", "person-invited"]);
+    let expected =
+        ["incident-closed", "exception-made", "evidence-opened", "signed-in", "link-made", "person-invited"];
+    assert_eq!(what, expected);
     assert_eq!(decisions["items"][0]["details"], "false-alarm: the installer's laptop");
 
     let exception = send(&state, &Method::GET, "/api/v1/exceptions", &headers, "").await.json();
