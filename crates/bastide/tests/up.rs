@@ -63,6 +63,50 @@ fn the_first_start_lets_one_person_in_once() {
 }
 
 #[test]
+fn a_full_disk_is_told_on_every_page_and_ends_by_itself() {
+    use nix::{
+        mount::{MntFlags, MsFlags, mount, umount2},
+        sched::{CloneFlags, unshare},
+    };
+    let (dir, data) = house();
+    let own = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
+    let mounted = unshare(CloneFlags::CLONE_NEWNS)
+        .and_then(|()| mount(None::<&str>, "/", None::<&str>, own, None::<&str>))
+        .and_then(|()| mount(Some("tmpfs"), dir.path(), Some("tmpfs"), MsFlags::empty(), Some("size=256m")));
+    if let Err(error) = mounted {
+        eprintln!("SKIPPED: a disk of its own cannot be mounted here: {error}");
+        return;
+    }
+    let node = Node::start(&data, &[]);
+    assert_eq!(node.press(node.link(), &[]).status, 303);
+    let another = String::from_utf8(run(&data, &["--sign-in-link"]).stdout).unwrap();
+    // The jar stands on the same disk.
+    let kept = ["--cookie-jar", "/dev/null", "--header", "Accept: text/html"];
+    let page = || node.curl("/account", &kept);
+    assert_eq!(page().status, 200);
+    assert!(!page().text.contains("in trouble"));
+
+    let ballast = dir.path().join("ballast");
+    let mut file = std::fs::File::create(&ballast).unwrap();
+    while file.write_all(&[1; 4_096]).is_ok() {}
+    // What is begun now is refused, and nothing of it is kept: the link is as good as before.
+    let refused = node.press(another.trim(), &kept);
+    assert_eq!(refused.status, 503, "{}", refused.text);
+    let told = page();
+    assert_eq!(told.status, 200);
+    assert!(told.text.contains("The database is in trouble (writes are not kept"), "{}", told.text);
+    assert_eq!(node.curl("/healthz", &kept).status, 503);
+
+    drop(file);
+    std::fs::remove_file(&ballast).unwrap();
+    until("the end of the trouble", || (node.curl("/healthz", &kept).status == 200).then_some(()));
+    assert!(!page().text.contains("in trouble"));
+    assert_eq!(node.press(another.trim(), &kept).status, 303);
+    drop(node);
+    let _ = umount2(dir.path(), MntFlags::MNT_DETACH);
+}
+
+#[test]
 fn programs_come_in_by_token() {
     let (_dir, data) = house();
     let node = Node::start(&data, &[]);

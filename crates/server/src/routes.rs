@@ -144,9 +144,13 @@ pub const ROUTES: &[(&str, &str, Door)] = &[
 /// Those that read a body. Another route is sent none.
 const WITH_BODY: &[(&str, &str)] = &[
     ("POST", crate::witness::PATH),
+    ("POST", "/sign-in/link"),
     ("POST", "/sign-in/password"),
     ("POST", "/sign-in/code"),
     ("POST", "/sign-in/passkey/finish"),
+    ("POST", "/api/v1/device-authorization"),
+    ("POST", "/api/v1/token"),
+    ("POST", crate::console::DEVICE_PATH),
     ("POST", "/theme"),
     ("POST", "/account/passkeys/finish"),
     ("POST", "/account/credentials/{id}/remove"),
@@ -174,6 +178,7 @@ const WITH_BODY: &[(&str, &str)] = &[
 
 /// Those that read parameters of the address beside `authority`, and themselves refuse what they do not know.
 const WITH_PARAMETERS: &[(&str, &str)] = &[
+    ("GET", crate::console::DEVICE_PATH),
     ("GET", "/account"),
     ("GET", "/incidents"),
     ("GET", "/assets"),

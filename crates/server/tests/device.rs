@@ -256,12 +256,12 @@ async fn what_is_asked_wrongly_is_refused_in_the_words_of_the_standard() {
             400,
             "invalid_request",
         ),
-        ("token", &format!("{grant}&client_id=bastide-cli&device_code={long}"), 400, "invalid_request"),
+        ("token", &format!("{grant}&client_id=bastide-cli&device_code={long}"), 413, "invalid_request"),
         ("token", "%ff=%fe&\0", 400, "invalid_request"),
     ] {
         let page = scene.post(&format!("/api/v1/{path}"), form).await;
         assert_eq!(page.status.as_u16(), status, "{path} {form}: {}", page.text);
-        if status == 400 {
+        if status != 200 {
             assert_eq!(parsed(&page)["error"], error, "{path} {form}");
         }
     }

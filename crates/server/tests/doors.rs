@@ -240,8 +240,8 @@ async fn a_link_is_used_up_by_its_button_and_not_guessed() {
     assert_eq!(press("same-origin", "next=/").await, 422);
     assert_eq!(press("same-origin", &format!("{body}x")).await, 403);
     assert_eq!(press("same-origin", body).await, 303);
-    for tries in 0..20 {
-        let expected = if tries < 8 { 403 } else { 429 };
+    for tries in 0..40 {
+        let expected = if tries < 28 { 403 } else { 429 };
         assert_eq!(press("same-origin", body).await, expected, "{tries}");
     }
 }

@@ -312,7 +312,11 @@ impl Repository {
         self.write(move |transaction| {
             Box::pin(async move {
                 let entry = subject("journal", &row.hash)?;
-                if transaction.latest(&authority, &[entry.clone()], &[decided.deed]).await?.is_some() {
+                if transaction
+                    .latest(&authority, std::slice::from_ref(&entry), &[decided.deed])
+                    .await?
+                    .is_some()
+                {
                     return Ok(());
                 }
                 decided.about.push(entry);

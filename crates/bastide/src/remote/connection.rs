@@ -174,7 +174,9 @@ impl Connection {
 
     /// Has something done.
     pub(super) async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
-        self.answered(Method::POST, path, Some(("application/json", body.to_string()))).await
+        // What takes no body is sent none.
+        let has_fields = body.as_object().is_some_and(|fields| !fields.is_empty());
+        self.answered(Method::POST, path, has_fields.then(|| ("application/json", body.to_string()))).await
     }
 
     async fn answered(

@@ -34,7 +34,7 @@ pub(super) fn sensor_config(settings: &Settings, place: &Place) -> Option<Sensor
 pub(super) async fn catch_up(state: &AppState, state_dir: &Path) -> std::io::Result<()> {
     let given = hand::given(state_dir)?;
     for batch in given.chunks(intake::BATCH) {
-        let reports = batch.iter().map(|entry| journalled(entry)).collect();
+        let reports = batch.iter().map(journalled).collect();
         intake::take(state, reports).await;
     }
     Ok(())

@@ -90,12 +90,14 @@ impl GrantError {
 
     fn unreadable(rejection: FormRejection) -> Response {
         tracing::debug!(%rejection, "a form of a program cannot be read");
-        Self::new(
+        let too_long = rejection.status() == StatusCode::PAYLOAD_TOO_LARGE;
+        let status = if too_long { StatusCode::PAYLOAD_TOO_LARGE } else { StatusCode::BAD_REQUEST };
+        let error = Self::new(
             "invalid_request",
             "expected a form (application/x-www-form-urlencoded) with client_id, and grant_type and device_code where a token \
              is asked for, each once",
-        )
-        .into_response()
+        );
+        (status, Json(error)).into_response()
     }
 
     fn of_client(id: &str) -> Result<(), Self> {

@@ -10,13 +10,13 @@ use super::{
 };
 use crate::{
     AppState,
-    api::Problem,
+    api::{Parameters, Problem},
     auth::{self, User},
     people::device::Asker,
 };
 use askama::Template;
 use axum::{
-    extract::{ConnectInfo, Query, RawForm, State},
+    extract::{ConnectInfo, RawForm, State},
     http::StatusCode,
     response::{IntoResponse as _, Response},
 };
@@ -44,6 +44,7 @@ struct Shown {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Asked {
     user_code: Option<String>,
 }
@@ -54,7 +55,7 @@ pub(super) async fn show(
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     visit: Visit,
     user: User,
-    Query(asked): Query<Asked>,
+    Parameters(asked): Parameters<Asked>,
 ) -> Result<Response, Trouble> {
     let session = in_a_browser(&user).map_err(|problem| visit.trouble(problem))?;
     let mut told = DevicePage::new(&state, &visit, session).await;

@@ -151,12 +151,16 @@ pub(super) async fn returned(
     }
     let again = |status, problem: String| sign_in::refused(&state, status, problem, "/".to_owned());
     let (now, proofs) = (state.now(), state.proofs());
-    if let Err(wait) = proofs.patience.ask("identity provider", peer.ip(), false, now) {
-        return again(StatusCode::TOO_MANY_REQUESTS, sign_in::said(&wait)).await;
-    }
+    // Whoever was sent there from here does not wait for those who were not.
     let kept = auth::away(&headers).filter(|kept| answer.state.as_deref() == Some(*kept));
     let begun = kept.and_then(|kept| proofs.identities.begun.take(kept, now));
     let Some(begun) = begun.filter(|begun| begun.authority.as_str() == id) else {
+        // Of the place alone: each of these has a name of its own.
+        let name = format!("return at {}", now.micros());
+        if let Err(wait) = proofs.patience.ask(&name, peer.ip(), false, now) {
+            return again(StatusCode::TOO_MANY_REQUESTS, sign_in::said(&wait)).await;
+        }
+        proofs.patience.failed(&name, peer.ip(), false, now);
         tracing::warn!(%peer, "somebody came back from an identity provider who did not go there from here");
         let problem = format!(
             "This sign-in was not begun in this browser, was done before, or took more than five minutes. Begin again, at {}.",
