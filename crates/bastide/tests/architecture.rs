@@ -27,6 +27,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("capture", &[]),
     ("policy", &["model", "protect"]),
     ("ledger", &["model"]),
+    ("pki", &["model"]),
     ("store", &["model", "ledger"]),
     ("wire", &["model"]),
     // what runs
@@ -36,11 +37,11 @@ const ARROWS: &[(&str, &[&str])] = &[
         "gateway",
         &["model", "parse", "observe", "identify", "protect", "detect", "stop", "report", "policy", "wire"],
     ),
-    ("agent", &["model", "identify", "wire"]),
+    ("agent", &["model", "identify", "pki", "wire"]),
     (
         "server",
         &[
-            "model", "observe", "identify", "protect", "detect", "stop", "report", "policy", "ledger",
+            "model", "observe", "identify", "protect", "detect", "stop", "report", "policy", "ledger", "pki",
             "store", "wire",
         ],
     ),
@@ -60,6 +61,9 @@ const TESTS_MAY_USE: &[&str] = &["xtask"];
 const BEHIND_ONE_CRATE: &[(&str, &[&str])] = &[
     ("sqlx", &["store"]),
     ("cedar-policy", &["policy"]),
+    ("cms", &["pki"]),
+    ("x509-cert", &["pki"]),
+    ("x509-ocsp", &["pki"]),
     ("axum", &["server", "sensor", "gateway", "bastide"]),
     ("tokio", &["server", "store", "gateway", "wire", "bastide", "agent"]),
 ];

@@ -1,0 +1,167 @@
+//! What can be wrong, in words for whoever sent it.
+
+use model::Timestamp;
+
+/// Why a certificate signing request is refused.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum RequestError {
+    /// Larger than any request is.
+    #[error("the request has {found} bytes: expected at most {most}")]
+    TooLarge {
+        /// Its size.
+        found: usize,
+        /// The bound.
+        most: usize,
+    },
+    /// Not a PKCS#10 request in DER.
+    #[error("this is no PKCS#10 certificate signing request in DER: {0}")]
+    NotDer(der::Error),
+    /// Not signed by the key it is about.
+    #[error("the request is not signed by its own key: expected a signature that proves possession of it")]
+    NotItsKey,
+    /// A signature that proves nothing today.
+    #[error(
+        "the request is signed with {0}: expected ECDSA with SHA-256 or longer, Ed25519, or RSA (PKCS #1 v1.5) with \
+         SHA-256 or longer"
+    )]
+    Algorithm(String),
+    /// A key that is refused.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// A name that is none, or of a kind that is not issued.
+    #[error("the request asks for {asked:?} as a name: {reason}")]
+    Name {
+        /// What was asked.
+        asked: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// More names than a certificate gets.
+    #[error("the request asks for {found} names: expected at most {most}")]
+    TooManyNames {
+        /// How many.
+        found: usize,
+        /// The bound.
+        most: usize,
+    },
+    /// Something that stands twice.
+    #[error("the request has {0} more than once")]
+    Twice(&'static str),
+}
+
+/// Why a public key is refused.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum KeyError {
+    /// Not read.
+    #[error("the public key cannot be read: {0}")]
+    NotDer(der::Error),
+    /// Of a kind that is not taken.
+    #[error(
+        "the key is of a kind that is not taken ({0}): expected P-256, P-384, Ed25519, or RSA from 2048 bits"
+    )]
+    Kind(String),
+    /// RSA that is too short or too long.
+    #[error("the RSA key has {0} bits: expected 2048 to 8192")]
+    RsaSize(usize),
+    /// RSA with an exponent that weakens it.
+    #[error("the RSA key has a weak exponent: expected an odd one from 65537")]
+    RsaExponent,
+}
+
+/// Why a key does not sign.
+#[derive(Debug, thiserror::Error)]
+pub enum SignError {
+    /// The private key cannot be used.
+    #[error("the private key cannot be read: expected PKCS #8 of a {0} key")]
+    Unreadable(&'static str),
+    /// Where the key is kept it was refused.
+    #[error("the key did not sign: {0}")]
+    Refused(String),
+}
+
+/// Why no certificate, list or answer is issued.
+#[derive(Debug, thiserror::Error)]
+pub enum IssueError {
+    /// The key did not sign.
+    #[error(transparent)]
+    Sign(#[from] SignError),
+    /// A value that DER does not hold.
+    #[error("cannot be written as DER: {0}")]
+    Der(#[from] der::Error),
+    /// A certificate that cannot issue.
+    #[error("the issuer's certificate cannot be used: {0}")]
+    Issuer(String),
+    /// The issuer's own certificate is not good at that moment.
+    #[error("the issuer's certificate is good from {from} to {to}, and not at {now}")]
+    IssuerNotGood {
+        /// Its beginning.
+        from: Timestamp,
+        /// Its end.
+        to: Timestamp,
+        /// The moment.
+        now: Timestamp,
+    },
+    /// A name outside of what the authority is.
+    #[error("{name} is not this authority's: expected {expected}")]
+    OutOfBounds {
+        /// The name.
+        name: String,
+        /// What is.
+        expected: String,
+    },
+    /// A name of a kind that the profile does not give.
+    #[error("certificates of the profile `{profile}` hold no {kind}: expected {expected}")]
+    NotInProfile {
+        /// The profile.
+        profile: String,
+        /// The kind of name.
+        kind: &'static str,
+        /// The kinds it gives.
+        expected: String,
+    },
+    /// A subject that no certificate can hold.
+    #[error("{what} of the subject has {found} characters: expected 1 to {most}, and no control characters")]
+    Subject {
+        /// Which part.
+        what: &'static str,
+        /// Its length.
+        found: usize,
+        /// The bound of RFC 5280.
+        most: usize,
+    },
+    /// A serial number that is none.
+    #[error("a serial number has 8 to 20 bytes and is positive")]
+    Serial,
+}
+
+/// Why an OCSP request is answered with an error.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum OcspError {
+    /// Not an OCSP request, or too much of one.
+    #[error("this is no OCSP request that is answered: {0}")]
+    Malformed(String),
+}
+
+/// What is wrong in the settings of profiles.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum ProfileError {
+    /// A lifetime out of bounds.
+    #[error("profile `{profile}`: `days` is {found}: expected 1 to {most}")]
+    Days {
+        /// The profile.
+        profile: String,
+        /// What was found.
+        found: u32,
+        /// The bound.
+        most: u32,
+    },
+    /// Good for nothing.
+    #[error("profile `{profile}`: `usages` is empty: expected `client`, `server` or both")]
+    NoUsage {
+        /// The profile.
+        profile: String,
+    },
+    /// A name that is none.
+    #[error("profile `{0}`: expected a name of 1 to 32 small letters, digits and dashes")]
+    Name(String),
+}

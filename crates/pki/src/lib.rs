@@ -1,0 +1,28 @@
+//! Certificates: requests, certificates, revocation lists and OCSP answers, as DER.
+//!
+//! Guarantees: no IO and no clock; moments and serial numbers are given, and only what makes and uses keys draws
+//! randomness. A [`Request`] that exists was signed by the key that it is about; a certificate holds nothing but what
+//! the [`Profile`] allows, the issuer's [`Bounds`] contain and its lifetime covers. What is read is bounded in size, and a
+//! refusal says what was found and what was expected.
+
+mod encode;
+mod enrol;
+mod error;
+mod issuer;
+mod key;
+mod names;
+mod ocsp;
+mod oid;
+mod profile;
+mod request;
+mod revocation;
+
+pub use enrol::{attributes, certificates_only, read_certificates};
+pub use error::{IssueError, KeyError, OcspError, ProfileError, RequestError, SignError};
+pub use issuer::{Addresses, Issued, Issuer, NewAuthority, Serial, Subject};
+pub use key::{Algorithm, PublicKey, Signer, SoftwareKey};
+pub use names::{Bounds, SubjectName};
+pub use ocsp::{OcspRequest, Responder, Status, Verdict};
+pub use profile::{Profile, Profiles};
+pub use request::Request;
+pub use revocation::{Reason, RevocationList, Revoked};
