@@ -21,7 +21,7 @@ const ROWS: usize = 500;
 /// Which server.
 #[derive(Clone, clap::Args)]
 pub(crate) struct Which {
-    /// The server, such as https://bastide.city.example:8443 [default: the one signed in to last, else
+    /// The server, such as `https://bastide.city.example:8443` [default: the one signed in to last, else
     /// https://localhost:8443; environment: BASTIDE_SERVER]
     #[arg(long, value_name = "URL")]
     server: Option<String>,
