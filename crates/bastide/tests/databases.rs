@@ -101,6 +101,24 @@ fn fails(command: &mut Command) -> String {
     said(&output)
 }
 
+/// `bastide ledger …` on the node's database, or on that of a URL.
+fn ledger(verb: &str, data: &Path, database: &str) -> Command {
+    let mut command = Command::new(PROGRAM);
+    command.args(["ledger", verb, "--data-dir"]).arg(data).env_clear();
+    if !database.is_empty() {
+        command.args(["--database", database]);
+    }
+    command
+}
+
+/// How many leaves the ledger has, which is whole.
+fn verified(data: &Path, database: &str) -> u64 {
+    let told = succeeds(ledger("verify", data, database).args(["--format", "json"]));
+    let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(told["whole"], true, "{told}");
+    told["logs"][0]["leaves"].as_u64().unwrap()
+}
+
 #[test]
 fn a_node_over_postgresql_and_its_copies() {
     let dir = tempfile::tempdir().unwrap();
@@ -118,6 +136,13 @@ fn a_node_over_postgresql_and_its_copies() {
     assert!(health.contains("\"database\":\"failing\",\"database_failing_secs\":"), "{health}");
     server.resume();
     node.until_health(" 200");
+
+    // By command, while it runs: what it decided by is in its ledger already.
+    let leaves = verified(&data, &url);
+    assert!(leaves >= 2, "{leaves}");
+    let exported = dir.path().join("exported");
+    succeeds(ledger("export", &data, &url).arg(&exported));
+    succeeds(Command::new(PROGRAM).args(["ledger", "verify"]).arg(&exported).env_clear());
 
     // A backup while it runs; what is in use is not replaced.
     let backup = || {
@@ -144,10 +169,13 @@ fn a_node_over_postgresql_and_its_copies() {
     let told = fails(bastide("up", &other).arg("--sign-in-link"));
     assert!(told.contains("put that node's ledger.key into the data directory"), "{told}");
     std::fs::copy(data.join("ledger.key"), other.join("ledger.key")).unwrap();
+    assert_eq!(verified(&other, ""), leaves);
     assert!(succeeds(bastide("up", &other).arg("--sign-in-link")).contains("/sign-in?link="));
     let new = server.new_database();
     let told = succeeds(bastide("move", &other).args(["--to", &new]));
     assert!(told.contains("From now on start the server with --database"), "{told}");
+    let after = verified(&other, &new);
+    assert!(after >= leaves, "{after}");
     let link = succeeds(bastide("up", &other).args(["--database", &new, "--sign-in-link"]));
     assert!(link.contains("/sign-in?link="), "{link}");
 }

@@ -1,5 +1,15 @@
 //! `bastide ledger`, as an auditor meets it: on a node whose server runs, on one that does not, and far from both.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "tests"
+)]
+
+#[path = "../../ledger/tests/support/others.rs"]
+mod others;
 
 use ledger::{Deed, LogKey, Note, Salt, Subject};
 use model::{AuthorityId, Timestamp};
@@ -301,6 +311,22 @@ fn the_decisions_about_an_incident_are_one_file() {
     fs::create_dir(&unpacked).unwrap();
     assert!(Command::new("tar").arg("-xf").arg(&name).arg("-C").arg(&unpacked).status().unwrap().success());
     says(&["verify", unpacked.to_str().unwrap()], 0);
+    // By programs that were not written here.
+    let files = fs::read_dir(&unpacked).unwrap().map(|file| {
+        let path = file.unwrap().path();
+        (path.file_name().unwrap().to_str().unwrap().to_owned(), fs::read(&path).unwrap())
+    });
+    assert_eq!(others::verified_by_crates(&files.collect()), 15);
+    let whole = node.export("whole", &[]);
+    match others::elsewhere(&[whole.to_str().unwrap(), to]) {
+        Some(run) => {
+            let said = String::from_utf8_lossy(&run.stdout);
+            assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+            assert!(said.contains("100 leaves") && said.contains("15 leaves of the bundle proved"), "{said}");
+            assert!(said.contains("signed by its log and 0 witnesses"), "{said}");
+        }
+        None => eprintln!("SKIPPED: no python3 with the package cryptography, which ./test installs"),
+    }
     let leaf = fs::read_dir(&unpacked)
         .unwrap()
         .map(|entry| entry.unwrap().path())

@@ -9,8 +9,8 @@ use ledger::{
     Trust, export, judge, keys_file, witness::AddCheckpoint,
 };
 use model::Timestamp;
-use signed_note::{Note as TheirNote, StandardVerifier, VerifierList};
-use std::{fs, path::Path, process::Command};
+use std::{fs, path::Path};
+use support::others::{elsewhere, verified_by_crates};
 use support::{Folder, decisions, folder, log_key, opening, witness_key};
 
 /// Names and bytes.
@@ -100,8 +100,12 @@ fn a_bundle_is_one_file() {
     // As tar packs it by hand.
     let temporary = tempfile::tempdir().unwrap();
     write(temporary.path(), bundle.files());
-    let packed =
-        Command::new("tar").arg("-C").arg(temporary.path()).args(["-cf", "-", "."]).output().unwrap();
+    let packed = std::process::Command::new("tar")
+        .arg("-C")
+        .arg(temporary.path())
+        .args(["-cf", "-", "."])
+        .output()
+        .unwrap();
     assert_eq!(Bundle::from_archive(&packed.stdout).unwrap(), bundle);
     let check = |bytes: &[u8], expected: &str| {
         let error = Bundle::from_archive(bytes).unwrap_err().to_string();
@@ -207,33 +211,10 @@ fn a_proof_has_one_form() {
     assert_eq!(error, LeafProofError::Proof(ProofError::Inclusion { index: 29, size: 700 }));
 }
 
-/// What stands in the files, verified with the crates `signed_note` and `tlog_tiles` alone: their parser of notes,
-/// their parser of checkpoints, their Ed25519 and their check of a proof.
 #[test]
 fn other_crates_verify_a_bundle() {
     let (_, _, bundle) = witnessed(700);
-    let files: std::collections::BTreeMap<String, Vec<u8>> = bundle.files().collect();
-    let keys = String::from_utf8(files["keys"].clone()).unwrap();
-    let key = StandardVerifier::new(keys.lines().next().unwrap()).unwrap();
-    let verifiers = VerifierList::new(vec![Box::new(key)]);
-    let proofs = files.iter().filter_map(|(name, bytes)| Some((name.strip_suffix(".tlog-proof")?, bytes)));
-    let mut verified = 0;
-    for (number, proof) in proofs {
-        let text = std::str::from_utf8(proof).unwrap();
-        let (before, checkpoint) = text.split_once("\n\n").unwrap();
-        let mut lines = before.lines();
-        assert_eq!(lines.next(), Some("c2sp.org/tlog-proof@v1"));
-        assert_eq!(lines.next(), Some(format!("index {number}").as_str()));
-        let hashes = lines.map(|line| tlog_tiles::Hash::parse_hash(line).unwrap()).collect();
-        let note = TheirNote::from_bytes(checkpoint.as_bytes()).unwrap();
-        assert_eq!(note.verify(&verifiers).unwrap().0.len(), 1);
-        let tree = tlog_tiles::Checkpoint::from_bytes(note.text()).unwrap();
-        let leaf = tlog_tiles::record_hash(&files[&format!("{number}.json")]);
-        let index = number.parse().unwrap();
-        tlog_tiles::check_record(&hashes, tree.size(), *tree.hash(), index, leaf).unwrap();
-        verified += 1;
-    }
-    assert_eq!(verified, bundle.exhibits.len());
+    assert_eq!(verified_by_crates(&bundle.files().collect()), bundle.exhibits.len());
 }
 
 fn write(folder: &Path, files: impl IntoIterator<Item = (String, Vec<u8>)>) {
@@ -249,13 +230,9 @@ fn write(folder: &Path, files: impl IntoIterator<Item = (String, Vec<u8>)>) {
 /// It must also refuse what was changed.
 #[test]
 fn a_python_program_verifies_folder_and_bundle() {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/elsewhere.py");
-    // That of the distribution is last: ./test installs what it needs.
-    let python = ["python3", "/usr/bin/python3"].into_iter().find(|python| {
-        Command::new(python).arg(script).arg("--installed").output().is_ok_and(|it| it.status.success())
-    });
-    let python = python.expect("python3 with the package cryptography: ./test installs it");
-    let run = |arguments: &[&str]| Command::new(python).arg(script).args(arguments).output();
+    let run = |arguments: &[&str]| {
+        elsewhere(arguments).expect("python3 with the package cryptography: ./test installs it")
+    };
     let (log, _, bundle) = witnessed(700);
     let temporary = tempfile::tempdir().unwrap();
     let whole = temporary.path().join("log");
@@ -267,10 +244,12 @@ fn a_python_program_verifies_folder_and_bundle() {
     write(&part, bundle.files());
     let archive = temporary.path().join("bundle.tar");
     fs::write(&archive, bundle.to_archive().unwrap()).unwrap();
-    let output = run(&[whole.to_str().unwrap(), archive.to_str().unwrap()]).unwrap();
+    let output = run(&[whole.to_str().unwrap(), archive.to_str().unwrap()]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(told.contains("each checkpoint signed by its log and 1 witness"), "{told}");
     let check = |what: &str, expected: bool| {
-        let output = run(&[whole.to_str().unwrap(), part.to_str().unwrap()]).unwrap();
+        let output = run(&[whole.to_str().unwrap(), part.to_str().unwrap()]);
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.success(), expected, "{what}: {said}");
     };

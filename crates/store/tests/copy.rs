@@ -5,8 +5,8 @@ mod databases;
 mod incidents;
 
 use databases::{Database, Server, on_both};
-use incidents::{decided, incident};
-use ledger::Deed;
+use incidents::{copied, decided, incident, key};
+use ledger::{Deed, Trust};
 use model::Timestamp;
 use std::{
     io::{Read as _, Write as _},
@@ -57,6 +57,12 @@ async fn fill(repository: &Repository) {
         .unwrap();
 }
 
+/// The head of the log, which is whole.
+async fn verified(repository: &Repository) -> ledger::Head {
+    let trust = Trust::of(key().public(repository.authority()).unwrap());
+    ledger::verify(&copied(repository).await, &trust, &[]).unwrap().witnessed.checkpoint.head
+}
+
 async fn what_was_backed_up_comes_back(database: Database) {
     let repository = database.open().await;
     fill(&repository).await;
@@ -79,8 +85,14 @@ async fn what_was_backed_up_comes_back(database: Database) {
     let again = other.open().await;
     let after = again.incidents(&store::IncidentFilter::default(), Paging::new(1, 500)).await.unwrap();
     assert_eq!(after, before);
+    assert_eq!(verified(&again).await, verified(&repository).await);
+    // It goes on where it was.
+    again.decide(decided(Deed::PlanRefused, NOW, &[])).await.unwrap();
+    assert_eq!(verified(&again).await.size, verified(&repository).await.size + 1);
     again.close().await;
-    assert_eq!(backup(&other, &dir.path().join("two.backup")).await.unwrap(), copied);
+    let (third, file) = (Database::sqlite(), dir.path().join("one.backup"));
+    assert_eq!(restore(&file, &third, false).await.unwrap(), copied);
+    assert_eq!(backup(&third, &dir.path().join("two.backup")).await.unwrap(), copied);
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2, "nothing else is left behind");
 }
 

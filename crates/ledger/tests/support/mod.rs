@@ -1,6 +1,8 @@
 //! Logs to test with.
 #![allow(dead_code, unreachable_pub, reason = "each test takes what it needs")]
 
+pub(crate) mod others;
+
 use ledger::{
     Commitment, Decision, Deed, Frontier, Head, LogKey, Opening, Place, Salt, Subject, Who, WitnessKey,
     entry_bundle, new_private_key,

@@ -11,7 +11,7 @@ use store::{DatabaseUrl, Repository};
 pub(crate) struct Database {
     pub(crate) url: DatabaseUrl,
     /// Removed with the database, where it is a file.
-    dir: Option<tempfile::TempDir>,
+    pub(crate) dir: Option<tempfile::TempDir>,
 }
 
 impl Database {
@@ -35,6 +35,26 @@ impl Database {
 
     pub(crate) fn is_sqlite(&self) -> bool {
         matches!(self.url, DatabaseUrl::Sqlite(_))
+    }
+
+    /// Makes it as good as new.
+    pub(crate) async fn remove_all(&self) {
+        match &self.url {
+            DatabaseUrl::Sqlite(path) => {
+                for end in ["", "-wal", "-shm"] {
+                    let _ = std::fs::remove_file(format!("{}{end}", path.display()));
+                }
+            }
+            DatabaseUrl::Postgres(_) => {
+                use sqlx::{Connection as _, Executor as _};
+                let mut connection = sqlx::PgConnection::connect(&self.url.to_string()).await.unwrap();
+                connection
+                    .execute("SET client_min_messages TO warning; DROP SCHEMA IF EXISTS bastide CASCADE")
+                    .await
+                    .unwrap();
+                connection.close().await.unwrap();
+            }
+        }
     }
 
     /// A number in PostgreSQL, past the repository.
