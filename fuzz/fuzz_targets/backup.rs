@@ -7,7 +7,8 @@ use sha2::{Digest, Sha256};
 use std::{io::Write as _, path::Path};
 use store::copy::{CopyError, check};
 
-const FIRST: &str = "{\"bastide-backup\":1,\"schema\":1,\"made\":\"2026-01-01T00:00:00Z\",\"program\":\"0\"}\n";
+const FIRST: &str =
+    "{\"bastide-backup\":1,\"schema\":1,\"made\":\"2026-01-01T00:00:00Z\",\"program\":\"0\"}\n";
 
 fuzz_target!(|bytes: &[u8]| {
     let Some((how, rest)) = bytes.split_first() else { return };
