@@ -54,15 +54,20 @@ enum Verb {
     /// As whom this command line is signed in, and what that person holds
     Whoami(remote::sign_in::WhoamiArgs),
     /// Incidents, over the API: list, show, close, reopen
-    Incident(remote::incident::Args),
+    #[command(subcommand)]
+    Incident(remote::incident::Verb),
     /// Assets, over the API: list, show
-    Asset(remote::asset::Args),
+    #[command(subcommand)]
+    Asset(remote::asset::Verb),
     /// Plans, over the API: list, show, approve, refuse
-    Plan(remote::plan::Args),
+    #[command(subcommand)]
+    Plan(remote::plan::Verb),
     /// People, over the API: list, show, invite
-    Person(remote::person::Args),
+    #[command(subcommand)]
+    Person(remote::person::Verb),
     /// Decisions, over the API: list
-    Decision(remote::decision::Args),
+    #[command(subcommand)]
+    Decision(remote::decision::Verb),
     /// The sensor alone: watches interfaces and logs, says what it notices
     Sensor(Box<sensor::Args>),
 }
@@ -91,11 +96,11 @@ fn main() -> ExitCode {
         Verb::SignIn(args) => remote::sign_in::sign_in(&args),
         Verb::SignOut(args) => remote::sign_in::sign_out(&args),
         Verb::Whoami(args) => remote::sign_in::whoami(&args),
-        Verb::Incident(args) => remote::incident::run(args),
-        Verb::Asset(args) => remote::asset::run(args),
-        Verb::Plan(args) => remote::plan::run(args),
-        Verb::Person(args) => remote::person::run(args),
-        Verb::Decision(args) => remote::decision::run(args),
+        Verb::Incident(verb) => remote::incident::run(verb),
+        Verb::Asset(verb) => remote::asset::run(verb),
+        Verb::Plan(verb) => remote::plan::run(verb),
+        Verb::Person(verb) => remote::person::run(verb),
+        Verb::Decision(verb) => remote::decision::run(verb),
         Verb::Sensor(args) => sensor::run(*args),
     };
     outcome.unwrap_or_else(|error| {

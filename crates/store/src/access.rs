@@ -173,7 +173,11 @@ impl Repository {
                 .fetch_optional(&mut *transaction)
                 .await?;
                 let Some(row) = row else { return Ok(None) };
-                begin(transaction, &row.try_get::<String>(0)?, session, salts).await
+                let Some(who) = person::active(transaction, &row.try_get::<String>(0)?).await? else {
+                    return Ok(None);
+                };
+                begin(transaction, &who, session, None, salts).await?;
+                Ok(Some(who))
             })
         })
         .await
@@ -191,7 +195,11 @@ impl Repository {
     ) -> Result<bool, StoreError> {
         let id = person.clone();
         self.write(move |transaction| {
-            Box::pin(async move { Ok(begin(transaction, id.as_str(), session, salts).await?.is_some()) })
+            Box::pin(async move {
+                let Some(who) = person::active(transaction, id.as_str()).await? else { return Ok(false) };
+                begin(transaction, &who, session, None, salts).await?;
+                Ok(true)
+            })
         })
         .await
     }
@@ -207,15 +215,14 @@ impl Repository {
         session: NewSession,
         salts: [Salt; 2],
     ) -> Result<bool, StoreError> {
-        let (id, from, hash) = (person.clone(), from.to_owned(), session.hash.clone());
+        let (id, from) = (person.clone(), from.to_owned());
         self.write(move |transaction| {
             Box::pin(async move {
-                if begin(transaction, id.as_str(), session, salts).await?.is_none() {
-                    return Ok(false);
-                }
-                let vouched = "UPDATE session SET provider = (SELECT provider FROM session WHERE hash = $2) \
-                               WHERE hash = $1";
-                query(vouched).bind(&hash).bind(&from).execute(&mut *transaction).await?;
+                let Some(who) = person::active(transaction, id.as_str()).await? else { return Ok(false) };
+                let vouched = query("SELECT provider FROM session WHERE hash = $1").bind(&from);
+                let vouched = vouched.fetch_optional(&mut *transaction).await?;
+                let vouched: Option<String> = vouched.map(|row| row.try_get(0)).transpose()?.flatten();
+                begin(transaction, &who, session, vouched, salts).await?;
                 Ok(true)
             })
         })
@@ -476,23 +483,17 @@ pub(crate) async fn keep_link(
     Ok(kept > 0)
 }
 
-/// Opens a session for a person; nothing where they may not sign in.
+/// Opens a session for somebody; with the authority whose identity provider vouches for it.
 pub(crate) async fn begin(
     transaction: &mut Transaction,
-    person: &str,
+    who: &Person,
     session: NewSession,
+    provider: Option<String>,
     salts: [Salt; 2],
-) -> Result<Option<Person>, StoreError> {
-    let row =
-        query(concat!("SELECT ", person::columns!(), " FROM person WHERE id = $1 AND state = 'active'"))
-            .bind(person)
-            .fetch_optional(&mut *transaction)
-            .await?;
-    let Some(row) = row else { return Ok(None) };
-    let who = person::record(&row, 0)?;
+) -> Result<(), StoreError> {
     query(
-        "INSERT INTO session (authority_id, hash, person, method, device, place, made, seen, expires) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8)",
+        "INSERT INTO session (authority_id, hash, person, method, device, place, made, seen, expires, provider) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9)",
     )
     .bind(who.authority.as_str())
     .bind(&session.hash)
@@ -502,6 +503,7 @@ pub(crate) async fn begin(
     .bind(&session.place)
     .bind(session.made.micros())
     .bind(session.expires.micros())
+    .bind(&provider)
     .execute(&mut *transaction)
     .await?;
     let decided = Decided {
@@ -512,8 +514,7 @@ pub(crate) async fn begin(
         details: Some(format!("by {} from {}, {}", session.method, session.place, session.device)),
         salts,
     };
-    transaction.decide(&who.authority, &decided).await?;
-    Ok(Some(who))
+    transaction.decide(&who.authority, &decided).await.map(drop)
 }
 
 fn session(row: &Row) -> Result<Session, StoreError> {

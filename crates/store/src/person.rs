@@ -417,6 +417,15 @@ async fn make_room(transaction: &mut Transaction, authority: &AuthorityId) -> Re
     Ok(())
 }
 
+/// Somebody who may sign in.
+pub(crate) async fn active(transaction: &mut Transaction, id: &str) -> Result<Option<Person>, StoreError> {
+    let row = query(concat!("SELECT ", columns!(), " FROM person WHERE id = $1 AND state = 'active'"))
+        .bind(id)
+        .fetch_optional(transaction)
+        .await?;
+    row.map(|row| record(&row, 0)).transpose()
+}
+
 /// Ends the sessions of somebody, and the links that they could begin one with.
 pub(crate) async fn shut_out(transaction: &mut Transaction, person: &PersonId) -> Result<(), StoreError> {
     for sql in ["DELETE FROM session WHERE person = $1", "DELETE FROM sign_in_link WHERE person = $1"] {

@@ -13,7 +13,7 @@ use crate::{
     repository::{count, unreadable},
 };
 use ledger::Salt;
-use model::{AuthorityId, PersonId, PersonState, Timestamp};
+use model::{AuthorityId, PersonId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// An authority's identity provider.
@@ -248,7 +248,7 @@ impl Repository {
         self.write(move |transaction| {
             Box::pin(async move {
                 let known = is_still(transaction, &authority, by).await?;
-                let Some(who) = active(transaction, &person).await?.filter(|_| known) else {
+                let Some(who) = person::active(transaction, person.as_str()).await?.filter(|_| known) else {
                     return Ok(Bound::Gone);
                 };
                 if !is_wholly_of(transaction, &who, &authority).await? {
@@ -298,19 +298,14 @@ impl Repository {
                 .fetch_optional(&mut *transaction)
                 .await?
                 .is_some();
-                let Some(who) = active(transaction, &person).await?.filter(|_| bound && still) else {
+                let Some(who) = person::active(transaction, person.as_str()).await?.filter(|_| bound && still) else {
                     return Ok(Vouched::Gone);
                 };
                 if !is_wholly_of(transaction, &who, &by.authority).await? {
                     return Ok(Vouched::NotTheirs);
                 }
-                let hash = session.hash.clone();
-                access::begin(transaction, person.as_str(), session, salts).await?;
-                query("UPDATE session SET provider = $2 WHERE hash = $1")
-                    .bind(&hash)
-                    .bind(by.authority.as_str())
-                    .execute(&mut *transaction)
-                    .await?;
+                let by = by.authority.to_string();
+                access::begin(transaction, &who, session, Some(by), salts).await?;
                 Ok(Vouched::Opened)
             })
         })
@@ -341,15 +336,6 @@ async fn forget(transaction: &mut Transaction, authority: &AuthorityId) -> Resul
         query(sql).bind(authority.as_str()).execute(&mut *transaction).await?;
     }
     Ok(())
-}
-
-async fn active(transaction: &mut Transaction, person: &PersonId) -> Result<Option<Person>, StoreError> {
-    let row = query(concat!("SELECT ", person::columns!(), " FROM person WHERE id = $1"))
-        .bind(person.as_str())
-        .fetch_optional(transaction)
-        .await?;
-    let who = row.map(|row| person::record(&row, 0)).transpose()?;
-    Ok(who.filter(|who| who.state == PersonState::Active))
 }
 
 /// Whether somebody is at home in an authority or below, and holds no role but there or below.

@@ -29,7 +29,7 @@ pub(crate) struct Limit {
 }
 
 /// The same JSON without letters that a terminal would obey or turn round.
-fn in_ascii(json: &str) -> String {
+fn harmless(json: &str) -> String {
     let mut safe = String::with_capacity(json.len());
     for letter in json.chars() {
         if letter.is_ascii() && letter != '\u{7f}' || letter.is_alphanumeric() {
@@ -52,7 +52,7 @@ impl Asking {
 
     fn say(&self, answer: &Value, text: impl FnOnce(&Value) -> String) -> anyhow::Result<ExitCode> {
         match self.json {
-            true => crate::terminal::say(&in_ascii(&serde_json::to_string_pretty(answer)?))?,
+            true => crate::terminal::say(&harmless(&serde_json::to_string_pretty(answer)?))?,
             false => crate::terminal::say(&text(answer))?,
         }
         Ok(ExitCode::SUCCESS)
@@ -94,7 +94,7 @@ impl Asking {
     pub(super) fn act(
         &self,
         path: &str,
-        body: &Value,
+        body: Option<&Value>,
         text: impl FnOnce(&Value) -> String,
     ) -> anyhow::Result<ExitCode> {
         let connection = self.connect()?;

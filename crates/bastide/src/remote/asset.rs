@@ -18,15 +18,9 @@ const COLUMNS: &[Column] = &[
     ("ADDRESSES", |row| text(row, "addresses")),
 ];
 
-/// Arguments of `bastide asset`.
-#[derive(clap::Args)]
-pub(crate) struct Args {
-    #[command(subcommand)]
-    verb: Verb,
-}
-
+/// Verbs of `bastide asset`.
 #[derive(clap::Subcommand)]
-enum Verb {
+pub(crate) enum Verb {
     /// The assets, the last seen first
     List {
         /// Only of this kind, such as camera
@@ -56,8 +50,8 @@ enum Verb {
 }
 
 /// `bastide asset …`.
-pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
-    match args.verb {
+pub(crate) fn run(verb: Verb) -> anyhow::Result<ExitCode> {
+    match verb {
         Verb::List { kind, criticality, status, text, limit, asking } => {
             let filter = [
                 ("kind", kind.as_ref()),

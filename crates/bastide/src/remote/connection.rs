@@ -173,10 +173,8 @@ impl Connection {
     }
 
     /// Has something done.
-    pub(super) async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
-        // What takes no body is sent none.
-        let has_fields = body.as_object().is_some_and(|fields| !fields.is_empty());
-        self.answered(Method::POST, path, has_fields.then(|| ("application/json", body.to_string()))).await
+    pub(super) async fn post(&self, path: &str, body: Option<&Value>) -> anyhow::Result<Value> {
+        self.answered(Method::POST, path, body.map(|body| ("application/json", body.to_string()))).await
     }
 
     async fn answered(

@@ -22,15 +22,9 @@ const COLUMNS: &[Column] = &[
     ("DETAILS", |row| text(row, "details")),
 ];
 
-/// Arguments of `bastide decision`.
-#[derive(clap::Args)]
-pub(crate) struct Args {
-    #[command(subcommand)]
-    verb: Verb,
-}
-
+/// Verbs of `bastide decision`.
 #[derive(clap::Subcommand)]
-enum Verb {
+pub(crate) enum Verb {
     /// Who decided or opened what, the latest first
     List {
         #[command(flatten)]
@@ -41,7 +35,7 @@ enum Verb {
 }
 
 /// `bastide decision …`.
-pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let Verb::List { limit, asking } = args.verb;
+pub(crate) fn run(verb: Verb) -> anyhow::Result<ExitCode> {
+    let Verb::List { limit, asking } = verb;
     asking.list("/api/v1/decisions", &[], &limit, COLUMNS, "decisions")
 }

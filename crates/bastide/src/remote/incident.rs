@@ -19,15 +19,9 @@ const COLUMNS: &[Column] = &[
 /// Evidence that is told; the rest is counted.
 const EVIDENCE: usize = 12;
 
-/// Arguments of `bastide incident`.
-#[derive(clap::Args)]
-pub(crate) struct Args {
-    #[command(subcommand)]
-    verb: Verb,
-}
-
+/// Verbs of `bastide incident`.
 #[derive(clap::Subcommand)]
-enum Verb {
+pub(crate) enum Verb {
     /// The incidents, the newest first
     List {
         /// open, resolved, false-alarm or merged
@@ -77,8 +71,8 @@ enum Verb {
 }
 
 /// `bastide incident …`.
-pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
-    match args.verb {
+pub(crate) fn run(verb: Verb) -> anyhow::Result<ExitCode> {
+    match verb {
         Verb::List { state, severity, text, limit, asking } => {
             let filter =
                 [("state", state.as_ref()), ("severity", severity.as_ref()), ("text", text.as_ref())];
@@ -90,10 +84,10 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
             if let (Some(days), Some(body)) = (days, body.as_object_mut()) {
                 body.insert("days".to_owned(), days.into());
             }
-            asking.act(&format!("{PATH}/{id}/close"), &body, |_| format!("{id} is closed as {state}"))
+            asking.act(&format!("{PATH}/{id}/close"), Some(&body), |_| format!("{id} is closed as {state}"))
         }
         Verb::Reopen { id, asking } => {
-            asking.act(&format!("{PATH}/{id}/reopen"), &Value::Null, |_| format!("{id} is open again"))
+            asking.act(&format!("{PATH}/{id}/reopen"), None, |_| format!("{id} is open again"))
         }
     }
 }

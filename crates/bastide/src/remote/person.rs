@@ -17,15 +17,9 @@ const COLUMNS: &[Column] = &[
     ("NAME", |row| text(row, "name")),
 ];
 
-/// Arguments of `bastide person`.
-#[derive(clap::Args)]
-pub(crate) struct Args {
-    #[command(subcommand)]
-    verb: Verb,
-}
-
+/// Verbs of `bastide person`.
 #[derive(clap::Subcommand)]
-enum Verb {
+pub(crate) enum Verb {
     /// The people, by name
     List {
         /// Only with this text in name or login
@@ -59,8 +53,8 @@ enum Verb {
 }
 
 /// `bastide person …`.
-pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
-    match args.verb {
+pub(crate) fn run(verb: Verb) -> anyhow::Result<ExitCode> {
+    match verb {
         Verb::List { text, limit, asking } => {
             asking.list(PATH, &[("text", text.as_ref())], &limit, COLUMNS, "people")
         }
@@ -72,7 +66,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
                 "authority": asking.authority,
                 "roles": role.iter().map(|role| role.as_str()).collect::<Vec<_>>(),
             });
-            asking.act(PATH, &body, |answer| {
+            asking.act(PATH, Some(&body), |answer| {
                 format!(
                     "{login} is invited, as {}. Their link, good once and for three days, is not shown again:\n\n  {}\n",
                     report::visible(&text(answer, "id")),

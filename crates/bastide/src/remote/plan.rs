@@ -17,15 +17,9 @@ const COLUMNS: &[Column] = &[
     ("COMMANDS", commands),
 ];
 
-/// Arguments of `bastide plan`.
-#[derive(clap::Args)]
-pub(crate) struct Args {
-    #[command(subcommand)]
-    verb: Verb,
-}
-
+/// Verbs of `bastide plan`.
 #[derive(clap::Subcommand)]
-enum Verb {
+pub(crate) enum Verb {
     /// The plans, the latest first
     List {
         /// proposed, active, refused, undone, expired or shown
@@ -60,22 +54,21 @@ enum Verb {
 }
 
 /// `bastide plan …`.
-pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
-    match args.verb {
+pub(crate) fn run(verb: Verb) -> anyhow::Result<ExitCode> {
+    match verb {
         Verb::List { status, limit, asking } => {
             asking.list(PATH, &[("status", status.as_ref())], &limit, COLUMNS, "plans")
         }
         Verb::Show { id, asking } => asking.show(PATH, id.as_str(), described),
-        Verb::Approve { id, asking } => asking.act(&format!("{PATH}/{id}/approve"), &Value::Null, |answer| {
+        Verb::Approve { id, asking } => asking.act(&format!("{PATH}/{id}/approve"), None, |answer| {
             let incident = text(answer, "look").rsplit('/').next().unwrap_or_default().to_owned();
             format!(
                 "{id} is with the sensor; what comes of it: `bastide incident show {}`",
                 report::visible(&incident)
             )
         }),
-        Verb::Refuse { id, asking } => asking.act(&format!("{PATH}/{id}/refuse"), &Value::Null, |_| {
-            format!("{id} is refused: the sensor is told")
-        }),
+        Verb::Refuse { id, asking } => asking
+            .act(&format!("{PATH}/{id}/refuse"), None, |_| format!("{id} is refused: the sensor is told")),
     }
 }
 

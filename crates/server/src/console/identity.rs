@@ -70,8 +70,7 @@ pub(super) async fn begin(
     };
     let next = sign_in::next(asked.next);
     // No other site has somebody signed in, or sent on from here: they press the button themselves.
-    let from = headers.get("sec-fetch-site").and_then(|value| value.to_str().ok());
-    if from.is_some_and(|from| !matches!(from, "same-origin" | "none")) {
+    if auth::is_from_elsewhere(&headers) {
         return sign_in_page(&state, auth::Reason::Closed, &next, false).await;
     }
     let purpose = Purpose::SignIn { next: next.clone(), before: auth::session_of(&headers) };
@@ -155,12 +154,9 @@ pub(super) async fn returned(
     let kept = auth::away(&headers).filter(|kept| answer.state.as_deref() == Some(*kept));
     let begun = kept.and_then(|kept| proofs.identities.begun.take(kept, now));
     let Some(begun) = begun.filter(|begun| begun.authority.as_str() == id) else {
-        // Of the place alone: each of these has a name of its own.
-        let name = format!("return at {}", now.micros());
-        if let Err(wait) = proofs.patience.ask(&name, peer.ip(), false, now) {
+        if let Err(wait) = proofs.patience.stray(peer.ip(), now) {
             return again(StatusCode::TOO_MANY_REQUESTS, sign_in::said(&wait)).await;
         }
-        proofs.patience.failed(&name, peer.ip(), false, now);
         tracing::warn!(%peer, "somebody came back from an identity provider who did not go there from here");
         let problem = format!(
             "This sign-in was not begun in this browser, was done before, or took more than five minutes. Begin again, at {}.",

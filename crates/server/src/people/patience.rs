@@ -81,11 +81,8 @@ impl Patience {
         let (name, place) = (digest_of(name), crate::listen::household(place));
         let mut tables = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let tables = &mut *tables;
-        if let Some(here) = tables.places.of(&place, now, MINUTE)
-            && !known
-            && here.number >= OF_A_PLACE
-        {
-            return Err(Wait { seconds: MINUTE - elapsed(here.from, now) });
+        if !known {
+            tables.at(place, now)?;
         }
         if let Some(pair) = tables.pairs.of(&(name, place, known), now, FORGOTTEN)
             && pair.number >= FREE
@@ -121,12 +118,37 @@ impl Patience {
         }
     }
 
+    /// Somebody at a place does what nobody does by mistake often, under no name.
+    ///
+    /// # Errors
+    /// [`Wait`]; then it is not counted.
+    pub(crate) fn stray(&self, place: IpAddr, now: Timestamp) -> Result<(), Wait> {
+        let place = crate::listen::household(place);
+        let mut tables = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        tables.at(place, now)?;
+        let count = tables.places.count(place, now, MINUTE);
+        count.number = count.number.saturating_add(1);
+        Ok(())
+    }
+
     /// The owner came in from there: what was counted for this name from this place is forgotten.
     pub(crate) fn came_in(&self, name: &str, place: IpAddr) {
         let (name, place) = (digest_of(name), crate::listen::household(place));
         let mut tables = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for known in [false, true] {
             tables.pairs.0.remove(&(name, place, known));
+        }
+    }
+}
+
+impl Tables {
+    /// Whether strangers at a place may try.
+    fn at(&mut self, place: IpAddr, now: Timestamp) -> Result<(), Wait> {
+        match self.places.of(&place, now, MINUTE) {
+            Some(here) if here.number >= OF_A_PLACE => {
+                Err(Wait { seconds: MINUTE - elapsed(here.from, now) })
+            }
+            _ => Ok(()),
         }
     }
 }
