@@ -56,9 +56,15 @@ enum Verb {
     /// Incidents, over the API: list, show, close, reopen
     #[command(subcommand)]
     Incident(remote::incident::Verb),
-    /// Assets, over the API: list, show
+    /// Assets, over the API: list, show, suspend, restore, revoke
     #[command(subcommand)]
     Asset(remote::asset::Verb),
+    /// Letting devices in, over the API: token, list, approve, refuse
+    #[command(subcommand)]
+    Enrolment(remote::enrolment::Verb),
+    /// Certificates, over the API: list, revoke
+    #[command(subcommand)]
+    Certificate(remote::certificate::Verb),
     /// Plans, over the API: list, show, approve, refuse
     #[command(subcommand)]
     Plan(remote::plan::Verb),
@@ -98,6 +104,8 @@ fn main() -> ExitCode {
         Verb::Whoami(args) => remote::sign_in::whoami(&args),
         Verb::Incident(verb) => remote::incident::run(verb),
         Verb::Asset(verb) => remote::asset::run(verb),
+        Verb::Enrolment(verb) => remote::enrolment::run(verb),
+        Verb::Certificate(verb) => remote::certificate::run(verb),
         Verb::Plan(verb) => remote::plan::run(verb),
         Verb::Person(verb) => remote::person::run(verb),
         Verb::Decision(verb) => remote::decision::run(verb),

@@ -142,7 +142,7 @@ fn tls_is_verified_by_a_foreign_tool() {
     assert!(output.status.success() && said.contains("Verification: OK"), "{said}");
     assert!(said.contains("TLSv1.3"), "{said}");
     for (file, mode) in
-        [("tls/ca.key", 0o600), ("tls/server.key", 0o600), ("bastide.sqlite", 0o600), (".", 0o700)]
+        [("ca.passphrase", 0o600), ("tls/server.key", 0o600), ("bastide.sqlite", 0o600), (".", 0o700)]
     {
         let found = std::fs::metadata(data.join(file)).unwrap().permissions().mode() & 0o777;
         assert_eq!(found, mode, "{file}");

@@ -110,6 +110,22 @@ deeds! {
     CommandFailed = "command-failed",
     /// What was decided before about the same could not be handed on: nothing came of it.
     NotCarriedOut = "not-carried-out",
+    /// What was suspended is good again.
+    Restored = "restored",
+    /// A certificate authority was made, renewed, or its key moved.
+    IssuerChanged = "issuer-changed",
+    /// A one-time token was made that lets a device in.
+    EnrolmentTokenMade = "enrolment-token-made",
+    /// Such a token was taken away.
+    EnrolmentTokenRevoked = "enrolment-token-revoked",
+    /// A person let somebody in who waited.
+    EnrolmentApproved = "enrolment-approved",
+    /// A person did not.
+    EnrolmentRefused = "enrolment-refused",
+    /// A maker is trusted to say who its devices are.
+    MakerTrusted = "maker-trusted",
+    /// A maker is trusted no longer.
+    MakerDistrusted = "maker-distrusted",
 }
 
 impl std::fmt::Display for Deed {

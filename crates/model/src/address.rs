@@ -106,6 +106,14 @@ impl Net {
         Some(Self { bits: value & mask, mask, v6, prefix })
     }
 
+    /// The network of one address.
+    #[must_use]
+    pub fn of(address: IpAddr) -> Self {
+        let (value, v6) = bits(address);
+        let (mask, prefix) = if v6 { (u128::MAX, 128) } else { (u128::from(u32::MAX), 32) };
+        Self { bits: value, mask, v6, prefix }
+    }
+
     /// Whether the address lies in the network.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {

@@ -105,6 +105,10 @@ pub enum AssetStatus {
 }
 
 impl AssetStatus {
+    /// All.
+    pub const ALL: [Self; 5] =
+        [Self::Discovered, Self::Enrolled, Self::Quarantined, Self::Revoked, Self::Retired];
+
     /// The word used in every output.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -7,7 +7,10 @@ use crate::{
 };
 use der::{
     DateTime, Encode, Tag,
-    asn1::{Any, BitString, GeneralizedTime, ObjectIdentifier, OctetString, SetOfVec, UtcTime},
+    asn1::{
+        Any, AnyRef, BitString, GeneralizedTime, Ia5StringRef, ObjectIdentifier, OctetString,
+        PrintableStringRef, SetOfVec, TeletexStringRef, UtcTime, Utf8StringRef,
+    },
 };
 use model::Timestamp;
 use std::time::Duration;
@@ -71,4 +74,18 @@ pub(crate) fn sign(signer: &dyn Signer, to_be_signed: &impl Encode) -> Result<Bi
         return Err(SignError::Refused("an empty signature".into()).into());
     }
     Ok(BitString::from_bytes(&signed)?)
+}
+
+/// The text of a value, in whichever of the string types makers use.
+pub(crate) fn text(value: AnyRef<'_>) -> Option<String> {
+    if let Ok(text) = value.decode_as::<Utf8StringRef<'_>>() {
+        return Some(text.as_str().to_owned());
+    }
+    if let Ok(text) = value.decode_as::<PrintableStringRef<'_>>() {
+        return Some(text.as_str().to_owned());
+    }
+    if let Ok(text) = value.decode_as::<Ia5StringRef<'_>>() {
+        return Some(text.as_str().to_owned());
+    }
+    value.decode_as::<TeletexStringRef<'_>>().ok().map(|text| text.as_str().to_owned())
 }

@@ -74,6 +74,9 @@ pub enum SignError {
     /// The private key cannot be used.
     #[error("the private key cannot be read: expected PKCS #8 of a {0} key")]
     Unreadable(&'static str),
+    /// It lies encrypted and does not open.
+    #[error("the private key does not open: {0}")]
+    NotOpened(String),
     /// Where the key is kept it was refused.
     #[error("the key did not sign: {0}")]
     Refused(String),

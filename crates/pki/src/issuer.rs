@@ -246,8 +246,7 @@ impl Issuer {
         let common: String = common.chars().take(LONGEST).collect();
         let subject = encode::directory_name(place.into_iter().chain([(oid::COMMON_NAME, common.as_str())]))?;
         let mut extensions = authority_extensions(Some(0))?;
-        let directory = GeneralName::DirectoryName(encode::directory_name(place)?);
-        let constraints = new.bounds.constraints(directory)?;
+        let constraints = new.bounds.constraints()?;
         extensions.push(constraints.to_extension(&subject, &[])?);
         extensions.extend(self.issued_extensions(key)?);
         let to = self.until(now, new.days)?;

@@ -110,6 +110,15 @@ impl SoftwareKey {
         Ok(document.as_ref().to_vec())
     }
 
+    /// From PKCS #8 in DER, whichever of the algorithms it is for.
+    ///
+    /// # Errors
+    /// [`SignError`] where it is for none of them.
+    pub fn read(pkcs8: &[u8]) -> Result<Self, SignError> {
+        let mut read = Algorithm::ALL.into_iter().map(|algorithm| Self::from_pkcs8(algorithm, pkcs8));
+        read.find_map(Result::ok).ok_or(SignError::Unreadable("P-256, P-384 or Ed25519"))
+    }
+
     /// From PKCS #8 in DER.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 use crate::error::IssueError;
 use der::asn1::{Ia5String, OctetString};
 use model::Net;
+use serde::{Deserialize, Serialize};
 use std::{fmt, net::IpAddr};
 use x509_cert::ext::pkix::{NameConstraints, constraints::name::GeneralSubtree, name::GeneralName};
 
@@ -138,7 +139,8 @@ fn is_host(text: &str) -> bool {
 
 /// Within which names an authority's certificates stay: they stand in its own certificate as name constraints, so that
 /// whoever verifies refuses what lies outside, and are checked before anything is issued.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Bounds {
     /// Domains: themselves and all below. Of none, no host's name and no mail address is issued.
     pub domains: Vec<String>,
@@ -183,10 +185,39 @@ impl Bounds {
         Err(IssueError::OutOfBounds { name: name.to_string(), expected })
     }
 
-    /// As an authority's certificate holds them, beside the subtree of its own directory name.
-    pub(crate) fn constraints(&self, directory: GeneralName) -> der::Result<NameConstraints> {
+    /// Whether all that lies within `other` lies within these.
+    #[must_use]
+    pub fn cover(&self, other: &Self) -> bool {
+        let domain = |domain: &String| self.check(&SubjectName::Dns(domain.clone())).is_ok();
+        let network = |net: &Net| {
+            self.networks.iter().any(|own| own.prefix() <= net.prefix() && own.contains(net.address()))
+        };
+        other.domains.iter().all(domain) && other.networks.iter().all(network)
+    }
+
+    /// What lies within either.
+    #[must_use]
+    pub fn and(mut self, other: &Self) -> Self {
+        for domain in &other.domains {
+            let one = Self { domains: vec![domain.clone()], networks: Vec::new() };
+            if !self.cover(&one) {
+                self.domains.push(domain.clone());
+            }
+        }
+        for net in &other.networks {
+            let one = Self { domains: Vec::new(), networks: vec![*net] };
+            if !self.cover(&one) {
+                self.networks.push(*net);
+            }
+        }
+        self
+    }
+
+    /// As an authority's certificate holds them. Directory names are not constrained: much of what verifies certificates
+    /// refuses all below such a constraint.
+    pub(crate) fn constraints(&self) -> der::Result<NameConstraints> {
         let subtree = |base| GeneralSubtree { base, minimum: 0, maximum: None };
-        let mut permitted = vec![subtree(directory)];
+        let mut permitted = Vec::new();
         let mut excluded = Vec::new();
         for domain in &self.domains {
             permitted.push(subtree(GeneralName::DnsName(Ia5String::new(domain)?)));
@@ -209,8 +240,8 @@ impl Bounds {
                 excluded.push(subtree(GeneralName::IpAddress(OctetString::new(vec![0; width])?)));
             }
         }
-        let excluded = if excluded.is_empty() { None } else { Some(excluded) };
-        Ok(NameConstraints { permitted_subtrees: Some(permitted), excluded_subtrees: excluded })
+        let some = |all: Vec<GeneralSubtree>| if all.is_empty() { None } else { Some(all) };
+        Ok(NameConstraints { permitted_subtrees: some(permitted), excluded_subtrees: some(excluded) })
     }
 }
 

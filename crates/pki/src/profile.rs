@@ -77,8 +77,23 @@ impl Profile {
 
 /// The profiles of an authority, by name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(try_from = "BTreeMap<String, Profile>", into = "BTreeMap<String, Profile>")]
 pub struct Profiles(BTreeMap<String, Profile>);
+
+impl From<Profiles> for BTreeMap<String, Profile> {
+    fn from(profiles: Profiles) -> Self {
+        profiles.0
+    }
+}
+
+impl TryFrom<BTreeMap<String, Profile>> for Profiles {
+    type Error = ProfileError;
+
+    /// Those that are set, over those that are shipped.
+    fn try_from(set: BTreeMap<String, Profile>) -> Result<Self, ProfileError> {
+        Self::default().with(set)
+    }
+}
 
 impl Default for Profiles {
     fn default() -> Self {

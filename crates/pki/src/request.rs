@@ -1,12 +1,9 @@
 //! Certificate signing requests (PKCS #10, RFC 2986), as they come from devices of every make.
 
-use crate::{error::RequestError, key::PublicKey, names::SubjectName, oid};
+use crate::{encode, error::RequestError, key::PublicKey, names::SubjectName, oid, view::attribute};
 use der::{
     Decode as _, Reader as _, SliceReader,
-    asn1::{
-        AnyRef, BitString, Ia5StringRef, ObjectIdentifier, PrintableStringRef, TeletexStringRef,
-        Utf8StringRef,
-    },
+    asn1::{AnyRef, BitString, ObjectIdentifier},
 };
 use x509_cert::{
     attr::Attribute,
@@ -57,8 +54,8 @@ impl Request {
             names = asked_names(&extensions)?;
         }
         let challenge = one(info.attributes.iter(), oid::CHALLENGE_PASSWORD, "a challenge password")?;
-        let challenge =
-            challenge.map(|value| text(value).ok_or(RequestError::NotDer(der::ErrorKind::Failed.into())));
+        let challenge = challenge
+            .map(|value| encode::text(value).ok_or(RequestError::NotDer(der::ErrorKind::Failed.into())));
         Ok(Self { key, subject: info.subject, names, challenge: challenge.transpose()? })
     }
 
@@ -77,24 +74,19 @@ impl Request {
     /// The common name of its subject: what it calls itself, and nothing more than that.
     #[must_use]
     pub fn common_name(&self) -> Option<String> {
-        self.attribute(oid::COMMON_NAME)
+        attribute(&self.subject, oid::COMMON_NAME)
     }
 
     /// The serial number of its subject, with which makers tell devices apart.
     #[must_use]
     pub fn serial_number(&self) -> Option<String> {
-        self.attribute(oid::SERIAL_NUMBER)
+        attribute(&self.subject, oid::SERIAL_NUMBER)
     }
 
     /// What it was given to prove: a one-time token, or the channel binding of EST.
     #[must_use]
     pub fn challenge(&self) -> Option<&str> {
         self.challenge.as_deref()
-    }
-
-    fn attribute(&self, id: ObjectIdentifier) -> Option<String> {
-        let mut found = self.subject.0.iter().flat_map(|name| name.0.iter()).filter(|part| part.oid == id);
-        found.next().and_then(|part| text(AnyRef::from(&part.value)))
     }
 }
 
@@ -140,18 +132,4 @@ fn asked_names(extensions: &Extensions) -> Result<Vec<SubjectName>, RequestError
         }
     }
     Ok(read)
-}
-
-/// The text of a value, in whichever of the string types makers use.
-fn text(value: AnyRef<'_>) -> Option<String> {
-    if let Ok(text) = value.decode_as::<Utf8StringRef<'_>>() {
-        return Some(text.as_str().to_owned());
-    }
-    if let Ok(text) = value.decode_as::<PrintableStringRef<'_>>() {
-        return Some(text.as_str().to_owned());
-    }
-    if let Ok(text) = value.decode_as::<Ia5StringRef<'_>>() {
-        return Some(text.as_str().to_owned());
-    }
-    value.decode_as::<TeletexStringRef<'_>>().ok().map(|text| text.as_str().to_owned())
 }

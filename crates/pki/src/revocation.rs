@@ -42,6 +42,19 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// All.
+    pub const ALL: [Self; 9] = [
+        Self::Unspecified,
+        Self::KeyCompromise,
+        Self::CaCompromise,
+        Self::AffiliationChanged,
+        Self::Superseded,
+        Self::CessationOfOperation,
+        Self::CertificateHold,
+        Self::RemoveFromCrl,
+        Self::PrivilegeWithdrawn,
+    ];
+
     /// As RFC 5280 names it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -45,6 +45,57 @@ fn openssl(dir: &Path, arguments: &[&str]) -> Result<String, String> {
     if status.success() { Ok(said) } else { Err(said) }
 }
 
+#[test]
+fn a_sealed_key_opens_with_its_passphrase_and_openssl_reads_it() {
+    let dir = tempfile::tempdir().unwrap();
+    for algorithm in Algorithm::ALL {
+        let key = SoftwareKey::generate(algorithm).unwrap();
+        let sealed = pki::seal(&key, "a long passphrase").unwrap();
+        assert_eq!(pki::unseal(&sealed, "a long passphrase").unwrap().as_bytes(), key);
+        let public = SoftwareKey::read(&key).unwrap().public_key().to_der().unwrap();
+        fs::write(dir.path().join("key.pem"), &sealed).unwrap();
+        let arguments = [
+            "pkey",
+            "-in",
+            "key.pem",
+            "-passin",
+            "pass:a long passphrase",
+            "-pubout",
+            "-outform",
+            "DER",
+            "-out",
+            "pub",
+        ];
+        openssl(dir.path(), &arguments).unwrap();
+        assert_eq!(fs::read(dir.path().join("pub")).unwrap(), public, "{algorithm}");
+        // And the other way round: a key that somebody brings.
+        let arguments = [
+            "pkcs8",
+            "-topk8",
+            "-in",
+            "key.pem",
+            "-passin",
+            "pass:a long passphrase",
+            "-passout",
+            "pass:another one",
+            "-v2",
+            "aes-256-cbc",
+            "-scrypt",
+            "-out",
+            "theirs.pem",
+        ];
+        openssl(dir.path(), &arguments).unwrap();
+        let theirs = fs::read_to_string(dir.path().join("theirs.pem")).unwrap();
+        let read = SoftwareKey::read(pki::unseal(&theirs, "another one").unwrap().as_bytes()).unwrap();
+        assert_eq!(read.public_key().to_der().unwrap(), public, "{algorithm}");
+        for (pem, passphrase) in
+            [(sealed.as_str(), "another"), (&sealed[..90], "a long passphrase"), ("", ""), (&theirs, "")]
+        {
+            assert!(pki::unseal(pem, passphrase).is_err(), "{algorithm}: {passphrase}");
+        }
+    }
+}
+
 fn pem(path: &Path, label: &str, der: &[u8]) {
     let text = der::pem::encode_string(label, der::pem::LineEnding::LF, der).unwrap();
     fs::write(path, text).unwrap();

@@ -7,8 +7,10 @@ pub mod act;
 pub mod api;
 pub mod auth;
 pub mod basis;
+pub mod ca;
 pub mod client;
 mod console;
+mod enrol;
 pub mod guard;
 mod health;
 pub mod intake;
@@ -48,6 +50,7 @@ pub fn router(state: AppState) -> Router {
         .route("/sign-out", routing::post(auth::sign_out))
         .route(ledger_files::PATH, routing::get(ledger_files::serve))
         .merge(witness::router())
+        .merge(ca::router())
         .merge(api::router())
         .merge(console::router())
         .fallback(console::not_found)

@@ -2,9 +2,12 @@
 //!
 //! Guarantees: at most [`CONNECTIONS`] at once, of which no single household has more than [`OF_ONE_ADDRESS`]; a
 //! handshake, a header or a first request that takes longer than [`HANDSHAKE`] ends the connection, and so does
-//! [`IDLE`] without a request; a stop lets requests under way finish for a while.
+//! [`IDLE`] without a request; one that showed a certificate ends with that; a stop lets requests under way finish for a while.
 
-use crate::unread;
+use crate::{
+    ca::peer::{Peer, Session, Sessions},
+    unread,
+};
 use axum::{Router, body::Body, extract::ConnectInfo, http::Request};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
@@ -49,6 +52,7 @@ pub async fn serve(
     listener: TcpListener,
     tls: watch::Receiver<Arc<ServerConfig>>,
     router: Router,
+    sessions: Sessions,
     stop: impl Future<Output = ()>,
 ) {
     let room = Arc::new(Semaphore::new(CONNECTIONS));
@@ -68,9 +72,9 @@ pub async fn serve(
         };
         // Looked up each time: the certificate is made anew while the server runs.
         let acceptor = TlsAcceptor::from(Arc::clone(&tls.borrow()));
-        let (router, watcher) = (router.clone(), graceful.watcher());
+        let (router, watcher, sessions) = (router.clone(), graceful.watcher(), sessions.clone());
         tokio::spawn(async move {
-            connection(stream, peer, acceptor, router, watcher).await;
+            connection(stream, peer, acceptor, router, sessions, watcher).await;
             drop((place, seat));
         });
     }
@@ -102,14 +106,18 @@ async fn connection(
     peer: SocketAddr,
     acceptor: TlsAcceptor,
     router: Router,
+    sessions: Sessions,
     watcher: Watcher,
 ) {
     let _ = stream.set_nodelay(true);
     let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await else { return };
+    let shown = Peer::of(stream.get_ref().1);
+    let mut session = shown.fingerprint().map(|fingerprint| sessions.enter(fingerprint));
     let requests = Arc::new(watch::Sender::new(0_usize));
     let idle = idle(requests.subscribe(), HANDSHAKE, IDLE);
     let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
+        request.extensions_mut().insert(shown.clone());
         let (request, answering) = unread::leavable(request);
         let busy = (Busy::new(&requests), answering);
         let answer = router.clone().oneshot(request.map(Body::new));
@@ -144,6 +152,15 @@ async fn connection(
             tracing::debug!(%error, %peer, "a connection ended early");
         },
         () = idle => tracing::debug!(%peer, "a connection asked for nothing and was closed"),
+        () = cut(&mut session) => tracing::info!(%peer, "a connection ended with its certificate"),
+    }
+}
+
+/// Resolves when the certificate that was shown is no good any more.
+async fn cut(session: &mut Option<Session>) {
+    match session {
+        Some(session) => session.is_cut().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -72,6 +72,10 @@ impl AppState {
             Findable::Asset => "asset",
             Findable::Address => "address",
             Findable::Exception => "exception that still holds",
+            Findable::Certificate => "certificate",
+            Findable::EnrolmentToken => "enrolment token",
+            Findable::Enrolment => "enrolment",
+            Findable::Maker => "maker",
         };
         let whose = self.repository().whose_is(what, id).await?;
         match whose.as_slice() {

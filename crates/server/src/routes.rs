@@ -1,5 +1,6 @@
 //! Who each route is for: one table, asked by the doors. A route or a method that is not in it is refused.
 
+use crate::ca;
 use axum::http::Method;
 use policy::Action;
 
@@ -20,8 +21,8 @@ pub enum Door {
 }
 
 use Action::{
-    JudgeIncidents, ManageAuthorities, ManagePeople, Respond, SeeAssets, SeeIncidents, SeeNode, SeePeople,
-    SeeRecord,
+    EnrolDevices, JudgeIncidents, ManageAuthorities, ManagePeople, Respond, SeeAssets, SeeIncidents, SeeNode,
+    SeePeople, SeeRecord,
 };
 use Door::{Anybody, Here, Of, Proved, SignedIn};
 
@@ -60,6 +61,21 @@ pub const ROUTES: &[(&str, &str, Door)] = &[
     ("POST", "/account/recovery", SignedIn),
     ("POST", "/account/sessions/{id}/end", SignedIn),
     ("POST", "/account/sessions/end-others", SignedIn),
+    // Devices, by what they show; how certificates stand.
+    ("GET", "/.well-known/est/cacerts", Proved),
+    ("GET", "/.well-known/est/csrattrs", Proved),
+    ("POST", "/.well-known/est/simpleenroll", Proved),
+    ("POST", "/.well-known/est/simplereenroll", Proved),
+    ("POST", "/.well-known/est/serverkeygen", Proved),
+    ("GET", "/.well-known/est/{label}/cacerts", Proved),
+    ("GET", "/.well-known/est/{label}/csrattrs", Proved),
+    ("POST", "/.well-known/est/{label}/simpleenroll", Proved),
+    ("POST", "/.well-known/est/{label}/simplereenroll", Proved),
+    ("POST", "/.well-known/est/{label}/serverkeygen", Proved),
+    ("GET", ca::LIST, Anybody),
+    ("GET", ca::CERTIFICATE, Anybody),
+    ("GET", ca::OCSP_GET, Anybody),
+    ("POST", ca::OCSP, Proved),
     // The console.
     ("GET", "/", Of(SeeIncidents)),
     ("GET", "/live", Of(SeeIncidents)),
@@ -78,6 +94,14 @@ pub const ROUTES: &[(&str, &str, Door)] = &[
     ("GET", "/assets", Of(SeeAssets)),
     ("GET", "/assets/at/{address}", Of(SeeAssets)),
     ("GET", "/assets/{id}", Of(SeeAssets)),
+    ("POST", "/assets/{id}/{deed}", Of(Respond)),
+    ("GET", "/enrolment", Of(EnrolDevices)),
+    ("POST", "/enrolment/tokens", Of(EnrolDevices)),
+    ("POST", "/enrolment/tokens/{id}/revoke", Of(EnrolDevices)),
+    ("POST", "/enrolment/waiting/{id}/{deed}", Of(EnrolDevices)),
+    ("POST", "/enrolment/makers", Of(EnrolDevices)),
+    ("POST", "/enrolment/makers/{id}/remove", Of(EnrolDevices)),
+    ("GET", "/certificates", Of(SeeAssets)),
     ("GET", "/journal", Of(SeeRecord)),
     ("GET", "/settings", Here(SeeNode)),
     ("GET", "/people", Of(SeePeople)),
@@ -115,6 +139,20 @@ pub const ROUTES: &[(&str, &str, Door)] = &[
     ("GET", "/api/v1/decisions", Of(SeeRecord)),
     ("GET", "/api/v1/assets", Of(SeeAssets)),
     ("GET", "/api/v1/assets/{id}", Of(SeeAssets)),
+    ("POST", "/api/v1/assets/{id}/{deed}", Of(Respond)),
+    ("GET", "/api/v1/certificates", Of(SeeAssets)),
+    ("GET", "/api/v1/certificates/{fingerprint}", Of(SeeAssets)),
+    ("POST", "/api/v1/certificates/{fingerprint}/{deed}", Of(Respond)),
+    ("GET", "/api/v1/certificate-authorities", Of(SeeAssets)),
+    ("GET", "/api/v1/enrolment-tokens", Of(EnrolDevices)),
+    ("POST", "/api/v1/enrolment-tokens", Of(EnrolDevices)),
+    ("DELETE", "/api/v1/enrolment-tokens/{id}", Of(EnrolDevices)),
+    ("GET", "/api/v1/enrolments", Of(EnrolDevices)),
+    ("POST", "/api/v1/enrolments/{id}/approve", Of(EnrolDevices)),
+    ("POST", "/api/v1/enrolments/{id}/refuse", Of(EnrolDevices)),
+    ("GET", "/api/v1/makers", Of(EnrolDevices)),
+    ("POST", "/api/v1/makers", Of(EnrolDevices)),
+    ("DELETE", "/api/v1/makers/{id}", Of(EnrolDevices)),
     ("GET", "/api/v1/people", Of(SeePeople)),
     ("POST", "/api/v1/people", Of(ManagePeople)),
     ("GET", "/api/v1/people/{id}", Of(SeePeople)),
@@ -144,6 +182,13 @@ pub const ROUTES: &[(&str, &str, Door)] = &[
 /// Those that read a body. Another route is sent none.
 const WITH_BODY: &[(&str, &str)] = &[
     ("POST", crate::witness::PATH),
+    ("POST", "/.well-known/est/simpleenroll"),
+    ("POST", "/.well-known/est/simplereenroll"),
+    ("POST", "/.well-known/est/serverkeygen"),
+    ("POST", "/.well-known/est/{label}/simpleenroll"),
+    ("POST", "/.well-known/est/{label}/simplereenroll"),
+    ("POST", "/.well-known/est/{label}/serverkeygen"),
+    ("POST", ca::OCSP),
     ("POST", "/sign-in/link"),
     ("POST", "/sign-in/password"),
     ("POST", "/sign-in/code"),
@@ -159,6 +204,9 @@ const WITH_BODY: &[(&str, &str)] = &[
     ("POST", "/account/password/remove"),
     ("POST", "/incidents/{id}/close"),
     ("POST", "/commands/{id}/undo"),
+    ("POST", "/assets/{id}/{deed}"),
+    ("POST", "/enrolment/tokens"),
+    ("POST", "/enrolment/makers"),
     ("POST", "/people"),
     ("POST", "/people/{id}/{deed}"),
     ("POST", "/authorities"),
@@ -167,6 +215,10 @@ const WITH_BODY: &[(&str, &str)] = &[
     ("POST", "/tokens"),
     ("POST", "/api/v1/incidents/{id}/close"),
     ("POST", "/api/v1/responding"),
+    ("POST", "/api/v1/assets/{id}/{deed}"),
+    ("POST", "/api/v1/certificates/{fingerprint}/{deed}"),
+    ("POST", "/api/v1/enrolment-tokens"),
+    ("POST", "/api/v1/makers"),
     ("POST", "/api/v1/people"),
     ("PATCH", "/api/v1/people/{id}"),
     ("POST", "/api/v1/people/{id}/roles"),
@@ -182,6 +234,7 @@ const WITH_PARAMETERS: &[(&str, &str)] = &[
     ("GET", "/account"),
     ("GET", "/incidents"),
     ("GET", "/assets"),
+    ("GET", "/certificates"),
     ("GET", "/journal"),
     ("GET", "/people"),
     ("GET", "/authorities"),
@@ -190,6 +243,9 @@ const WITH_PARAMETERS: &[(&str, &str)] = &[
     ("GET", "/api/v1/journal"),
     ("GET", "/api/v1/decisions"),
     ("GET", "/api/v1/assets"),
+    ("GET", "/api/v1/certificates"),
+    ("GET", "/api/v1/enrolment-tokens"),
+    ("GET", "/api/v1/enrolments"),
     ("GET", "/api/v1/people"),
     ("GET", "/api/v1/authorities"),
 ];

@@ -1,6 +1,7 @@
 //! What every request handler can reach.
 
 use crate::auth::{Attempts, User};
+use crate::ca::{Ca, peer::Sessions};
 use crate::guard::Doors;
 use crate::live::{BACKLOG, Change, Order, OrderError, Orders, SensorStatus};
 use crate::people::{Proofs, StartError};
@@ -45,6 +46,7 @@ struct Shared {
     doors: Doors,
     attempts: Attempts,
     proofs: Proofs,
+    ca: Ca,
     looks: Mutex<HashMap<(String, Deed, IncidentId), Timestamp>>,
     started: Instant,
     stopping: watch::Sender<bool>,
@@ -73,6 +75,8 @@ pub struct Node {
     pub least_told: model::Severity,
     /// All settings with their meaning and where each came from; secrets are masked.
     pub settings: Vec<Setting>,
+    /// What is set about certificates.
+    pub certificates: crate::ca::Settings,
 }
 
 /// One setting as it is in force.
@@ -111,6 +115,7 @@ impl AppState {
             orders,
             sensor,
             proofs: Proofs::open(&node)?,
+            ca: Ca::open(&node)?,
             node,
             doors,
             attempts: Attempts::default(),
@@ -153,6 +158,22 @@ impl AppState {
         &self.shared.point
     }
 
+    /// The same in the name of an authority, for a program whose right to that its handler has looked at.
+    pub(crate) fn in_name_of(&self, authority: &AuthorityId) -> Self {
+        self.reaching(std::slice::from_ref(authority))
+    }
+
+    /// What issues certificates.
+    pub(crate) fn ca(&self) -> &Ca {
+        &self.shared.ca
+    }
+
+    /// The connections that were opened with a certificate.
+    #[must_use]
+    pub fn sessions(&self) -> Sessions {
+        self.shared.ca.sessions.clone()
+    }
+
     /// By what people prove who they are.
     pub(crate) fn proofs(&self) -> &Proofs {
         &self.shared.proofs
@@ -191,6 +212,7 @@ impl AppState {
             channels: Vec::new(),
             least_told: model::Severity::Info,
             settings: Vec::new(),
+            certificates: crate::ca::Settings::default(),
         };
         Self::new(repository, node, Doors::new(&[], &[], 8443), None).unwrap()
     }

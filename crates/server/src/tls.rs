@@ -1,17 +1,20 @@
-//! The server's certificate, from an authority of its own made at the first start.
+//! The server's certificate, issued by the node's own authority.
 //!
-//! Guarantees: keys are made here, never leave `tls/`, and are readable by their owner only; a key that others can read
-//! stops the start; the server's certificate is made anew before it ends and when the names change, so that whoever
+//! Guarantees: its key is made here, never leaves `tls/`, and is readable by its owner only; a key that others can read stops
+//! the start; the certificate is issued anew before it ends, when the names change and when its issuer does, so that whoever
 //! trusts `ca.pem` once goes on trusting.
 
-use crate::keyfile::write_whole;
-use model::Timestamp;
-use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
-    KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256,
+use crate::{
+    AppState,
+    api::Problem,
+    ca::{Wanted, peer::AnyCertificate},
+    keyfile::write_whole,
+    secret,
 };
+use model::Net;
+use pki::{Algorithm, Bounds, NameKind, Profile, Signer as _, SoftwareKey, SubjectName, Usage, View};
 use rustls::{
-    ServerConfig,
+    DistinguishedName, ServerConfig,
     pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, pem::PemObject as _},
 };
 use std::{
@@ -22,14 +25,14 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use time::OffsetDateTime;
+use store::{Actor, Admission};
 use tokio::sync::watch;
 
-/// How long the authority's certificate is good, in days.
-const CA_DAYS: i64 = 3650;
+/// By what the node's own certificate is issued.
+const PROFILE: &str = "node";
 /// How long the server's certificate is good, in days: what browsers accept at most is 398.
-const SERVER_DAYS: i64 = 180;
-/// It is made anew when it is good for less than this, in days.
+const SERVER_DAYS: u32 = 180;
+/// It is issued anew when it is good for less than this, in days.
 const RENEW_DAYS: i64 = 60;
 /// How often it is looked at while the server runs.
 const LOOK: Duration = Duration::from_secs(12 * 3600);
@@ -68,15 +71,17 @@ pub enum TlsError {
         /// Why.
         reason: String,
     },
-    /// No certificate can be made for these names.
-    #[error("cannot make a certificate for {names}")]
-    Names {
-        /// The names.
-        names: String,
+    /// A name that no certificate can hold.
+    #[error("no certificate can be issued for {name:?}: {reason}")]
+    Name {
+        /// The name.
+        name: String,
         /// Why.
-        #[source]
-        source: rcgen::Error,
+        reason: &'static str,
     },
+    /// The node's own authority issues none.
+    #[error("the node's own certificate is not issued: {0}")]
+    NotIssued(String),
     /// Nothing that rustls serves with.
     #[error("cannot serve with the certificate in {dir}", dir = dir.display())]
     Rustls {
@@ -88,55 +93,67 @@ pub enum TlsError {
     },
 }
 
-/// What the server shows and where the authority's certificate is.
+impl From<Problem> for TlsError {
+    fn from(problem: Problem) -> Self {
+        Self::NotIssued(problem.detail().to_owned())
+    }
+}
+
+/// What the server shows and where the root's certificate is.
 #[derive(Clone)]
 pub struct Tls {
     /// For the listener.
     pub config: Arc<ServerConfig>,
     /// The certificate to trust, for browsers and `curl --cacert`.
     pub ca_path: PathBuf,
-    /// SHA-256 of the authority's certificate, to compare by eye.
+    /// SHA-256 of the root's certificate, to compare by eye.
     pub ca_fingerprint: String,
 }
 
-/// Opens `dir`, or makes an authority in it, and makes sure that there is a good certificate for the names.
+/// Makes sure that there is a good certificate for the names in `dir`.
 ///
 /// # Errors
 /// [`TlsError`], with the file and what to do.
-pub fn open(dir: &Path, names: &[String], addresses: &[IpAddr], now: Timestamp) -> Result<Tls, TlsError> {
+pub async fn open(
+    state: &AppState,
+    dir: &Path,
+    names: &[String],
+    addresses: &[IpAddr],
+) -> Result<Tls, TlsError> {
     let path = |name: &str| dir.join(name);
-    let now = OffsetDateTime::from_unix_timestamp(now.micros().div_euclid(1_000_000))
-        .unwrap_or(OffsetDateTime::UNIX_EPOCH);
     if !dir.exists() {
         fs::DirBuilder::new().mode(0o700).create(dir).map_err(file("make", dir))?;
     }
-    if !path("ca.pem").exists() || !path("ca.key").exists() {
-        make_authority(dir, now)?;
+    let subject = Subject::new(names, addresses)?;
+    state.ca().cover_own(&subject.bounds());
+    let own = state.in_name_of(state.authority());
+    own.ca().trusted(&own).await?;
+    let issuer = own.ca().of(&own, own.repository().authority()).await?;
+    let current = fs::read(path("server.pem")).unwrap_or_default();
+    let current = CertificateDer::pem_slice_iter(&current).collect::<Result<Vec<_>, _>>().unwrap_or_default();
+    let is_its = current.get(1).is_some_and(|by| by.as_ref() == issuer.issuer.der());
+    let view = current.first().and_then(|leaf| View::of(leaf).ok());
+    let good = view.is_some_and(|view| {
+        state.now().plus_secs(RENEW_DAYS * 86_400) < view.ends && view.names == subject.names
+    });
+    if !is_its || !good || !path("server.key").exists() {
+        issue(&own, dir, &subject).await?;
     }
-    let subject = Subject::new(names, addresses);
-    // What the certificate was made for, and until when: `server.txt`, so that no certificate has to be read back.
-    let wanted = subject.note();
-    let current = fs::read_to_string(path("server.txt")).unwrap_or_default();
-    let good_until = current.lines().next().and_then(|line| line.parse::<i64>().ok()).unwrap_or(0);
-    let fits = current.split_once('\n').is_some_and(|(_, note)| note == wanted);
-    let good = good_until > (now + time::Duration::days(RENEW_DAYS)).unix_timestamp();
-    if !fits || !good || !path("server.pem").exists() || !path("server.key").exists() {
-        make_server(dir, &subject, now)?;
-    }
+    write_roots(state, dir).await?;
     load(dir)
 }
 
-/// Makes the certificate anew before it ends, for as long as the server runs.
+/// Issues the certificate anew before it ends, for as long as the server runs.
 pub async fn look_after(
+    state: AppState,
     certificate: watch::Sender<Arc<ServerConfig>>,
     dir: PathBuf,
     names: Vec<String>,
     addresses: Vec<IpAddr>,
-    now: fn() -> Timestamp,
 ) {
     loop {
         tokio::time::sleep(LOOK).await;
-        match open(&dir, &names, &addresses, now()) {
+        match open(&state, &dir, &names, &addresses).await {
             Ok(tls) => {
                 certificate.send_replace(tls.config);
             }
@@ -147,86 +164,84 @@ pub async fn look_after(
 
 /// Names and addresses of the server's certificate.
 struct Subject {
-    names: Vec<String>,
+    names: Vec<SubjectName>,
 }
 
 impl Subject {
     /// How many names of the machine itself come first.
     const OWN: usize = 3;
 
-    fn new(names: &[String], addresses: &[IpAddr]) -> Self {
-        let mut all: Vec<String> = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).to_vec();
-        for name in names.iter().cloned().chain(addresses.iter().map(ToString::to_string)) {
+    fn new(names: &[String], addresses: &[IpAddr]) -> Result<Self, TlsError> {
+        let own = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
+        let mut all = Vec::new();
+        for text in
+            own.into_iter().chain(names.iter().cloned()).chain(addresses.iter().map(ToString::to_string))
+        {
+            let name = match text.parse() {
+                Ok(address) => SubjectName::Address(address),
+                Err(_) => SubjectName::dns(text.trim_end_matches('.'))
+                    .map_err(|reason| TlsError::Name { name: text.clone(), reason })?,
+            };
             if !all.contains(&name) {
                 all.push(name);
             }
         }
-        Self { names: all }
+        Ok(Self { names: all })
+    }
+
+    /// Within what its issuer has to issue.
+    fn bounds(&self) -> Bounds {
+        let mut bounds = Bounds::default();
+        for name in &self.names {
+            match name {
+                SubjectName::Dns(name) => bounds.domains.push(name.clone()),
+                SubjectName::Address(address) => bounds.networks.push(Net::of(*address)),
+                SubjectName::Uri(_) | SubjectName::Mail(_) => {}
+            }
+        }
+        bounds
     }
 
     /// The first name that was given, else this machine's own.
-    fn common_name(&self) -> &str {
-        self.names.get(Self::OWN).or_else(|| self.names.first()).map_or("localhost", String::as_str)
-    }
-
-    fn note(&self) -> String {
-        self.names.iter().fold(String::new(), |note, name| note + name + "\n")
+    fn common_name(&self) -> String {
+        let first = self.names.get(Self::OWN).or_else(|| self.names.first());
+        first.map_or_else(|| "localhost".to_owned(), ToString::to_string).chars().take(64).collect()
     }
 }
 
-fn make_authority(dir: &Path, now: OffsetDateTime) -> Result<(), TlsError> {
-    let key = new_key(dir)?;
-    let certificate = authority(&key, now)
-        .self_signed(&key)
-        .map_err(|source| TlsError::Names { names: "the authority".into(), source })?;
-    write_private(&dir.join("ca.key"), &key.serialize_pem())?;
-    write(&dir.join("ca.pem"), &certificate.pem())?;
-    // Whatever an authority before it signed is of no use now.
-    let _ = fs::remove_file(dir.join("server.txt"));
-    Ok(())
+async fn issue(state: &AppState, dir: &Path, subject: &Subject) -> Result<(), TlsError> {
+    let wrong = |error: pki::SignError| TlsError::NotIssued(error.to_string());
+    let pkcs8 = SoftwareKey::generate(Algorithm::P256).map_err(wrong)?;
+    let key = SoftwareKey::read(&pkcs8).map_err(wrong)?;
+    let profile = Profile {
+        days: SERVER_DAYS,
+        usages: vec![Usage::Server, Usage::Client],
+        names: vec![NameKind::Dns, NameKind::Address],
+        server_keygen: false,
+    };
+    let wanted = Wanted {
+        asset: None,
+        name: &subject.common_name(),
+        key: key.public_key(),
+        names: &subject.names,
+        profile: (PROFILE, &profile),
+    };
+    let certified = state.ca().issue(state, &wanted, Admission::Program, Actor::Program).await?;
+    // The key first: where the start is cut off between the two, the certificate does not fit and is issued anew.
+    write_private(&dir.join("server.key"), &pem("PRIVATE KEY", &pkcs8))?;
+    let chain = pem("CERTIFICATE", &certified.der) + &pem("CERTIFICATE", certified.issuer.issuer.der());
+    write(&dir.join("server.pem"), &chain)
 }
 
-/// What the authority's certificate says. Its name comes from its key, so that it need not be read back to sign with.
-fn authority(key: &KeyPair, now: OffsetDateTime) -> CertificateParams {
-    let mut params = CertificateParams::default();
-    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    params.not_before = now - time::Duration::hours(1);
-    params.not_after = now + time::Duration::days(CA_DAYS);
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, key.public_key_raw());
-    let mark: String = crate::secret::hex(digest.as_ref()).chars().take(8).collect();
-    let mut name = DistinguishedName::new();
-    name.push(DnType::OrganizationName, "Bastide");
-    // Two nodes must not look like one in a browser's list of authorities.
-    name.push(DnType::CommonName, format!("Bastide local authority {mark}"));
-    params.distinguished_name = name;
-    params
-}
-
-fn make_server(dir: &Path, subject: &Subject, now: OffsetDateTime) -> Result<(), TlsError> {
-    let names = |source| TlsError::Names { names: subject.names.join(", "), source };
-    let key_path = dir.join("ca.key");
-    let ca_key = KeyPair::from_pem(&read_private(&key_path)?)
-        .map_err(|error| TlsError::Unusable { path: key_path.clone(), reason: error.to_string() })?;
-    let issuer = Issuer::new(authority(&ca_key, now), ca_key);
-    let key = new_key(dir)?;
-    let mut params = CertificateParams::new(subject.names.clone()).map_err(names)?;
-    params.is_ca = IsCa::ExplicitNoCa;
-    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-    params.use_authority_key_identifier_extension = true;
-    params.not_before = now - time::Duration::hours(1);
-    params.not_after = now + time::Duration::days(SERVER_DAYS);
-    let mut name = DistinguishedName::new();
-    name.push(DnType::OrganizationName, "Bastide");
-    name.push(DnType::CommonName, subject.common_name());
-    params.distinguished_name = name;
-    let until = params.not_after.unix_timestamp();
-    let certificate = params.signed_by(&key, &issuer).map_err(names)?;
-    write_private(&dir.join("server.key"), &key.serialize_pem())?;
-    write(&dir.join("server.pem"), &certificate.pem())?;
-    // Last: where the start is cut off before this, all is made again.
-    write(&dir.join("server.txt"), &format!("{until}\n{}", subject.note()))
+/// The certificates to trust: the root's, and the next one's as soon as it is known.
+async fn write_roots(state: &AppState, dir: &Path) -> Result<(), TlsError> {
+    let roots = state.repository().roots().await.map_err(Problem::from)?;
+    let all: String = roots.iter().map(|root| pem("CERTIFICATE", &root.certificate)).collect();
+    let path = dir.join("ca.pem");
+    if fs::read_to_string(&path).is_ok_and(|before| before == all) {
+        return Ok(());
+    }
+    write(&path, &all)
 }
 
 fn load(dir: &Path) -> Result<Tls, TlsError> {
@@ -237,26 +252,34 @@ fn load(dir: &Path) -> Result<Tls, TlsError> {
     let (ca_path, chain_path, key_path) =
         (dir.join("ca.pem"), dir.join("server.pem"), dir.join("server.key"));
     let ca = CertificateDer::from_pem_file(&ca_path).map_err(|error| unusable(&ca_path, error))?;
-    let server = CertificateDer::from_pem_file(&chain_path).map_err(|error| unusable(&chain_path, error))?;
+    let roots = CertificateDer::pem_file_iter(&ca_path).map_err(|error| unusable(&ca_path, error))?;
+    let hints = roots.flatten().filter_map(|root| View::of(&root).ok());
+    let hints = hints.map(|view| DistinguishedName::from(view.subject_der)).collect();
+    let chain = CertificateDer::pem_file_iter(&chain_path).map_err(|error| unusable(&chain_path, error))?;
+    let chain = chain.collect::<Result<Vec<_>, _>>().map_err(|error| unusable(&chain_path, error))?;
     let key = PrivatePkcs8KeyDer::from_pem_slice(read_private(&key_path)?.as_bytes())
         .map_err(|error| unusable(&key_path, error))?;
     let rustls = |source| TlsError::Rustls { dir: dir.to_owned(), source };
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut config = ServerConfig::builder_with_provider(provider)
+    let mut config = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
         .map_err(rustls)?
-        .with_no_client_auth()
-        .with_single_cert(vec![server], PrivateKeyDer::Pkcs8(key))
+        .with_client_cert_verifier(Arc::new(AnyCertificate::new(provider, hints)))
+        .with_single_cert(chain, PrivateKeyDer::Pkcs8(key))
         .map_err(rustls)?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &ca);
-    let pairs: Vec<String> = digest.as_ref().iter().map(|byte| format!("{byte:02X}")).collect();
+    let digest = secret::hash(&ca).to_uppercase();
+    let pairs: Vec<String> =
+        digest.as_bytes().chunks(2).map(|pair| String::from_utf8_lossy(pair).into_owned()).collect();
     Ok(Tls { config: Arc::new(config), ca_path, ca_fingerprint: pairs.join(":") })
 }
 
-fn new_key(dir: &Path) -> Result<KeyPair, TlsError> {
-    KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)
-        .map_err(|error| TlsError::Unusable { path: dir.join("server.key"), reason: error.to_string() })
+fn pem(label: &str, der: &[u8]) -> String {
+    use base64::{Engine as _, engine::general_purpose::STANDARD};
+    let text = STANDARD.encode(der);
+    let lines: Vec<&str> =
+        (0..text.len()).step_by(64).filter_map(|at| text.get(at..text.len().min(at + 64))).collect();
+    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
 }
 
 fn file<'a>(what: &'static str, path: &'a Path) -> impl Fn(io::Error) -> TlsError + 'a {
@@ -282,53 +305,67 @@ fn write(path: &Path, text: &str) -> Result<(), TlsError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt as _;
+    use model::Timestamp;
+    use std::{
+        os::unix::fs::PermissionsExt as _,
+        sync::atomic::{AtomicI64, Ordering},
+    };
+
+    const START: i64 = 1_800_000_000;
+
+    async fn node(dir: &Path, clock: &Arc<AtomicI64>) -> AppState {
+        let clock = Arc::clone(clock);
+        AppState::bare(dir)
+            .await
+            .with_clock(Arc::new(move || Timestamp::from_secs(clock.load(Ordering::Relaxed))))
+    }
 
     fn names(all: &[&str]) -> Vec<String> {
         all.iter().map(|&name| name.to_owned()).collect()
     }
 
-    #[test]
-    fn makes_an_authority_once_and_a_certificate_when_needed() {
-        let dir = tempfile::tempdir().unwrap();
-        let dir = dir.path().join("tls");
+    #[tokio::test]
+    async fn a_certificate_is_issued_when_it_is_needed_and_the_root_stays() {
+        let data = tempfile::tempdir().unwrap();
+        let clock = Arc::new(AtomicI64::new(START));
+        let state = node(data.path(), &clock).await;
+        let dir = data.path().join("tls");
         let read = |name: &str| fs::read_to_string(dir.join(name)).unwrap();
-        let now = Timestamp::from_secs(1_800_000_000);
-        let first = open(&dir, &names(&["bastide.city.example"]), &[], now).unwrap();
+        let city = names(&["bastide.city.example"]);
+        let first = open(&state, &dir, &city, &[]).await.unwrap();
         let (ca, server) = (read("ca.pem"), read("server.pem"));
-        for key in ["ca.key", "server.key"] {
-            assert_eq!(fs::metadata(dir.join(key)).unwrap().mode() & 0o777, 0o600, "{key}");
-        }
-        let check = |names: &[String], days: i64, same: bool| {
-            let again = open(&dir, names, &[], now.plus_secs(days * 86_400)).unwrap();
+        assert_eq!(fs::metadata(dir.join("server.key")).unwrap().mode() & 0o777, 0o600);
+        for (names, days, same) in [
+            (city.clone(), 119, true),
+            (city.clone(), 121, false),
+            (names(&["other.city.example"]), 0, false),
+        ] {
+            clock.store(START + days * 86_400, Ordering::Relaxed);
+            let again = open(&state, &dir, &names, &[]).await.unwrap();
             assert_eq!(again.ca_fingerprint, first.ca_fingerprint);
             assert_eq!(read("ca.pem"), ca);
             assert_eq!(read("server.pem") == server, same, "{names:?} after {days} days");
-        };
-        check(&names(&["bastide.city.example"]), 119, true);
-        check(&names(&["bastide.city.example"]), 121, false);
-        check(&names(&["other.city.example"]), 0, false);
+        }
     }
 
-    #[test]
-    fn refuses_a_key_that_others_can_read() {
-        let dir = tempfile::tempdir().unwrap();
-        let dir = dir.path().join("tls");
-        let now = Timestamp::from_secs(1_800_000_000);
-        open(&dir, &[], &[], now).unwrap();
+    #[tokio::test]
+    async fn what_cannot_be_used_says_what_to_do() {
+        let data = tempfile::tempdir().unwrap();
+        let clock = Arc::new(AtomicI64::new(START));
+        let state = node(data.path(), &clock).await;
+        let dir = data.path().join("tls");
+        open(&state, &dir, &[], &[]).await.unwrap();
         fs::set_permissions(dir.join("server.key"), fs::Permissions::from_mode(0o640)).unwrap();
-        let error = open(&dir, &[], &[], now).err().unwrap().to_string();
+        let error = open(&state, &dir, &[], &[]).await.err().unwrap().to_string();
         assert!(error.contains("server.key can be read by others (mode 0640): expected 0600"), "{error}");
-    }
-
-    #[test]
-    fn says_what_is_wrong_with_a_damaged_certificate() {
-        let dir = tempfile::tempdir().unwrap();
-        let dir = dir.path().join("tls");
-        let now = Timestamp::from_secs(1_800_000_000);
-        open(&dir, &[], &[], now).unwrap();
+        fs::set_permissions(dir.join("server.key"), fs::Permissions::from_mode(0o600)).unwrap();
+        fs::write(dir.join("server.key"), "nothing").unwrap();
+        let error = open(&state, &dir, &[], &[]).await.err().unwrap().to_string();
+        assert!(error.contains("server.key cannot be used") && error.contains("remove "), "{error}");
+        // A damaged certificate is issued anew.
         fs::write(dir.join("server.pem"), "nothing").unwrap();
-        let error = open(&dir, &[], &[], now).err().unwrap().to_string();
-        assert!(error.contains("server.pem cannot be used") && error.contains("remove "), "{error}");
+        open(&state, &dir, &[], &[]).await.unwrap();
+        let error = open(&state, &dir, &names(&["*.city.example"]), &[]).await.err().unwrap().to_string();
+        assert!(error.contains("\"*.city.example\": wildcards are not issued"), "{error}");
     }
 }

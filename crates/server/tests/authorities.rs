@@ -276,6 +276,11 @@ fn body_of(route: &str) -> &'static str {
         "/api/v1/people" => r#"{"login": "eve", "name": "Eve", "authority": "north", "roles": ["auditor"]}"#,
         "/api/v1/authorities" => r#"{"id": "new", "name": "New", "level": "department", "parent": "north"}"#,
         "/api/v1/tokens" => r#"{"name": "x", "authority": "north", "roles": ["auditor"]}"#,
+        "/api/v1/assets/{id}/{deed}" | "/api/v1/certificates/{fingerprint}/{deed}" => "{}",
+        "/api/v1/enrolment-tokens" => r#"{"name": "x", "authority": "north"}"#,
+        "/api/v1/makers" => r#"{"name": "x", "certificate": "x", "authority": "north"}"#,
+        "/enrolment/tokens" => "name=x&place=north",
+        "/enrolment/makers" => "name=x&profile=device&certificate=x&place=north",
         "/api/v1/people/{id}/roles" => r#"{"role": "operator", "authority": "north"}"#,
         "/api/v1/people/{id}" | "/api/v1/authorities/{id}" => r#"{"name": "Eve"}"#,
         "/api/v1/responding" => r#"{"responding": false}"#,
@@ -294,6 +299,20 @@ fn body_of(route: &str) -> &'static str {
         _ => "",
     }
 }
+
+/// A maker whose certificate is good until 2126.
+const MAKER: &str = concat!(
+    r#"{"name": "x", "authority": "PLACE", "certificate": "-----BEGIN CERTIFICATE-----\n"#,
+    r"MIIBdzCCAR2gAwIBAgIUF29jL348+OJhjsCEGeIFMq2LOnMwCgYIKoZIzj0EAwIw\n",
+    r"EDEOMAwGA1UECgwFTWFrZXIwIBcNMjYxMTIzMDA1MDA1WhgPMjEyNjEwMzAwMDUw\n",
+    r"MDVaMBAxDjAMBgNVBAoMBU1ha2VyMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE\n",
+    r"xmWEXRz317tln+6iWHWGgGecgSDuOrw5OWr+gFvLLnLx0C9Fn8stXm7l43wg0k9o\n",
+    r"MK/wloOR2Tt0gqYwCXj+TaNTMFEwHQYDVR0OBBYEFFZwfY34a9Yvaw0c3slvPHLb\n",
+    r"gtiAMB8GA1UdIwQYMBaAFFZwfY34a9Yvaw0c3slvPHLbgtiAMA8GA1UdEwEB/wQF\n",
+    r"MAMBAf8wCgYIKoZIzj0EAwIDSAAwRQIhALz92kOK/m6RvzQgmfppvanUOhHHVIIo\n",
+    r"D5CikJnIeM+cAiBRwNXHHQz17NzVLTCbjWzV+zM/sqYy7l4qpxNaNIVfeQ==\n",
+    r#"-----END CERTIFICATE-----\n"}"#
+);
 
 /// Method and path of what takes a body in which an authority is named, by the API's description.
 fn naming_an_authority() -> BTreeSet<(String, String)> {
@@ -330,6 +349,8 @@ async fn no_body_reaches_another_authority() {
             r#"{"id": "new", "name": "New", "level": "department", "parent": "PLACE"}"#,
         ),
         ("POST", "/api/v1/tokens", r#"{"name": "x", "authority": "PLACE", "roles": ["auditor"]}"#),
+        ("POST", "/api/v1/enrolment-tokens", r#"{"authority": "PLACE"}"#),
+        ("POST", "/api/v1/makers", MAKER),
         ("DELETE", "/api/v1/people/{id}/roles/PLACE/auditor", ""),
         ("POST", "/people", "login=eve&name=Eve&place=PLACE&role=auditor"),
         ("POST", "/people/{id}/give", "role=auditor&place=PLACE"),

@@ -89,9 +89,10 @@ async fn refused(browser: &Browser, method: &str, route: &str, kind: &str, body:
             // What a form's handler refuses is a page, whoever asks.
             _ => &[PROBLEM, HTML],
         };
-        // What a witness answers is text by its standard, what lets programs in is JSON by its.
+        // What a witness and EST answer is text by their standards, what lets programs in is JSON by its.
         let lets_in = ["/api/v1/token", "/api/v1/device-authorization"].contains(&route) && told == JSON;
-        let fits = expected.contains(&told) || route.starts_with("/witness/") || lets_in;
+        let speaks_text = route.starts_with("/witness/") || route.starts_with("/.well-known/est/");
+        let fits = expected.contains(&told) || speaks_text || lets_in;
         assert!(fits, "{method} {route}: {told}: {}", page.text);
         pages.push(page);
     }

@@ -22,9 +22,6 @@ use std::{collections::BTreeSet, path::Path, time::Duration};
 use store::{DecisionRecord, JournalRow, Paging};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-/// What devices and credentials will be decided about; there are none yet.
-const LATER: &[Deed] = &[Deed::Enrolled, Deed::Issued, Deed::Revoked, Deed::Suspended];
-
 #[test]
 fn every_deed_has_somebody_who_writes_it() {
     let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
@@ -44,8 +41,7 @@ fn every_deed_has_somebody_who_writes_it() {
     let words: BTreeSet<&str> =
         code.split(|letter: char| !letter.is_alphanumeric() && letter != ':' && letter != '_').collect();
     for deed in Deed::ALL {
-        let written = words.contains(format!("Deed::{deed:?}").as_str());
-        assert_eq!(written, !LATER.contains(deed), "{deed:?}: written {written}");
+        assert!(words.contains(format!("Deed::{deed:?}").as_str()), "nobody writes {deed:?}");
     }
     let format = include_str!("../../ledger/FORMAT.md");
     for deed in Deed::ALL {

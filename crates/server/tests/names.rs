@@ -24,6 +24,7 @@ const WAYS: &[Way] = &[
     ),
     ("PATCH", "/api/v1/authorities/local", &[("name", "TEXT")], 120),
     ("POST", "/api/v1/tokens", &[("name", "TEXT"), ("roles", "analyst")], 120),
+    ("POST", "/api/v1/enrolment-tokens", &[("name", "TEXT")], 64),
     ("POST", "/api/v1/incidents/INCIDENT/close", &[("state", "resolved"), ("reason", "TEXT")], 500),
     ("POST", "/people", &[("login", "NEW"), ("name", "TEXT"), ("place", "local")], 120),
     ("POST", "/people/PERSON/name", &[("name", "TEXT")], 120),

@@ -2,11 +2,11 @@
 
 use crate::{
     Page, Paging, Repository, StoreError,
-    database::{Query, Row, query},
-    repository::{contains_pattern, count, from_json, seen, to_json, whose},
+    database::{On, Query, Row, query},
+    repository::{contains_pattern, count, from_json, seen, to_json, unreadable, whose},
     writer::Transaction,
 };
-use model::{Asset, Timestamp};
+use model::{Asset, AssetStatus, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
@@ -71,10 +71,8 @@ impl Repository {
     /// # Errors
     /// [`StoreError`]; then nothing of it is kept.
     pub async fn keep_asset(&self, asset: &Asset) -> Result<bool, StoreError> {
-        let body = to_json("asset", &asset.id, asset)?;
         let (whose, asset) = (self.whose(), asset.clone());
-        self.write(move |transaction| Box::pin(async move { keep(transaction, &whose, &asset, &body).await }))
-            .await
+        self.write(move |transaction| Box::pin(async move { keep(transaction, &whose, &asset).await })).await
     }
 
     /// One asset by its id.
@@ -82,12 +80,7 @@ impl Repository {
     /// # Errors
     /// [`StoreError`] where it cannot be read.
     pub async fn asset(&self, id: &str) -> Result<Option<Asset>, StoreError> {
-        let row = query("SELECT id, body, authority_id FROM asset WHERE authority_id = $1 AND id = $2")
-            .bind(self.whose())
-            .bind(id)
-            .fetch_optional(self.readers())
-            .await?;
-        row.as_ref().map(asset).transpose()
+        one(self.readers(), &self.whose(), id).await
     }
 
     /// The asset last seen at an address.
@@ -96,7 +89,7 @@ impl Repository {
     /// [`StoreError`] where it cannot be read.
     pub async fn asset_at(&self, address: IpAddr) -> Result<Option<Asset>, StoreError> {
         let row = query(
-            "SELECT asset.id, asset.body, asset.authority_id FROM asset_address JOIN asset \
+            "SELECT asset.id, asset.body, asset.authority_id, asset.status FROM asset_address JOIN asset \
              ON asset.authority_id = asset_address.authority_id AND asset.id = asset_address.asset \
              WHERE asset_address.authority_id = $1 AND asset_address.address = $2 \
              ORDER BY asset_address.last_seen DESC LIMIT 1",
@@ -116,21 +109,21 @@ impl Repository {
         let sql = match filter.sort {
             AssetSort::Seen => {
                 concat!(
-                    "SELECT id, body, authority_id",
+                    "SELECT id, body, authority_id, status",
                     matching!(),
                     " ORDER BY last_seen DESC, id LIMIT $6 OFFSET $7"
                 )
             }
             AssetSort::Name => {
                 concat!(
-                    "SELECT id, body, authority_id",
+                    "SELECT id, body, authority_id, status",
                     matching!(),
                     " ORDER BY label, id LIMIT $6 OFFSET $7"
                 )
             }
             AssetSort::Kind => {
                 concat!(
-                    "SELECT id, body, authority_id",
+                    "SELECT id, body, authority_id, status",
                     matching!(),
                     " ORDER BY kind, label, id LIMIT $6 OFFSET $7"
                 )
@@ -177,22 +170,32 @@ impl Repository {
     }
 }
 
-async fn keep(
+/// One asset.
+pub(crate) async fn one<'t>(
+    on: impl Into<On<'t>>,
+    whose: &str,
+    id: &str,
+) -> Result<Option<Asset>, StoreError> {
+    let row = query("SELECT id, body, authority_id, status FROM asset WHERE authority_id = $1 AND id = $2")
+        .bind(whose)
+        .bind(id)
+        .fetch_optional(on)
+        .await?;
+    row.as_ref().map(asset).transpose()
+}
+
+/// Keeps what is known of an asset. That it was seen once more changes nothing about how it stands.
+pub(crate) async fn keep(
     transaction: &mut Transaction,
     whose: &str,
     asset: &Asset,
-    body: &str,
 ) -> Result<bool, StoreError> {
-    let known = query("SELECT 1 FROM asset WHERE authority_id = $1 AND id = $2")
-        .bind(whose)
-        .bind(&asset.id)
-        .fetch_optional(&mut *transaction)
-        .await?
-        .is_some();
+    let body = to_json("asset", &asset.id, asset)?;
+    let known = one(&mut *transaction, whose, &asset.id).await?.is_some();
     query(
         "INSERT INTO asset (authority_id, id, kind, criticality, status, label, first_seen, last_seen, search, body) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (authority_id, id) DO UPDATE SET kind = $3, \
-         criticality = $4, status = $5, label = $6, first_seen = $7, last_seen = $8, search = $9, body = $10",
+         criticality = $4, status = CASE WHEN $5 = 'discovered' THEN asset.status ELSE $5 END, label = $6, first_seen = $7, last_seen = $8, search = $9, body = $10",
     )
     .bind(whose)
     .bind(&asset.id)
@@ -256,5 +259,10 @@ fn asset(row: &Row) -> Result<Asset, StoreError> {
     let body: String = row.try_get(1)?;
     let mut asset: Asset = from_json("asset", &id, &body)?;
     asset.authority_id = whose("asset", &id, row, 2)?;
+    let status: String = row.try_get(3)?;
+    asset.status = AssetStatus::ALL
+        .into_iter()
+        .find(|known| known.as_str() == status)
+        .ok_or_else(|| unreadable("asset", &id, format!("the status {status:?}")))?;
     Ok(asset)
 }

@@ -10,6 +10,7 @@
 mod access;
 mod asset;
 mod authority;
+mod certificate;
 pub mod copy;
 mod counter;
 mod credential;
@@ -36,6 +37,11 @@ mod writer;
 pub use access::{COMMAND_LINE, MOST_TOKENS, NewLink, NewSession, Session, TOKENS_OF_A_PERSON, Token};
 pub use asset::{AssetFilter, AssetSort};
 pub use authority::{MOST_AUTHORITIES, NotPlanted, Own, Tree};
+pub use certificate::{
+    Admission, CertificateFilter, CertificateRecord, CertificateState, Changed, Enrolled, EnrolmentRecord,
+    EnrolmentState, EnrolmentToken, IssuerRecord, IssuerState, Listed, MOST_ENROLMENT_TOKENS, MOST_MAKERS,
+    MOST_WAITING, Maker, NewCertificate, Standing, Which,
+};
 pub use credential::{Credential, CredentialKind, MOST_CREDENTIALS};
 pub use database::{DatabaseUrl, PostgresUrl, WrongUrl};
 pub use decision::{Actor, Decided, DecisionRecord, LedgerError, LedgerKey};

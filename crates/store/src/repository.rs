@@ -83,6 +83,14 @@ pub enum Findable {
     Address,
     /// An exception.
     Exception,
+    /// A certificate, by its fingerprint.
+    Certificate,
+    /// A token that lets a device in.
+    EnrolmentToken,
+    /// Somebody who asked to be let in.
+    Enrolment,
+    /// A maker that is trusted.
+    Maker,
 }
 
 /// One page of a list.
@@ -217,6 +225,10 @@ impl Repository {
             Findable::Asset => select!("asset", "id"),
             Findable::Address => select!("asset_address", "address"),
             Findable::Exception => select!("exception", "id"),
+            Findable::Certificate => select!("certificate", "fingerprint"),
+            Findable::EnrolmentToken => select!("enrolment_token", "hash"),
+            Findable::Enrolment => select!("enrolment", "id"),
+            Findable::Maker => select!("maker", "id"),
         };
         let rows = query(sql).bind(self.sees()).bind(id).fetch_all(self.readers()).await?;
         rows.iter().map(|row| whose("authority", id, row, 0)).collect()

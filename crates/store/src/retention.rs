@@ -103,7 +103,7 @@ impl Repository {
         let (assets, other) = self
             .write(move |transaction| {
                 Box::pin(async move {
-                    let gone = delete(transaction, "DELETE FROM asset WHERE authority_id = $1 AND last_seen < $2", &whose, assets).await?;
+                    let gone = delete(transaction, "DELETE FROM asset WHERE authority_id = $1 AND last_seen < $2 AND status = 'discovered'", &whose, assets).await?;
                     delete(transaction, "DELETE FROM asset_address WHERE authority_id = $1 AND $2 = $2 AND asset NOT IN (SELECT id FROM asset WHERE authority_id = $1)", &whose, 0).await?;
                     let mut other = end_sessions(transaction, now).await?;
                     for (sql, limit) in [
@@ -114,6 +114,9 @@ impl Repository {
                         ("DELETE FROM counter WHERE authority_id = $1 AND hour < $2 / 3600000000", counters),
                         ("DELETE FROM sign_in_link WHERE $1 = $1 AND expires < $2", now),
                         ("DELETE FROM token WHERE $1 = $1 AND expires < $2", now),
+                        ("DELETE FROM enrolment_token WHERE $1 = $1 AND expires < $2", now),
+                        ("DELETE FROM enrolment WHERE $1 = $1 AND seen < $2", journal),
+                        ("DELETE FROM certificate WHERE $1 = $1 AND ends < $2", journal),
                     ] {
                         other += delete(transaction, sql, &whose, limit).await?;
                     }

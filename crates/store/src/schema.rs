@@ -80,6 +80,23 @@ pub(crate) fn tables() -> Vec<Table> {
             authority_id Text, name Text, issuer Text, client Text, secret Text, ca Text, recognises Text, changed Int,
         }
         token 2 { authority_id Text, hash Text, name Text, roles Text, person Text, made Int, expires Int, used Int }
+        issuer 2 {
+            authority_id Text, id Text, parent Text, name Text, body Bytes, key Text, bounds Text, begins Int, ends Int,
+            state Text, number Int, base Int, changed Int,
+        }
+        certificate 3 {
+            authority_id Text, issuer Text, serial Text, asset Text, subject Text, profile Text, key Text,
+            fingerprint Text, begins Int, ends Int, state Text, reason Text, changed Int, number Int, listed Int,
+            body Bytes,
+        }
+        enrolment_token 2 {
+            authority_id Text, hash Text, name Text, profile Text, asset Text, made Int, expires Int, used Int, key Text,
+        }
+        enrolment 2 {
+            authority_id Text, id Text, subject Text, profile Text, asset Text, key Text, place Text, asked Int, seen Int,
+            state Text, body Bytes,
+        }
+        maker 2 { authority_id Text, id Text, name Text, profile Text, made Int, body Bytes }
         leaf 2 { authority_id Text, number Int, at Int, deed Text, body Bytes }
         leaf_about 3 { authority_id Text, subject Text, number Int }
         opening 3 { authority_id Text, number Int, part Text, person Text, salt Bytes, value Text }
@@ -113,6 +130,7 @@ migrations! {
     4 "0004_witnesses",
     5 "0005_providers",
     6 "0006_names",
+    7 "0007_certificates",
 }
 
 fn step(version: i64, what: &'static str, sql: &'static str) -> Migration {

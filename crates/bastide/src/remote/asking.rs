@@ -90,6 +90,18 @@ impl Asking {
         })
     }
 
+    /// Has something done to one thing.
+    pub(super) fn act_on(
+        &self,
+        path: &str,
+        id: &str,
+        deed: &str,
+        body: Option<&Value>,
+        text: impl FnOnce(&Value) -> String,
+    ) -> anyhow::Result<ExitCode> {
+        self.act(&format!("{path}/{}/{deed}", encoded(id)), body, text)
+    }
+
     /// Has something done; `path` holds no text of others.
     pub(super) fn act(
         &self,

@@ -2,6 +2,7 @@
 
 use super::{
     asking::{Asking, Limit},
+    standing::{Reasons, Why, ended},
     table::{Column, facts, moment, text},
 };
 use serde_json::Value;
@@ -47,6 +48,33 @@ pub(crate) enum Verb {
         #[command(flatten)]
         asking: Asking,
     },
+    /// Suspends one, until it is restored: its certificates are no good and its connections end at once
+    Suspend {
+        /// As `bastide asset list` names it
+        id: String,
+        #[command(flatten)]
+        why: Why,
+        #[command(flatten)]
+        asking: Asking,
+    },
+    /// Gives a suspended one its identity back
+    Restore {
+        /// As `bastide asset list` names it
+        id: String,
+        #[command(flatten)]
+        why: Why,
+        #[command(flatten)]
+        asking: Asking,
+    },
+    /// Revokes one for ever: it has to be enrolled anew, with another key
+    Revoke {
+        /// As `bastide asset list` names it
+        id: String,
+        #[command(flatten)]
+        reasons: Reasons,
+        #[command(flatten)]
+        asking: Asking,
+    },
 }
 
 /// `bastide asset …`.
@@ -62,6 +90,15 @@ pub(crate) fn run(verb: Verb) -> anyhow::Result<ExitCode> {
             asking.list(PATH, &filter, &limit, COLUMNS, "assets")
         }
         Verb::Show { id, asking } => asking.show(PATH, &id, described),
+        Verb::Suspend { id, why, asking } => {
+            asking.act_on(PATH, &id, "suspend", Some(&why.body()), |answer| ended("suspended", answer))
+        }
+        Verb::Restore { id, why, asking } => {
+            asking.act_on(PATH, &id, "restore", Some(&why.body()), |answer| ended("restored", answer))
+        }
+        Verb::Revoke { id, reasons, asking } => {
+            asking.act_on(PATH, &id, "revoke", Some(&reasons.body()), |answer| ended("revoked", answer))
+        }
     }
 }
 

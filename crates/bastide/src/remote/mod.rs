@@ -2,13 +2,16 @@
 
 mod asking;
 pub(crate) mod asset;
+pub(crate) mod certificate;
 mod connection;
 mod credentials;
 pub(crate) mod decision;
+pub(crate) mod enrolment;
 pub(crate) mod incident;
 pub(crate) mod person;
 pub(crate) mod plan;
 pub(crate) mod sign_in;
+mod standing;
 mod table;
 
 use std::process::ExitCode;

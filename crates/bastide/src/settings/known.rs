@@ -267,6 +267,44 @@ pub(super) const KNOWN: &[Known] = &[
         Texts,
         "Verifier keys of the logs that this node cosigns as a witness, under /witness; none: it is no witness.",
     ),
+    known(
+        "certificates.organization",
+        None,
+        Text,
+        "What stands first in the names of the certificate authorities that are made from now on.",
+    ),
+    known(
+        "certificates.algorithm",
+        None,
+        Text,
+        "With what certificate authorities made from now on sign: p256 (every device verifies it), p384 or ed25519.",
+    ),
+    known(
+        "certificates.domains",
+        None,
+        Texts,
+        "Domains in which certificates may name hosts, with all below them. None: devices' certificates name no host.",
+    ),
+    known(
+        "certificates.networks",
+        None,
+        Texts,
+        "Networks of which certificates may name addresses, such as 10.20.0.0/16. None: devices' certificates name none.",
+    ),
+    known(
+        "certificates.addresses",
+        None,
+        Texts,
+        "Where devices find revocation lists and OCSP, as it stands in their certificates, such as http://pki.city.example; \
+         the console's address where nothing is said.",
+    ),
+    known(
+        "certificates.profiles",
+        None,
+        Table,
+        "What certificates are for, by name: `days` (1 to 398), `usages` (client, server), `names` (dns, address, uri, mail) and \
+         `server_keygen`.",
+    ),
 ];
 
 impl Known {

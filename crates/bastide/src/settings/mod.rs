@@ -37,6 +37,7 @@ pub(crate) struct Settings {
     pub(crate) retention: Retention,
     pub(crate) notify: Notify,
     pub(crate) ledger: Ledger,
+    pub(crate) certificates: server::ca::Settings,
 }
 
 /// `[authority]`.
@@ -134,6 +135,7 @@ impl Default for Settings {
             retention: Retention::default(),
             notify: Notify::default(),
             ledger: Ledger::default(),
+            certificates: server::ca::Settings::default(),
         }
     }
 }

@@ -10,7 +10,7 @@ use anyhow::{Context as _, bail};
 use model::Timestamp;
 use sensor::SensorHandle;
 use server::{
-    AppState, Doors, Node, act, auth, basis, listen,
+    AppState, Doors, Node, act, auth, basis, ca, listen,
     notify::{self, Receiver, Syslog, Webhook},
     tls::{self, Tls},
     witness::Witnessing,
@@ -54,7 +54,6 @@ pub(super) async fn serve(
     let address = listener.local_addr()?;
     let addresses = reached_at(address.ip());
     let url = url(settings, address.ip(), address.port());
-    let tls = tls::open(&place.tls(), &settings.server.names, &addresses, now())?;
     let repository =
         Repository::open(place.database(settings), settings.authority.own(), place.ledger_key()?).await?;
     repository.set_setting(URL, &url, now()).await?;
@@ -66,6 +65,7 @@ pub(super) async fn serve(
         None => (None, None, None),
     };
     let state = AppState::new(repository.clone(), node, doors, orders)?;
+    let tls = tls::open(&state, &place.tls(), &settings.server.names, &addresses).await?;
     state.set_witnessing(witnessing(settings, place)?);
     basis::note(&state).await;
     if let Err(error) = pump::catch_up(&state, &place.sensor()).await {
@@ -84,12 +84,13 @@ pub(super) async fn serve(
     let listener = tokio::net::TcpListener::from_std(listener)?;
     let tasks = [
         tokio::spawn(sweep(state.clone())),
+        tokio::spawn(ca::look_after(state.clone())),
         tokio::spawn(tls::look_after(
+            state.clone(),
             certificate,
             place.tls(),
             settings.server.names.clone(),
             addresses,
-            now,
         )),
     ];
     let told: Vec<_> =
@@ -100,7 +101,7 @@ pub(super) async fn serve(
         stop.asked().await;
         state.stop();
     };
-    listen::serve(listener, certificates, router, stopping).await;
+    listen::serve(listener, certificates, router, state.sessions(), stopping).await;
 
     // First the sensor, so that its last words are kept; then the store.
     let last_words = async {
@@ -181,6 +182,7 @@ fn node(loaded: &Loaded, place: &Place, url: &str, receivers: &[Receiver]) -> No
         channels: receivers.iter().map(Receiver::channel).collect(),
         least_told: settings.notify.severity,
         settings: loaded.listed(),
+        certificates: settings.certificates.clone(),
     }
 }
 

@@ -1,6 +1,8 @@
 //! The HTTP API under `/api/v1`, described by OpenAPI 3.1 at `/api/v1/openapi.json`.
 
+mod certificates;
 mod device;
+mod enrolment;
 mod extract;
 mod incidents;
 mod node;
@@ -67,6 +69,18 @@ fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(device::me))
         .routes(routes!(node::assets))
         .routes(routes!(node::asset))
+        .routes(routes!(certificates::asset_stands))
+        .routes(routes!(certificates::certificates))
+        .routes(routes!(certificates::certificate))
+        .routes(routes!(certificates::certificate_stands))
+        .routes(routes!(certificates::authorities))
+        .routes(routes!(enrolment::tokens, enrolment::make_token))
+        .routes(routes!(enrolment::revoke_token))
+        .routes(routes!(enrolment::enrolments))
+        .routes(routes!(enrolment::approve))
+        .routes(routes!(enrolment::refuse))
+        .routes(routes!(enrolment::makers, enrolment::trust))
+        .routes(routes!(enrolment::distrust))
         .routes(routes!(node::settings))
         .routes(routes!(node::stats))
         .routes(routes!(stream::stream))

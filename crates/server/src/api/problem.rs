@@ -98,15 +98,25 @@ impl Problem {
     }
 }
 
-/// Tells what an extractor refused, in its own words, as every other problem is told. What a witness answers is text by its
-/// standard.
+/// Tells what an extractor refused, in its own words, as every other problem is told. What a witness and
+/// EST answer is text by their standards.
 pub(crate) async fn refusals_as_problems(request: Request, next: Next) -> Response {
-    let is_witness = request.uri().path() == crate::witness::PATH;
+    let path = request.uri().path();
+    let is_est = path.starts_with(crate::ca::EST);
+    let speaks_text = is_est || path == crate::witness::PATH;
     let response = next.run(request).await;
     let kind = response.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     let is_plain = kind.is_some_and(|kind| kind.starts_with("text/plain"));
-    if is_witness || !is_plain || !response.status().is_client_error() {
+    if !is_plain || !response.status().is_client_error() {
         return response;
+    }
+    if speaks_text {
+        let too_long = response.status() == StatusCode::PAYLOAD_TOO_LARGE && is_est;
+        return if too_long {
+            crate::ca::Refusal::from(Problem::too_long()).into_response()
+        } else {
+            response
+        };
     }
     let (answer, body) = response.into_parts();
     if answer.status == StatusCode::PAYLOAD_TOO_LARGE {

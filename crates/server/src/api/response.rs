@@ -3,6 +3,7 @@
 use super::{Accepted, Body, Id, Listed, Parameters, Problem, WhichPage};
 use crate::{act, auth::User, reach::Reach};
 use axum::{Json, http::StatusCode};
+use ledger::Subject;
 use model::{CommandId, PlanId, PlanStatus};
 use serde::{Deserialize, Serialize};
 use store::{CommandRecord, DecisionRecord, Findable, JournalRow, PlanRecord};
@@ -209,15 +210,30 @@ pub(super) async fn journal(
     Ok(Json(state.repository().journal(paging).await?.into()))
 }
 
+/// Which decisions to list.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct WhichDecisions {
+    /// Only about this: a kind and an id, such as asset:dev-0123456789abcdef01234567.
+    about: Option<String>,
+    /// Which page, from 1.
+    page: Option<u32>,
+    /// Rows on a page, 1 to 500; 50 where left out.
+    per_page: Option<u32>,
+}
+
 /// Who decided or opened what, the latest first: the leaves of the ledger.
 #[utoipa::path(
-    get, path = "/api/v1/decisions", tag = "node", params(WhichPage),
+    get, path = "/api/v1/decisions", tag = "node", params(WhichDecisions),
     responses((status = 200, description = "One page", body = ref("#/components/schemas/Decisions")))
 )]
 pub(super) async fn decisions(
     Reach(state): Reach,
-    Parameters(which): Parameters<WhichPage>,
+    Parameters(which): Parameters<WhichDecisions>,
 ) -> Result<Json<Listed<DecisionRecord>>, Problem> {
+    let about = which.about.map(Subject::try_from).transpose();
+    let about = about.map_err(|error| Problem::parameter("about", error.to_string()))?;
     let paging = super::paging(which.page, which.per_page)?;
-    Ok(Json(state.repository().decisions(None, paging).await?.into()))
+    Ok(Json(state.repository().decisions(about.as_ref(), paging).await?.into()))
 }

@@ -1,6 +1,7 @@
 //! Assets seen: the list, and one asset with what happened to it.
 
 use super::{
+    devices::{self, Certificate},
     frame::{Frame, Trouble, Visit, page},
     response::names_in,
     view::{self, Choice, Markup, Pager},
@@ -20,12 +21,13 @@ use model::{Asset, AssetStatus, Criticality, Timestamp};
 use report::{Names, words};
 use serde::Deserialize;
 use std::net::IpAddr;
-use store::{AssetFilter, AssetSort, Findable, IncidentFilter, IncidentSort, Paging};
+use store::{AssetFilter, AssetSort, CertificateFilter, Findable, IncidentFilter, IncidentSort, Paging};
 
 /// Rows of a page unless the address says otherwise.
 const ROWS: u32 = 50;
 const MOST_INCIDENTS: u32 = 25;
 const MOST_ADDRESSES: usize = 40;
+const MOST_CERTIFICATES: u32 = 20;
 
 /// What the address asks for.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -147,7 +149,7 @@ async fn read(state: &AppState, frame: Frame, asked: Asked) -> Result<Assets, Pr
     })
 }
 
-fn choices(words: &[&str], chosen: &str) -> Vec<Choice> {
+pub(super) fn choices(words: &[&str], chosen: &str) -> Vec<Choice> {
     let any = std::iter::once(Choice::new("", "any", chosen));
     any.chain(words.iter().map(|word| Choice::new(word, word, chosen))).collect()
 }
@@ -227,6 +229,13 @@ struct AssetPage {
     incidents: Vec<IncidentRow>,
     incidents_more: u64,
     all: String,
+    /// Its id as it stands in addresses, and what has to follow to mean this authority's.
+    id: String,
+    of: String,
+    standing: &'static str,
+    certificates: Vec<Certificate>,
+    certificates_more: u64,
+    reasons_to_revoke: Vec<Choice>,
 }
 
 struct IncidentRow {
@@ -252,6 +261,9 @@ pub(super) async fn show(
     let frame = Frame::new(&state, &visit, "assets", label.clone()).await;
     let (incidents, incidents_more) =
         incidents(&state, &asset.addresses).await.map_err(|problem| visit.trouble(problem))?;
+    let filter = CertificateFilter { asset: Some(asset.id.clone()), ..CertificateFilter::default() };
+    let held = state.repository().certificates(&filter, Paging::new(1, MOST_CERTIFICATES)).await;
+    let held = held.map_err(|error| visit.trouble(error))?;
     let body = AssetPage {
         name: label,
         known: true,
@@ -268,6 +280,15 @@ pub(super) async fn show(
         incidents,
         incidents_more,
         all: all_of(asset.addresses.first().copied()),
+        id: view::encoded(&asset.id),
+        of: view::of(&state, &asset.authority_id),
+        standing: asset.status.as_str(),
+        certificates_more: held.total.saturating_sub(held.items.len() as u64),
+        certificates: held.items.iter().map(|one| devices::certificate(&state, one, state.now())).collect(),
+        reasons_to_revoke: crate::ca::REASONS
+            .iter()
+            .map(|reason| Choice::new(reason.as_str(), &reason.as_str().replace('-', " "), "unspecified"))
+            .collect(),
         frame,
     };
     Ok(page(&body))
@@ -289,6 +310,12 @@ async fn stranger(state: &AppState, visit: &Visit, address: IpAddr) -> Result<Re
         incidents,
         incidents_more,
         all: all_of(Some(address)),
+        id: String::new(),
+        of: String::new(),
+        standing: "",
+        certificates: Vec::new(),
+        certificates_more: 0,
+        reasons_to_revoke: Vec::new(),
         frame,
     };
     Ok((status, page(&body)).into_response())

@@ -39,6 +39,7 @@ pub(super) struct May {
     pub(super) record: bool,
     pub(super) node: bool,
     pub(super) people: bool,
+    pub(super) enrol: bool,
     /// In the authority whose records are shown.
     pub(super) judge: bool,
     pub(super) respond: bool,
@@ -54,6 +55,7 @@ impl May {
             assets: anywhere(Action::SeeAssets),
             record: anywhere(Action::SeeRecord),
             people: anywhere(Action::SeePeople),
+            enrol: anywhere(Action::EnrolDevices),
             node: user.may_here(Action::SeeNode).is_ok(),
             ..Self::default()
         }

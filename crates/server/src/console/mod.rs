@@ -9,6 +9,7 @@ mod account_changes;
 mod actions;
 mod assets;
 mod device;
+mod devices;
 mod files;
 mod frame;
 mod identity;
@@ -60,6 +61,14 @@ pub(crate) fn router() -> Router<AppState> {
         .route("/assets", get(assets::list))
         .route("/assets/at/{address}", get(assets::at))
         .route("/assets/{id}", get(assets::show))
+        .route("/assets/{id}/{deed}", post(devices::asset_stands))
+        .route("/enrolment", get(devices::enrolment))
+        .route("/enrolment/tokens", post(devices::make_token))
+        .route("/enrolment/tokens/{id}/revoke", post(devices::revoke_token))
+        .route("/enrolment/waiting/{id}/{deed}", post(devices::judge))
+        .route("/enrolment/makers", post(devices::trust))
+        .route("/enrolment/makers/{id}/remove", post(devices::distrust))
+        .route("/certificates", get(devices::certificates))
         .route("/journal", get(journal::show))
         .route("/settings", get(settings::show))
         .route("/people", get(people::list).post(people::invite))

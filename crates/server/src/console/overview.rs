@@ -1,6 +1,7 @@
 //! The first page: what needs a person now, what is watched, what is in force.
 
 use super::{
+    devices::SOON_DAYS,
     frame::{Frame, Trouble, Visit, page},
     response::{CommandView, ReceiptView, names_in, names_of},
     view::{self, Markup},
@@ -12,7 +13,9 @@ use model::{PlanStatus, Severity, Timestamp};
 use report::{Names, words};
 use serde_json::{Map, Value, json};
 use std::collections::HashSet;
-use store::{IncidentFilter, IncidentRecord, IncidentSort, IncidentState, Paging, SeverityCounts};
+use store::{
+    EnrolmentState, IncidentFilter, IncidentRecord, IncidentSort, IncidentState, Paging, SeverityCounts,
+};
 
 /// Rows of each list; more are one link away.
 const MOST_PRESSING: u32 = 8;
@@ -30,6 +33,10 @@ struct Overview {
     waiting_more: u64,
     pressing: Vec<Pressing>,
     pressing_more: u64,
+    /// Devices that wait to be let in.
+    asking: u64,
+    /// Certificates that end soon and were not renewed.
+    ending: u64,
     tallies: Vec<TallyView>,
     timeline: Option<Markup>,
     in_force: Vec<CommandView>,
@@ -146,6 +153,11 @@ async fn read(state: &AppState, frame: Frame) -> Result<Overview, Problem> {
         waiting,
         waiting_more: plans.total.saturating_sub(plans.items.len() as u64),
         pressing_more: pressing.total.saturating_sub(pressing.items.len() as u64),
+        asking: match frame.may.enrol {
+            true => repository.enrolments(Some(EnrolmentState::Waiting), Paging::new(1, 1)).await?.total,
+            false => 0,
+        },
+        ending: repository.certificates_ending(now.plus_secs(SOON_DAYS * 86_400), now).await?,
         pressing: pressing.items.iter().map(|record| pressing_row(state, record, &names, now)).collect(),
         tallies: tallies(&counts),
         timeline: open,

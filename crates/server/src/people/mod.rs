@@ -64,6 +64,9 @@ pub enum StartError {
     /// The key that seals second factors cannot be had.
     #[error("the key that seals people's second factors cannot be used")]
     Key(#[from] keyfile::KeyFileError),
+    /// The passphrase of the certificate authorities cannot be had.
+    #[error(transparent)]
+    Passphrase(#[from] crate::ca::PassphraseError),
     /// Keys or settings were refused that are always good.
     #[error("the cryptography of this program does not work")]
     Cryptography,

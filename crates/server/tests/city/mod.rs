@@ -12,7 +12,7 @@ mod served;
 pub(crate) use app::App;
 pub(crate) use database::on_both;
 pub(crate) use incidents::id as incident_id;
-pub(crate) use served::serve;
+pub(crate) use served::{Served, serve, serve_with};
 
 use axum::{
     body::Body,
@@ -74,6 +74,7 @@ pub(crate) async fn open(dir: &Path, sensor: bool) -> (AppState, Given) {
         channels: vec!["webhook"],
         least_told: Severity::Medium,
         settings: settings(),
+        certificates: server::ca::Settings::default(),
     };
     let doors = Doors::new(&[], &[], 8443);
     let orders: Option<server::Orders> = sensor.then(|| {

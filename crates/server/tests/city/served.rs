@@ -16,16 +16,21 @@ pub(crate) struct Served {
 
 /// Serves on a free port of this machine.
 pub(crate) async fn serve() -> Served {
+    serve_with(server::ca::Settings::default()).await
+}
+
+/// The same with these settings of certificates.
+pub(crate) async fn serve_with(certificates: server::ca::Settings) -> Served {
     let dir = tempfile::tempdir().unwrap();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let url = format!("https://localhost:{port}");
     let (bare, _) = super::open(dir.path(), false).await;
-    let node = Node { url: url.clone(), ..bare.node().clone() };
+    let node = Node { url: url.clone(), certificates, ..bare.node().clone() };
     let state = AppState::new(bare.repository().clone(), node, Doors::new(&[], &[], port), None).unwrap();
-    let tls = tls::open(&dir.path().join("tls"), &[], &[], state.now()).unwrap();
+    let tls = tls::open(&state, &dir.path().join("tls"), &[], &[]).await.unwrap();
     let (keep, certificates) = watch::channel(tls.config);
     let router = server::router(state.clone());
-    tokio::spawn(listen::serve(listener, certificates, router, std::future::pending()));
+    tokio::spawn(listen::serve(listener, certificates, router, state.sessions(), std::future::pending()));
     Served { state, city: bare, url, dir, _certificates: keep }
 }

@@ -1,0 +1,92 @@
+//! What is set about certificates.
+
+use model::Net;
+use pki::{Algorithm, Bounds, Profiles, SubjectName};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+
+/// The longest name of an organisation, in letters: what a certificate holds.
+const MOST_NAME: usize = 64;
+/// The most addresses, domains and networks.
+const MOST: usize = 64;
+
+/// What is set about certificates.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// What stands first in the names of all issuers.
+    #[serde(deserialize_with = "organization")]
+    pub organization: String,
+    /// With what issuers sign.
+    pub algorithm: Algorithm,
+    /// Domains in which certificates may name hosts and mail addresses.
+    #[serde(deserialize_with = "domains")]
+    pub domains: Vec<String>,
+    /// Networks of which certificates may name addresses.
+    #[serde(deserialize_with = "networks")]
+    pub networks: Vec<Net>,
+    /// Where lists and OCSP are found, as it stands in certificates; where the console is, where nothing is said.
+    #[serde(deserialize_with = "addresses")]
+    pub addresses: Vec<String>,
+    /// What certificates are for.
+    pub profiles: Profiles,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            organization: "Bastide".into(),
+            algorithm: Algorithm::default(),
+            domains: Vec::new(),
+            networks: Vec::new(),
+            addresses: Vec::new(),
+            profiles: Profiles::default(),
+        }
+    }
+}
+
+impl Settings {
+    /// Within what is issued.
+    pub(super) fn bounds(&self) -> Bounds {
+        Bounds { domains: self.domains.clone(), networks: self.networks.clone() }
+    }
+}
+
+fn organization<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    let text = String::deserialize(from)?;
+    crate::words::line(&text, MOST_NAME).map_err(|expected| D::Error::custom(format!("expected {expected}")))
+}
+
+fn domains<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    let read = |text: String| match SubjectName::dns(text.trim_end_matches('.')) {
+        Ok(SubjectName::Dns(name)) => Ok(name),
+        Ok(_) => Err(D::Error::custom(format!("expected a domain, found {text:?}"))),
+        Err(reason) => Err(D::Error::custom(format!("{text:?}: {reason}"))),
+    };
+    bounded(Vec::<String>::deserialize(from)?)?.into_iter().map(read).collect()
+}
+
+fn networks<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Net>, D::Error> {
+    bounded(Vec::deserialize(from)?)
+}
+
+fn addresses<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    let read = |text: String| {
+        let good = SubjectName::uri(&text).is_ok()
+            && (text.starts_with("http://") || text.starts_with("https://"))
+            && !text.contains(['?', '#']);
+        match good {
+            true => Ok(text.trim_end_matches('/').to_owned()),
+            false => Err(D::Error::custom(format!(
+                "expected an address such as http://pki.city.example, found {text:?}"
+            ))),
+        }
+    };
+    bounded(Vec::<String>::deserialize(from)?)?.into_iter().map(read).collect()
+}
+
+fn bounded<T, E: serde::de::Error>(all: Vec<T>) -> Result<Vec<T>, E> {
+    if all.len() > MOST {
+        return Err(E::custom(format!("expected at most {MOST}, found {}", all.len())));
+    }
+    Ok(all)
+}

@@ -1,0 +1,90 @@
+-- Who issues certificates, which there are, and how devices come to theirs.
+
+-- `key` is the private key as encrypted PKCS #8, or where else it is kept; unset while it is kept elsewhere. `number` rises with
+-- each change of what is revoked, in the transaction of the change: it is the number of the revocation list. `base` is the
+-- number on which deltas build.
+CREATE TABLE issuer (
+    authority_id TEXT COLLATE "C" NOT NULL,
+    id TEXT COLLATE "C" NOT NULL,
+    parent TEXT COLLATE "C",
+    name TEXT COLLATE "C" NOT NULL,
+    body BYTEA NOT NULL,
+    key TEXT COLLATE "C",
+    bounds TEXT COLLATE "C" NOT NULL,
+    begins BIGINT NOT NULL,
+    ends BIGINT NOT NULL,
+    state TEXT COLLATE "C" NOT NULL,
+    number BIGINT NOT NULL,
+    base BIGINT NOT NULL,
+    changed BIGINT NOT NULL,
+    PRIMARY KEY (authority_id, id)
+);
+CREATE UNIQUE INDEX issuer_by_id ON issuer (id);
+
+-- `number` is the issuer's at the last change of `state`, `listed` the one at which it first was revoked.
+CREATE TABLE certificate (
+    authority_id TEXT COLLATE "C" NOT NULL,
+    issuer TEXT COLLATE "C" NOT NULL,
+    serial TEXT COLLATE "C" NOT NULL,
+    asset TEXT COLLATE "C",
+    subject TEXT COLLATE "C" NOT NULL,
+    profile TEXT COLLATE "C" NOT NULL,
+    key TEXT COLLATE "C" NOT NULL,
+    fingerprint TEXT COLLATE "C" NOT NULL,
+    begins BIGINT NOT NULL,
+    ends BIGINT NOT NULL,
+    state TEXT COLLATE "C" NOT NULL,
+    reason TEXT COLLATE "C",
+    changed BIGINT NOT NULL,
+    number BIGINT NOT NULL,
+    listed BIGINT,
+    body BYTEA NOT NULL,
+    PRIMARY KEY (authority_id, issuer, serial)
+);
+CREATE UNIQUE INDEX certificate_by_fingerprint ON certificate (fingerprint);
+CREATE INDEX certificate_by_asset ON certificate (authority_id, asset);
+CREATE INDEX certificate_by_key ON certificate (key);
+CREATE INDEX certificate_by_listed ON certificate (issuer, listed);
+CREATE INDEX certificate_by_ends ON certificate (ends);
+
+-- A token is good once: `key` is the key that was certified with it.
+CREATE TABLE enrolment_token (
+    authority_id TEXT COLLATE "C" NOT NULL,
+    hash TEXT COLLATE "C" NOT NULL,
+    name TEXT COLLATE "C" NOT NULL,
+    profile TEXT COLLATE "C" NOT NULL,
+    asset TEXT COLLATE "C",
+    made BIGINT NOT NULL,
+    expires BIGINT NOT NULL,
+    used BIGINT,
+    key TEXT COLLATE "C",
+    PRIMARY KEY (authority_id, hash)
+);
+CREATE UNIQUE INDEX enrolment_token_by_hash ON enrolment_token (hash);
+
+-- Those who asked without proof, and wait for a person.
+CREATE TABLE enrolment (
+    authority_id TEXT COLLATE "C" NOT NULL,
+    id TEXT COLLATE "C" NOT NULL,
+    subject TEXT COLLATE "C" NOT NULL,
+    profile TEXT COLLATE "C" NOT NULL,
+    asset TEXT COLLATE "C",
+    key TEXT COLLATE "C" NOT NULL,
+    place TEXT COLLATE "C" NOT NULL,
+    asked BIGINT NOT NULL,
+    seen BIGINT NOT NULL,
+    state TEXT COLLATE "C" NOT NULL,
+    body BYTEA NOT NULL,
+    PRIMARY KEY (authority_id, id)
+);
+
+-- Makers whose devices come with a certificate.
+CREATE TABLE maker (
+    authority_id TEXT COLLATE "C" NOT NULL,
+    id TEXT COLLATE "C" NOT NULL,
+    name TEXT COLLATE "C" NOT NULL,
+    profile TEXT COLLATE "C" NOT NULL,
+    made BIGINT NOT NULL,
+    body BYTEA NOT NULL,
+    PRIMARY KEY (authority_id, id)
+);
