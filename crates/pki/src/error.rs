@@ -68,6 +68,56 @@ pub enum KeyError {
     RsaExponent,
 }
 
+/// Why a certificate is not read.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum CertificateError {
+    /// Larger than any certificate is.
+    #[error("the certificate has {found} bytes: expected at most {most}")]
+    TooLarge {
+        /// Its size.
+        found: usize,
+        /// The bound.
+        most: usize,
+    },
+    /// Not a certificate in DER.
+    #[error("this is no certificate in DER: {0}")]
+    NotDer(der::Error),
+    /// A key that is refused.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// A serial number that is none.
+    #[error("the certificate's serial number is none: expected a positive number of 1 to 20 bytes")]
+    Serial,
+    /// A name in it that is none.
+    #[error("a name in the certificate cannot be read")]
+    Names,
+}
+
+/// Why a signed message is not believed.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum JwsError {
+    /// Not of that form.
+    #[error("this is no signed message: {0}")]
+    Form(&'static str),
+    /// A header that is not understood.
+    #[error("the header of the signed message cannot be used: {0}")]
+    Header(String),
+    /// The signer's certificate.
+    #[error("the certificate that came with the signature: {0}")]
+    Signer(#[from] CertificateError),
+    /// Signed with something else.
+    #[error("the message is marked {marked} and was signed by a key of {key}")]
+    Algorithm {
+        /// What the header says.
+        marked: &'static str,
+        /// What the key is.
+        key: String,
+    },
+    /// Not signed by that key.
+    #[error("the signature over the message is not that of its certificate")]
+    NotSigned,
+}
+
 /// Why a key does not sign.
 #[derive(Debug, thiserror::Error)]
 pub enum SignError {

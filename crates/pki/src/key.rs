@@ -246,6 +246,16 @@ impl PublicKey {
         }
     }
 
+    /// With what it is used here to sign; nothing where such keys sign nothing here.
+    pub(crate) const fn algorithm(&self) -> Option<Algorithm> {
+        match self.kind {
+            Kind::P256 => Some(Algorithm::P256),
+            Kind::P384 => Some(Algorithm::P384),
+            Kind::Ed25519 => Some(Algorithm::Ed25519),
+            Kind::Rsa(_) => None,
+        }
+    }
+
     /// Whether keys are moved with it, rather than agreed on.
     pub(crate) const fn is_rsa(&self) -> bool {
         matches!(self.kind, Kind::Rsa(_))

@@ -5,10 +5,13 @@
 //! the [`Profile`] allows, the issuer's [`Bounds`] contain and its lifetime covers. What is read is bounded in size, and a
 //! refusal says what was found and what was expected.
 
+mod ask;
+mod certificate;
 mod encode;
 mod enrol;
 mod error;
 mod issuer;
+mod jws;
 mod key;
 mod names;
 mod ocsp;
@@ -19,9 +22,14 @@ mod revocation;
 mod sealed;
 mod view;
 
+pub use ask::{ask, ask_again};
+pub use certificate::Certificate;
 pub use enrol::{attributes, certificates_only, read_certificates};
-pub use error::{IssueError, KeyError, OcspError, ProfileError, RequestError, SignError};
+pub use error::{
+    CertificateError, IssueError, JwsError, KeyError, OcspError, ProfileError, RequestError, SignError,
+};
 pub use issuer::{Addresses, Issued, Issuer, NewAuthority, Serial, Subject};
+pub use jws::{Jws, sign_jws};
 pub use key::{Algorithm, PublicKey, Signer, SoftwareKey};
 pub use names::{Bounds, SubjectName};
 pub use ocsp::{OcspRequest, Responder, Status, Verdict};
