@@ -13,6 +13,7 @@ fuzz_target!(|bytes: &[u8]| {
         }
     }
     if let Ok(message) = mdns::parse(bytes) {
-        assert!(mdns::names(&message).len() <= 8);
+        let said = mdns::announcement(&message);
+        assert!(said.services.len() <= 8 && said.models.len() <= 4);
     }
 });

@@ -1,7 +1,8 @@
 //! What kind of thing an asset is, from the signs that it showed.
 //!
 //! Signs of one kind add up as independent witnesses do: 1 − ∏(1 − weight). What speaks for the runner-up takes away
-//! from the confidence. A kind once settled on stays until another is better by a margin. Where anything noticeable
+//! from the confidence. A general kind (a small embedded device) is named where no other can be, and takes nothing
+//! away from others. A kind once settled on stays until another is better by a margin. Where anything noticeable
 //! speaks for a protected kind, the asset counts as protected, whatever else it may be.
 
 use crate::kinds::{Kinds, Source};
@@ -88,6 +89,11 @@ impl Shown {
                 scores.push((sign.kind, self.score(kinds, sign.kind)));
             }
         }
+        // What a thing is for says more than what it is made of.
+        let is_general = |kind: u16| kinds.kind(kind).is_some_and(|rule| rule.general);
+        if scores.iter().any(|(kind, score)| !is_general(*kind) && *score * 100.0 >= f64::from(NAMED_FROM)) {
+            scores.retain(|(kind, _)| !is_general(*kind));
+        }
         // The order of equals is that of the list, not of arrival.
         scores.sort_by(|(a, x), (b, y)| y.total_cmp(x).then(a.cmp(b)));
         let held = self.kind.and_then(|kind| scores.iter().find(|(known, _)| *known == kind).copied());
@@ -131,7 +137,14 @@ impl Shown {
         signs
             .iter()
             .take(MAX_REASONS)
-            .map(|(sign, text)| format!("{} “{text}”", sign.source.phrase()))
+            .map(|(sign, text)| match (sign.source, text.as_str(), &sign.means) {
+                (Source::Function, "router", _) => "passes on what others send (router)".into(),
+                (Source::Function, "resolver", _) => "looks up names for others (resolver)".into(),
+                (Source::Function, "dhcp", _) => "hands out addresses (DHCP)".into(),
+                (Source::Function, "time", _) => "tells others the time (NTP)".into(),
+                (source, text, Some(means)) => format!("{} “{text}”: {means}", source.phrase()),
+                (source, text, None) => format!("{} “{text}”", source.phrase()),
+            })
             .collect()
     }
 }
@@ -180,6 +193,11 @@ mod tests {
             layer = "device"
             criticality = "protected"
             signs = [{ from = "banner", any = ["signal"], weight = 40 }]
+            [kind.embedded-device]
+            layer = "device"
+            criticality = "unknown"
+            general = true
+            signs = [{ from = "dhcp-parameters", any = ["1,3,6"], weight = 70, means = "a small system" }]
             "#,
         )
         .unwrap()
@@ -205,5 +223,20 @@ mod tests {
         check(Source::Banner, "sensor", "camera", Unknown, 46);
         check(Source::DhcpHostname, "sensor", "camera", Unknown, 44);
         check(Source::Banner, "signal", "camera", Protected, 44);
+    }
+
+    #[test]
+    fn what_a_thing_is_made_of_is_said_where_nothing_better_is_known() {
+        let kinds = kinds();
+        let mut shown = Shown::default();
+        shown.take(&kinds, Source::Vendor, "Acme");
+        shown.take(&kinds, Source::DhcpParameters, "1,3,6");
+        let guess = shown.guess(&kinds);
+        assert_eq!((guess.kind.as_str(), guess.confidence), ("embedded-device", 63));
+        assert_eq!(guess.criticality, Criticality::Unknown);
+        assert_eq!(guess.reasons, ["asks DHCP for the options “1,3,6”: a small system"]);
+        shown.take(&kinds, Source::Serves, "rtsp");
+        let guess = shown.guess(&kinds);
+        assert_eq!((guess.kind.as_str(), guess.confidence), ("camera", 60));
     }
 }

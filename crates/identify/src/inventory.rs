@@ -7,6 +7,7 @@
 
 use crate::{
     kinds::{Kinds, Source},
+    merge::Observation,
     register::{Answered, Binding, Id, MANY_CLIENTS, Register},
     wiring::Wiring,
 };
@@ -100,6 +101,11 @@ impl Inventory {
         self.register.assets()
     }
 
+    /// The assets, each with by what it is told from others, for [`crate::merge`]. `site` names the network that is watched.
+    pub fn observations(&self, site: &str) -> impl Iterator<Item = (&Asset, Observation)> {
+        self.register.observations(site)
+    }
+
     /// The assets that are new, changed or seen again since the last call.
     pub fn take_changed(&mut self) -> Vec<Asset> {
         self.register.take_changed()
@@ -126,7 +132,9 @@ impl Inventory {
             let ours = self.home.contains(address) && is_unicast(address);
             let mac = mac.filter(|mac| is_device(*mac));
             let fronted = mac.is_some_and(|mac| self.wiring.fronts(mac));
-            let fronts = mac.is_some_and(|mac| self.wiring.saw(mac, address, ours));
+            // What the network names as its router carries others' packets, however few were seen.
+            let fronts = mac.is_some_and(|mac| self.wiring.saw(mac, address, ours))
+                || mac.is_some_and(|mac| self.register.is_router(&Id::Mac(mac)));
             if let (Some(mac), true) = (mac, fronts) {
                 self.register.function(&Id::Mac(mac), "router");
                 if !fronted {
@@ -250,7 +258,10 @@ impl Inventory {
         let address = hint.address.filter(|address| self.home.contains(*address) && is_unicast(*address));
         let from_client = matches!(
             hint.kind,
-            HintKind::DhcpHostname | HintKind::DhcpVendorClass | HintKind::DhcpParameters
+            HintKind::DhcpHostname
+                | HintKind::DhcpVendorClass
+                | HintKind::DhcpParameters
+                | HintKind::DhcpClientId
         );
         let id = match (address, mac) {
             (_, Some(mac)) if from_client => self.register.ensure(Id::Mac(mac), at),
@@ -259,10 +270,10 @@ impl Inventory {
             _ => return,
         };
         self.register.seen(&id, at);
-        if hint.kind == HintKind::DhcpHostname {
-            self.register.name(&id, &hint.value);
+        self.register.named(&id, at, hint);
+        if let Some(source) = Source::of(hint.kind) {
+            self.register.show(&id, source, &hint.value);
         }
-        self.register.show(&id, hint.kind.into(), &hint.value);
     }
 }
 

@@ -43,6 +43,8 @@ pub(crate) struct KindRule {
     pub(crate) name: String,
     pub(crate) layer: Layer,
     pub(crate) criticality: Criticality,
+    /// What many things are besides what they are for; named where nothing better is known.
+    pub(crate) general: bool,
 }
 
 /// Something by which a kind is recognised.
@@ -52,6 +54,8 @@ pub(crate) struct Sign {
     pub(crate) source: Source,
     /// How far this sign alone makes sure, 1 to 95.
     pub(crate) weight: u8,
+    /// What it means, for people: “the cloud of Blink cameras”.
+    pub(crate) means: Option<String>,
     patterns: Vec<Pattern>,
 }
 
@@ -64,23 +68,33 @@ pub(crate) enum Source {
     DhcpParameters,
     Mdns,
     Ssdp,
+    /// Maker, model or product as announced.
+    Model,
+    /// The name that somebody gave it.
+    GivenName,
     UserAgent,
     HttpServer,
     Banner,
     Cloud,
+    Ja4,
     Serves,
     Function,
     /// The maker by the hardware address.
     Vendor,
 }
 
-impl From<HintKind> for Source {
-    fn from(kind: HintKind) -> Self {
-        match kind {
+impl Source {
+    /// What a hint is a sign of; `None` where it only tells one device from another.
+    pub(crate) const fn of(kind: HintKind) -> Option<Self> {
+        Some(match kind {
+            HintKind::DhcpClientId | HintKind::Uuid => return None,
             HintKind::DhcpHostname => Self::DhcpHostname,
             HintKind::DhcpVendorClass => Self::DhcpVendorClass,
             HintKind::DhcpParameters => Self::DhcpParameters,
-            HintKind::Mdns => Self::Mdns,
+            HintKind::Mdns | HintKind::MdnsHost => Self::Mdns,
+            HintKind::Model => Self::Model,
+            HintKind::GivenName => Self::GivenName,
+            HintKind::Ja4 => Self::Ja4,
             HintKind::Ssdp => Self::Ssdp,
             HintKind::UserAgent => Self::UserAgent,
             HintKind::HttpServer => Self::HttpServer,
@@ -88,15 +102,13 @@ impl From<HintKind> for Source {
             HintKind::Cloud => Self::Cloud,
             HintKind::Serves => Self::Serves,
             HintKind::Function => Self::Function,
-        }
+        })
     }
-}
 
-impl Source {
     /// Whether it can be another device's that this one carries on: what a resolver or a translator of addresses asks
     /// for, it asks for others.
     pub(crate) const fn is_carried(self) -> bool {
-        matches!(self, Self::Cloud | Self::UserAgent)
+        matches!(self, Self::Cloud | Self::UserAgent | Self::Ja4)
     }
 
     /// How a reason begins.
@@ -107,10 +119,13 @@ impl Source {
             Self::DhcpParameters => "asks DHCP for the options",
             Self::Mdns => "announces in multicast DNS",
             Self::Ssdp => "announces in SSDP",
+            Self::Model => "names its maker or model as",
+            Self::GivenName => "was given the name",
             Self::UserAgent => "calls itself towards web servers",
             Self::HttpServer => "its web page says",
             Self::Banner => "greets with",
             Self::Cloud => "talks to",
+            Self::Ja4 => "opens TLS in the manner (JA4)",
             Self::Serves => "serves",
             Self::Function => "is to the network a",
             Self::Vendor => "has a hardware address of",
@@ -168,6 +183,8 @@ struct FileKind {
     layer: Layer,
     criticality: Criticality,
     #[serde(default)]
+    general: bool,
+    #[serde(default)]
     signs: Vec<FileSign>,
 }
 
@@ -177,6 +194,7 @@ struct FileSign {
     from: Source,
     any: Vec<String>,
     weight: u8,
+    means: Option<String>,
 }
 
 impl Kinds {
@@ -219,16 +237,17 @@ impl Kinds {
 
     fn from_file(file: File) -> Result<Self, KindsError> {
         let mut kinds = Self::none();
-        for (name, rule) in file.kind {
+        for (name, mut rule) in file.kind {
             let index = u16::try_from(kinds.kinds.len()).map_err(|_| KindsError::Value {
                 key: "kind".into(),
                 expected: "at most 65536 kinds",
                 found: name.clone(),
             })?;
-            for sign in rule.signs {
+            for sign in std::mem::take(&mut rule.signs) {
                 kinds.add_sign(&name, index, sign)?;
             }
-            kinds.kinds.push(KindRule { name, layer: rule.layer, criticality: rule.criticality });
+            let FileKind { layer, criticality, general, .. } = rule;
+            kinds.kinds.push(KindRule { name, layer, criticality, general });
         }
         for (name, prefixes) in file.vendor {
             for prefix in prefixes {
@@ -266,7 +285,8 @@ impl Kinds {
             self.by_source.entry(sign.from).or_default().push(number);
         }
         let patterns = sign.any.iter().map(|text| Pattern::new(text)).collect();
-        self.signs.push(Sign { kind, source: sign.from, weight: sign.weight, patterns });
+        let FileSign { from: source, weight, means, .. } = sign;
+        self.signs.push(Sign { kind, source, weight, means, patterns });
         Ok(())
     }
 

@@ -7,6 +7,7 @@
 mod guess;
 mod inventory;
 mod kinds;
+pub mod merge;
 mod register;
 mod wiring;
 

@@ -6,14 +6,21 @@ use crate::{
     guess::{Shown, printable},
     inventory::{Capacity, Stats},
     kinds::{Kinds, Source},
+    merge::{Known, Observation},
 };
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
-use model::{Asset, AssetStatus, AuthorityId, Criticality, Kind, Layer, Mac, Timestamp};
+use model::{
+    Asset, AssetStatus, AuthorityId, Criticality, Hint, HintKind, Identifier, Kind, Layer, Mac, Timestamp,
+};
 use std::net::IpAddr;
 
 /// Addresses that are kept of one asset.
 const MAX_ADDRESSES: usize = 8;
+/// What else is kept of by what an asset is known.
+const MAX_KNOWN: usize = 8;
+/// Who announces more names than this announces them for others.
+const OWN_NAMES: usize = 4;
 /// A binding that was confirmed so recently is not taken over by a mere claim.
 const BINDING_HOLDS_SECS: i64 = 600;
 /// An asset that goes on being seen is told again so often.
@@ -51,11 +58,27 @@ pub(crate) enum Binding {
     /// A DHCP server granted it.
     Granted,
 }
+
+/// An address that an asset has, and for how long.
+#[derive(Clone, Copy, Debug)]
+struct Bound {
+    address: IpAddr,
+    binding: Binding,
+    since: Timestamp,
+    confirmed: Timestamp,
+}
+
 #[derive(Debug)]
 struct Entry {
     asset: Asset,
     shown: Shown,
-    bindings: Vec<(IpAddr, Binding, Timestamp)>,
+    bindings: Vec<Bound>,
+    /// Names and identifiers that it gave.
+    known: Vec<Known>,
+    /// It announces others' names.
+    announces_for_others: bool,
+    /// How its name came: by DHCP, as a host, as somebody named it; the first wins.
+    named_by: Option<HintKind>,
     /// Clients that it answered as a resolver or time server, until there are enough.
     answered: [Vec<IpAddr>; 2],
     told: Option<Timestamp>,
@@ -130,12 +153,12 @@ impl Register {
         let known = self
             .entries
             .get(held)
-            .and_then(|entry| entry.bindings.iter().find(|(bound, _, _)| *bound == address));
-        known.is_none_or(|(_, strength, confirmed)| {
+            .and_then(|entry| entry.bindings.iter().find(|bound| bound.address == address));
+        known.is_none_or(|bound| {
             binding == Binding::Granted
-                || binding > *strength
+                || binding > bound.binding
                 || binding >= Binding::Answered
-                    && at.micros_since(*confirmed) > BINDING_HOLDS_SECS * 1_000_000
+                    && at.micros_since(bound.confirmed) > BINDING_HOLDS_SECS * 1_000_000
         })
     }
 
@@ -143,11 +166,14 @@ impl Register {
     fn adopt(&mut self, held: Id, mac: Mac) -> Id {
         let id = Id::Mac(mac);
         let Some(mut old) = self.entries.remove(&held) else { return id };
-        for (address, _, _) in &old.bindings {
-            self.by_address.insert(*address, id);
+        for bound in &old.bindings {
+            self.by_address.insert(bound.address, id);
         }
         if let Some(entry) = self.entries.get_mut(&id) {
             entry.bindings.append(&mut old.bindings);
+            for known in old.known {
+                entry.know(known);
+            }
             entry.asset.first_seen = entry.asset.first_seen.min(old.asset.first_seen);
             entry.asset.functions.extend(old.asset.functions);
             entry.asset.functions.sort_unstable();
@@ -170,8 +196,8 @@ impl Register {
         let theirs: Vec<IpAddr> = entry
             .bindings
             .iter()
-            .filter(|(_, binding, _)| *binding <= Binding::Answered)
-            .map(|(address, _, _)| *address)
+            .filter(|bound| bound.binding <= Binding::Answered)
+            .map(|bound| bound.address)
             .collect();
         for address in theirs {
             self.release(id, address);
@@ -181,7 +207,7 @@ impl Register {
 
     fn release(&mut self, held: &Id, address: IpAddr) {
         if let Some(entry) = self.entries.get_mut(held) {
-            entry.bindings.retain(|(bound, _, _)| *bound != address);
+            entry.bindings.retain(|bound| bound.address != address);
             entry.asset.addresses.retain(|bound| *bound != address);
         }
         self.mark(held);
@@ -189,19 +215,20 @@ impl Register {
 
     fn bind(&mut self, id: &Id, address: IpAddr, binding: Binding, at: Timestamp) {
         let Some(entry) = self.entries.get_mut(id) else { return };
-        if let Some(known) = entry.bindings.iter_mut().find(|(bound, _, _)| *bound == address) {
-            known.1 = known.1.max(binding);
-            known.2 = known.2.max(at);
+        if let Some(known) = entry.bindings.iter_mut().find(|bound| bound.address == address) {
+            known.binding = known.binding.max(binding);
+            known.since = known.since.min(at);
+            known.confirmed = known.confirmed.max(at);
             if entry.asset.addresses.first() == Some(&address) {
                 return;
             }
         } else {
             if entry.bindings.len() >= MAX_ADDRESSES {
-                let (oldest, _, _) = entry.bindings.remove(0);
+                let oldest = entry.bindings.remove(0).address;
                 entry.asset.addresses.retain(|bound| *bound != oldest);
                 self.by_address.remove(&oldest);
             }
-            entry.bindings.push((address, binding, at));
+            entry.bindings.push(Bound { address, binding, since: at, confirmed: at });
         }
         entry.asset.addresses.retain(|bound| *bound != address);
         entry.asset.addresses.insert(0, address);
@@ -246,8 +273,8 @@ impl Register {
         ranked.select_nth_unstable(go - 1);
         for (_, _, id) in ranked.into_iter().take(go) {
             if let Some(entry) = self.entries.remove(&id) {
-                for (address, _, _) in entry.bindings {
-                    self.by_address.remove(&address);
+                for bound in entry.bindings {
+                    self.by_address.remove(&bound.address);
                 }
                 self.stats.evicted += 1;
             }
@@ -280,13 +307,34 @@ impl Register {
         self.mark(id);
     }
 
-    pub(crate) fn name(&mut self, id: &Id, name: &str) {
-        let name = printable(name);
+    /// Takes what a hint says of names, and of by what an asset is told from others.
+    pub(crate) fn named(&mut self, id: &Id, at: Timestamp, hint: &Hint) {
         let Some(entry) = self.entries.get_mut(id) else { return };
-        if !name.is_empty() && entry.asset.name.as_deref() != Some(name.as_str()) {
-            entry.asset.name = Some(name);
+        let text = printable(&hint.value);
+        let by = match hint.kind {
+            HintKind::DhcpHostname | HintKind::MdnsHost => Some(Identifier::Name(text.to_lowercase())),
+            HintKind::DhcpClientId => Some(Identifier::DhcpClient(hint.value.clone())),
+            HintKind::Uuid => Some(Identifier::Uuid(hint.value.clone())),
+            HintKind::GivenName => None,
+            _ => return,
+        };
+        if text.is_empty() || (entry.speaks_for_others() && hint.kind != HintKind::DhcpHostname) {
+            return;
+        }
+        if let Some(by) = by {
+            entry.know(Known { by, during: Some((at, at)) });
+        }
+        let names = matches!(hint.kind, HintKind::DhcpHostname | HintKind::MdnsHost | HintKind::GivenName);
+        let better = entry.named_by.is_none_or(|known| hint.kind <= known);
+        if names && better && entry.asset.name.as_deref() != Some(text.as_str()) {
+            (entry.asset.name, entry.named_by) = (Some(text), Some(hint.kind));
             self.mark(id);
         }
+    }
+
+    /// What is known of by what each asset is told from others.
+    pub(crate) fn observations(&self, site: &str) -> impl Iterator<Item = (&Asset, Observation)> {
+        self.entries.values().map(move |entry| (&entry.asset, entry.observation(site)))
     }
 
     pub(crate) fn function(&mut self, id: &Id, function: &str) {
@@ -301,6 +349,12 @@ impl Register {
             self.mark(id);
             self.show(id, Source::Function, function);
         }
+    }
+
+    pub(crate) fn is_router(&self, id: &Id) -> bool {
+        self.entries
+            .get(id)
+            .is_some_and(|entry| entry.asset.functions.iter().any(|function| function == "router"))
     }
 
     /// A server that answered many is the network's; one that answered few may be anything.
@@ -373,6 +427,9 @@ impl Entry {
             },
             shown: Shown::default(),
             bindings: Vec::new(),
+            known: Vec::new(),
+            announces_for_others: false,
+            named_by: None,
             answered: [Vec::new(), Vec::new()],
             told: None,
             is_changed: false,
@@ -384,9 +441,46 @@ impl Entry {
         self.asset.functions.iter().any(|function| matches!(function.as_str(), "router" | "resolver"))
     }
 
+    /// Remembers by what it is known; the last where there is no room.
+    fn know(&mut self, known: Known) {
+        if let Some(before) = self.known.iter_mut().find(|before| before.by == known.by) {
+            before.during = before.during.zip(known.during).map(|((a, b), (c, d))| (a.min(c), b.max(d)));
+            return;
+        }
+        let is_name = |known: &Known| matches!(known.by, Identifier::Name(_));
+        if is_name(&known) {
+            if self.known.iter().filter(|known| is_name(known)).count() >= OWN_NAMES {
+                self.announces_for_others = true;
+            }
+            if self.announces_for_others {
+                self.known.retain(|known| !is_name(known));
+                return;
+            }
+        }
+        if self.known.len() >= MAX_KNOWN {
+            self.known.remove(0);
+        }
+        self.known.push(known);
+    }
+
+    fn observation(&self, site: &str) -> Observation {
+        let mac = self.asset.mac.map(|mac| Known {
+            by: Identifier::Mac(mac),
+            during: Some((self.asset.first_seen, self.asset.last_seen)),
+        });
+        let addresses = self.bindings.iter().map(|bound| Known {
+            by: Identifier::Address(bound.address),
+            during: Some((bound.since, bound.confirmed)),
+        });
+        Observation {
+            site: site.to_owned(),
+            known: mac.into_iter().chain(self.known.iter().cloned()).chain(addresses).collect(),
+        }
+    }
+
     /// The more is known of an asset, the longer it stays.
     fn certainty(&self) -> u8 {
-        let bound = self.bindings.iter().map(|(_, binding, _)| *binding).max();
+        let bound = self.bindings.iter().map(|bound| bound.binding).max();
         let proved = match bound {
             Some(Binding::Granted) => 3,
             Some(Binding::Claimed | Binding::Answered) => 2,

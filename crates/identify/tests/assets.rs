@@ -200,6 +200,13 @@ fn addresses_move_when_granted_or_long_unused() {
 
     let mut inventory = inventory();
     inventory.event(&granted(1, 7));
+    inventory.event(&arp(1, "10.0.0.1", 1));
+    inventory.event(&flow(("10.0.9.7", 1), ("10.0.0.5", 5), Outcome::Established, Service::Unknown));
+    assert_eq!(
+        inventory.asset_of(mac(1)).unwrap().addresses,
+        [address("10.0.0.1")],
+        "a host behind the router"
+    );
     let functions = |at: &str| inventory.asset_at(address(at)).unwrap().functions.clone();
     assert_eq!(functions("10.0.0.1"), ["dhcp", "router"]);
     assert_eq!(functions("10.0.0.2"), ["resolver"]);

@@ -267,10 +267,20 @@ pub enum HintKind {
     DhcpVendorClass,
     /// DHCP option 55, as `1,3,6,15`.
     DhcpParameters,
-    /// A name or service in multicast DNS.
+    /// DHCP option 61 in hexadecimal, where it is not the hardware address again.
+    DhcpClientId,
+    /// A service, or an instance of one, in multicast DNS.
     Mdns,
+    /// The machine's own name in multicast DNS, without `.local`.
+    MdnsHost,
     /// An SSDP server or device type.
     Ssdp,
+    /// The UUID by which a device is known in SSDP.
+    Uuid,
+    /// What a device announces as its maker, model or product.
+    Model,
+    /// The name that somebody gave to a device, as it announces it.
+    GivenName,
     /// An HTTP user agent.
     UserAgent,
     /// An HTTP server header or realm.
@@ -279,6 +289,8 @@ pub enum HintKind {
     Banner,
     /// A name that the device resolves or asks for in TLS: whose cloud it talks to.
     Cloud,
+    /// How the device greets as a TLS client (JA4).
+    Ja4,
     /// A protocol that the device serves (`rtsp`, `snmp`, ...).
     Serves,
     /// The device answered as a gateway, resolver, DHCP or time server (`router`, `resolver`, `dhcp`, `time`).

@@ -12,6 +12,7 @@ mod event;
 mod finding;
 mod flow;
 mod id;
+mod identifier;
 mod incident;
 mod person;
 mod severity;
@@ -29,6 +30,7 @@ pub use event::{
 pub use finding::{Exception, Finding, FlowScope, Party, Proof};
 pub use flow::{Counts, FlowKey, FlowUpdate, Outcome, Phase, Protocol, Service, Visibility};
 pub use id::{CommandId, ContentHasher, FindingId, IncidentId, PlanId};
+pub use identifier::Identifier;
 pub use incident::{Evidence, Incident, IncidentAsset, Role};
 pub use person::{LoginName, PersonId, PersonState};
 pub use severity::Severity;

@@ -686,6 +686,59 @@ fn datagrams_are_known_by_their_content() {
     assert_eq!(hints(&played.events), ["Ssdp Hue/1.0", "Ssdp urn:schemas-upnp-org:device:Basic:1"]);
 }
 
+#[test]
+fn a_device_is_described_by_what_it_announces() {
+    let played = datagrams(&[(
+        C,
+        b"NOTIFY * HTTP/1.1\r\nNT: upnp:rootdevice\r\nUSN: uuid:2FAC1234-31f8-11b4-a222-08002b34c003::upnp:rootdevice\r\n\r\n",
+    )]);
+    assert_eq!(hints(&played.events), ["Uuid 2fac1234-31f8-11b4-a222-08002b34c003", "Ssdp upnp:rootdevice"]);
+
+    let description = b"<root xmlns=\"urn:schemas-upnp-org:device-1-0\"><device><friendlyName>Gate 3</friendlyName><manufacturer>Acme</manufacturer><UDN>uuid:2fac1234-31f8-11b4-a222-08002b34c003</UDN></device></root>";
+    let answer =
+        [format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", description.len()).as_bytes(), description]
+            .concat();
+    let played = play(&[(C, b"GET /desc.xml HTTP/1.1\r\nHost: x\r\n\r\n"), (S, &answer)]);
+    let said = hints(&played.events);
+    for expected in ["Uuid 2fac1234-31f8-11b4-a222-08002b34c003", "GivenName Gate 3", "Model Acme"] {
+        assert!(said.iter().any(|hint| hint == expected), "{expected}: {said:?}");
+    }
+}
+
+/// A ClientHello of TLS 1.2 for a server of this name.
+fn client_hello(name: &str) -> Vec<u8> {
+    let length = name.len() as u16;
+    let mut extensions = vec![0, 0];
+    extensions.extend((length + 5).to_be_bytes());
+    extensions.extend((length + 3).to_be_bytes());
+    extensions.push(0);
+    extensions.extend(length.to_be_bytes());
+    extensions.extend(name.as_bytes());
+    extensions.extend([0, 0x0b, 0, 2, 1, 0]);
+    let mut body = vec![3, 3];
+    body.extend([7; 32]);
+    body.extend([0, 0, 2, 0xc0, 0x2f, 1, 0]);
+    body.extend((extensions.len() as u16).to_be_bytes());
+    body.extend(extensions);
+    let mut bytes = vec![0x16, 3, 1];
+    bytes.extend((body.len() as u16 + 4).to_be_bytes());
+    bytes.extend([1, 0, 0, body.len() as u8]);
+    bytes.extend(body);
+    bytes
+}
+
+#[test]
+fn a_tls_client_is_described_however_its_hello_is_cut() {
+    let hello = client_hello("cloud.example");
+    let expected = ["Cloud cloud.example", "Ja4 t12d010200_f06271c2b022_bcb145a8c2a7"];
+    assert_eq!(hints(&play(&[(C, &hello)]).events), expected);
+    for at in 1..hello.len() {
+        assert_eq!(hints(&play(&[(C, &hello[..at]), (C, &hello[at..])]).events), expected, "cut at {at}");
+    }
+    // Of a hello whose end is missing only the name is known.
+    assert_eq!(hints(&play(&[(C, &hello[..hello.len() - 3])]).events), ["Cloud cloud.example"]);
+}
+
 const PHRASES: &[&[u8]] = &[
     b"login: ",
     b"Password: ",

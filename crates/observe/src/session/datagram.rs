@@ -219,8 +219,16 @@ fn names_a_group(address: IpAddr) -> bool {
 
 fn announcement(from: Side, payload: &[u8], tell: &mut Teller<'_>) -> Read {
     let Ok(message) = mdns::parse(payload) else { return Read::Nothing };
-    for name in mdns::names(&message) {
-        tell.hint(from, HintKind::Mdns, name.as_bytes());
+    let said = mdns::announcement(&message);
+    // What is bounded in number begins with what says most.
+    for (kind, texts) in [
+        (HintKind::MdnsHost, said.host.as_slice()),
+        (HintKind::Model, &said.models),
+        (HintKind::Mdns, &said.services),
+    ] {
+        for text in texts {
+            tell.hint(from, kind, text.as_bytes());
+        }
     }
     Read::As(Service::Mdns)
 }
@@ -228,6 +236,9 @@ fn announcement(from: Side, payload: &[u8], tell: &mut Teller<'_>) -> Read {
 fn discovery(from: Side, payload: &[u8], tell: &mut Teller<'_>) -> Read {
     let Ok(message) = ssdp::parse(payload) else { return Read::Nothing };
     if message.kind != ssdp::Kind::Search {
+        if let Some(uuid) = message.unique_name.and_then(ssdp::uuid) {
+            tell.hint(from, HintKind::Uuid, uuid.to_ascii_lowercase().as_bytes());
+        }
         for value in [message.server, message.target].into_iter().flatten() {
             tell.hint(from, HintKind::Ssdp, value);
         }
@@ -278,10 +289,21 @@ fn configuration(from: Side, payload: &[u8], tell: &mut Teller<'_>) -> Read {
         let parameters = packet.parameters.unwrap_or_default();
         let list: Vec<String> = parameters.iter().take(40).map(u8::to_string).collect();
         tell.hint_of(own, Some(client), HintKind::DhcpParameters, list.join(",").as_bytes());
+        if let Some(id) = packet.client_id.and_then(|id| client_id(id, packet.client)) {
+            tell.hint_of(own, Some(client), HintKind::DhcpClientId, id.as_bytes());
+        }
     } else if matches!(operation, DhcpOperation::Offer | DhcpOperation::Ack) {
         tell.hint(from, HintKind::Function, b"dhcp");
     }
     Read::As(Service::Dhcp)
+}
+
+/// What a client wants to be known by, where that says more than its hardware address. Longer ones are left aside:
+/// cut short they could be another's.
+fn client_id(id: &[u8], client: [u8; 6]) -> Option<String> {
+    let (_, value) = id.split_first()?;
+    let says_more = value.iter().any(|byte| *byte != 0) && !value.ends_with(&client) && id.len() <= 48;
+    says_more.then(|| id.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 fn trivial(from: Side, payload: &[u8], tell: &mut Teller<'_>) -> Read {

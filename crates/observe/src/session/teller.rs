@@ -1,6 +1,6 @@
 //! What a session has learned, told as events: each hint and each rule once, in bounded number, cleaned.
 //!
-//! Guarantees: a hint is printable and at most 128 characters; a session tells at most eight hints and each
+//! Guarantees: a hint is printable and at most 128 characters; a session tells at most sixteen hints and each
 //! transfer rule once; no event holds payload or a password.
 
 use super::{FlowContext, digest, factory};
@@ -13,7 +13,7 @@ use std::{
     sync::OnceLock,
 };
 
-const HINTS: usize = 8;
+const HINTS: usize = 16;
 const TRANSFERS: usize = 12;
 const HINT_LENGTH: usize = 128;
 

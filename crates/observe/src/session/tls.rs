@@ -1,9 +1,9 @@
-//! TLS: whose cloud a client asks for. The rest is encrypted, and over as far as this program is concerned.
+//! TLS: whose cloud a client asks for, and how it greets. The rest is encrypted, and over as far as this program is concerned.
 
 use super::Conversation;
 use super::teller::{Side, Teller};
 use model::HintKind;
-use parse::app::{Unread, tls};
+use parse::app::{Unread, ja4, tls};
 
 /// Hellos with post-quantum keys take some 1 800 bytes.
 const LIMIT: usize = 2048;
@@ -30,11 +30,13 @@ impl Conversation for Tls {
             joined = std::mem::take(&mut self.hello);
             &joined
         };
-        match tls::client_hello(hello) {
-            Ok(read) => {
-                if let Some(name) = read.server_name {
-                    tell.hint(Side::Client, HintKind::Cloud, name.to_ascii_lowercase().as_bytes());
-                }
+        // The name is told as soon as it is there: of many hellos the rest was cut off.
+        if let Ok(tls::ClientHello { server_name: Some(name) }) = tls::client_hello(hello) {
+            tell.hint(Side::Client, HintKind::Cloud, name.to_ascii_lowercase().as_bytes());
+        }
+        match ja4::of_client_hello(hello) {
+            Ok(name) => {
+                tell.hint(Side::Client, HintKind::Ja4, name.as_bytes());
                 self.done = true;
             }
             Err(Unread::Incomplete) if hello.len() < LIMIT && lost == 0 => self.hello = hello.to_vec(),

@@ -36,6 +36,8 @@ pub struct Packet<'a> {
     pub vendor_class: Option<&'a [u8]>,
     /// Option 55.
     pub parameters: Option<&'a [u8]>,
+    /// Option 61: what the client wants to be known by, its type first.
+    pub client_id: Option<&'a [u8]>,
 }
 
 fn address(bytes: &[u8]) -> Option<Ipv4Addr> {
@@ -96,6 +98,7 @@ pub fn parse(bytes: &[u8]) -> Result<Packet<'_>, Unread> {
             54 => packet.server = address(data),
             55 => packet.parameters = Some(data),
             60 => packet.vendor_class = Some(data),
+            61 => packet.client_id = Some(data),
             _ => {}
         }
     }
@@ -113,13 +116,15 @@ mod tests {
         bytes.extend([2, 0, 0x5e, 0x10, 0, 1]);
         bytes.resize(236, 0);
         bytes.extend([
-            0x63, 0x82, 0x53, 0x63, 53, 1, 1, 0, 12, 3, b'c', b'a', b'm', 55, 3, 1, 3, 6, 255, 12, 1, b'x',
+            0x63, 0x82, 0x53, 0x63, 53, 1, 1, 0, 12, 3, b'c', b'a', b'm', 55, 3, 1, 3, 6, 61, 3, 255, 7, 7,
+            255, 12, 1, b'x',
         ]);
         let packet = parse(&bytes).unwrap();
         assert_eq!(
             (packet.message_type, packet.hostname, packet.parameters),
             (1, Some(&b"cam"[..]), Some(&[1, 3, 6][..]))
         );
+        assert_eq!(packet.client_id, Some(&[255, 7, 7][..]));
         assert_eq!(packet.client, [2, 0, 0x5e, 0x10, 0, 1]);
 
         bytes.truncate(240);

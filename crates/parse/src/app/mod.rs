@@ -11,6 +11,7 @@ pub mod field;
 pub mod ftp;
 pub mod http;
 pub mod irc;
+pub mod ja4;
 pub mod mdns;
 pub mod mqtt;
 pub mod ntp;

@@ -22,6 +22,8 @@ pub struct Message<'a> {
     pub server: Option<&'a [u8]>,
     /// The type of device or service searched, announced or found.
     pub target: Option<&'a [u8]>,
+    /// What is announced or found, by its own name: `uuid:…`, often with the type behind it.
+    pub unique_name: Option<&'a [u8]>,
 }
 
 /// Reads a message.
@@ -44,7 +46,7 @@ pub fn parse(bytes: &[u8]) -> Result<Message<'_>, Unread> {
     } else {
         return Err(not);
     };
-    let mut message = Message { kind, server: None, target: None };
+    let mut message = Message { kind, server: None, target: None, unique_name: None };
     let mut named = kind != Kind::Answer;
     for line in lines.take(32).take_while(|line| !line.is_empty()) {
         let Some((name, value)) = http::header(line) else { continue };
@@ -54,10 +56,25 @@ pub fn parse(bytes: &[u8]) -> Result<Message<'_>, Unread> {
             message.target = Some(value);
             named = true;
         } else if name.eq_ignore_ascii_case(b"usn") {
+            message.unique_name = Some(value);
             named = true;
         }
     }
     if named { Ok(message) } else { Err(not) }
+}
+
+/// The UUID in a unique name, or in the UDN of a description; `None` unless it has the form of one and is not all zeros.
+#[must_use]
+pub fn uuid(name: &[u8]) -> Option<&str> {
+    let name = name.trim_ascii();
+    let (head, rest) = name.split_at_checked(5)?;
+    let uuid = head.eq_ignore_ascii_case(b"uuid:").then_some(rest)?.first_chunk::<36>()?;
+    let fits = uuid.iter().enumerate().all(|(at, byte)| match at {
+        8 | 13 | 18 | 23 => *byte == b'-',
+        _ => byte.is_ascii_hexdigit(),
+    });
+    let is_some = uuid.iter().any(|byte| !matches!(byte, b'0' | b'-'));
+    (fits && is_some).then(|| std::str::from_utf8(uuid).ok()).flatten()
 }
 
 #[cfg(test)]
@@ -73,6 +90,11 @@ mod tests {
         assert_eq!(message.kind, Kind::Announcement);
         assert_eq!(message.server, Some(&b"Linux UPnP/1.0"[..]));
         assert_eq!(message.target, Some(&b"urn:schemas-upnp-org:device:MediaServer:1"[..]));
+        assert_eq!(message.unique_name, None);
+        let name = b"uuid:2fac1234-31f8-11b4-a222-08002b34c003::upnp:rootdevice";
+        assert_eq!(uuid(name), Some("2fac1234-31f8-11b4-a222-08002b34c003"));
+        assert_eq!(uuid(b"uuid:00000000-0000-0000-0000-000000000000"), None);
+        assert_eq!(uuid(b"uuid:2fac1234"), None);
         assert_eq!(parse(b"M-SEARCH * HTTP/1.1\r\n\r\n").unwrap().kind, Kind::Search);
         assert!(parse(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n").is_err());
         assert!(parse(b"\xff\n\n").is_err());

@@ -3,7 +3,7 @@
 use super::super::code::{self, HEAD, contains};
 use super::super::teller::{Attempt, Side, Teller};
 use model::{HintKind, LoginOutcome, TransferKind};
-use parse::app::http;
+use parse::app::{http, ssdp};
 
 /// The first KiB of a body, while it is of interest.
 #[derive(Debug, Default)]
@@ -198,10 +198,22 @@ pub(super) fn description_hints(body: &[u8], tell: &mut Teller<'_>) {
     if !contains(body, b"schemas-upnp-org") {
         return;
     }
-    for tag in [&b"<manufacturer>"[..], b"<modelName>", b"<deviceType>"] {
+    for (tag, kind) in [
+        (&b"<UDN>"[..], HintKind::Uuid),
+        (b"<friendlyName>", HintKind::GivenName),
+        (b"<manufacturer>", HintKind::Model),
+        (b"<modelName>", HintKind::Model),
+        (b"<modelDescription>", HintKind::Model),
+        (b"<deviceType>", HintKind::Ssdp),
+    ] {
         let value = memchr::memmem::find(body, tag).and_then(|at| body.get(at + tag.len()..));
-        if let Some(value) = value.and_then(|value| value.split(|&byte| byte == b'<').next()) {
-            tell.hint(Side::Server, HintKind::Ssdp, value);
+        let value = value.and_then(|value| value.split(|&byte| byte == b'<').next()).unwrap_or_default();
+        match kind {
+            HintKind::Uuid => {
+                let uuid = ssdp::uuid(value).map(str::to_ascii_lowercase).unwrap_or_default();
+                tell.hint(Side::Server, kind, uuid.as_bytes());
+            }
+            _ => tell.hint(Side::Server, kind, value),
         }
     }
 }
