@@ -6,9 +6,10 @@ use crate::{
     told::Told,
 };
 use detect::Engine;
+use identify::{Inventory, Kinds, merge};
 use model::{Event, EventKind, NetSet, RecordRef};
 use observe::{Observer, Sightings};
-use report::{Document, Totals};
+use report::{Device, Document, Totals};
 use std::path::PathBuf;
 
 /// What to analyse and how.
@@ -74,7 +75,15 @@ pub fn analyze(options: &Options, tell: &mut dyn FnMut(Progress)) -> Result<Anal
     if spool.is_some() {
         engine.remember_verdicts();
     }
-    let mut sink = Sink { engine: &mut engine, spool, told: Told::default(), flows: 0, failed: None };
+    let mut inventory = Inventory::new(options.home.clone(), Kinds::shipped());
+    let mut sink = Sink {
+        engine: &mut engine,
+        inventory: &mut inventory,
+        spool,
+        told: Told::default(),
+        flows: 0,
+        failed: None,
+    };
     // Captures of one network show a packet more than once: it counts where it was seen first.
     let captures = inputs.iter().filter(|input| input.is_capture()).count();
     let mut sightings = (captures > 1).then(|| Sightings::new(0));
@@ -140,17 +149,35 @@ pub fn analyze(options: &Options, tell: &mut dyn FnMut(Progress)) -> Result<Anal
         incidents: incidents.len() as u64,
         seconds: 0.0,
     };
-    let shed = untold + stats.shed + counters.shed.flows + counters.shed.sessions;
+    let shed = untold + stats.shed + counters.shed.flows + counters.shed.sessions + inventory.stats().evicted;
     Ok(Analysis {
-        document: Document { inputs: summaries, totals, incidents },
+        document: Document { inputs: summaries, totals, incidents, devices: devices(&inventory) },
         excluded: counters.excluded,
         shed,
     })
 }
 
+/// What the inventory found, each device once, the surest first.
+fn devices(inventory: &Inventory) -> Vec<Device> {
+    let (assets, observations): (Vec<_>, Vec<_>) = inventory.observations("").unzip();
+    let merged = merge::merge(&observations, &merge::Said::default());
+    let mut devices: Vec<Device> = merged
+        .devices
+        .iter()
+        .filter_map(|device| {
+            let of: Vec<_> = device.observations.iter().filter_map(|at| assets.get(*at).copied()).collect();
+            let joined = device.joined.iter().map(merge::Join::reason).collect();
+            Some(Device::new(merge::unite(&of)?, joined))
+        })
+        .collect();
+    devices.sort_by(|a, b| b.confidence.cmp(&a.confidence).then_with(|| a.id.cmp(&b.id)));
+    devices
+}
+
 /// Takes events from wherever they come, and lets time go on as it would for one who watches.
 struct Sink<'a> {
     engine: &'a mut Engine,
+    inventory: &'a mut Inventory,
     told: Told,
     spool: Option<Spool>,
     flows: u64,
@@ -160,6 +187,7 @@ struct Sink<'a> {
 impl Sink<'_> {
     fn event(&mut self, event: &Event, uid: Option<&str>) {
         self.told.as_of(event.at, self.engine);
+        self.inventory.event(event);
         self.engine.event(event);
         if let (Some(spool), EventKind::Flow(flow)) = (&mut self.spool, &event.kind)
             && flow.phase.closes()

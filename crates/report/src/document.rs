@@ -3,8 +3,9 @@
 //! Guarantees: serialises exactly as `docs/analysis.schema.json` says (a test holds the two together) and reads back
 //! what it wrote. Moments are RFC 3339 in UTC with microseconds.
 
-use model::{Incident, Severity, Timestamp};
+use model::{Asset, Incident, Mac, Severity, Timestamp};
 use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
 
 /// What an analysis read and found.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -16,6 +17,63 @@ pub struct Document {
     pub totals: Totals,
     /// The incidents, worst first.
     pub incidents: Vec<Incident>,
+    /// The devices of the home networks that the traffic showed, the surest first.
+    #[serde(default)]
+    pub devices: Vec<Device>,
+}
+
+/// A device that the traffic showed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Device {
+    /// Stable name: the hardware address where known, else the network address.
+    pub id: String,
+    /// A name, where one was seen.
+    pub name: Option<String>,
+    /// What it seems to be; `unknown` where that cannot be told.
+    pub kind: String,
+    /// How sure that is, 0 to 100.
+    pub confidence: u8,
+    /// Why: one short sentence per reason, the weightiest first.
+    pub reasons: Vec<String>,
+    /// How much a city would depend on such a thing.
+    pub criticality: String,
+    /// Maker by its hardware address.
+    pub vendor: Option<String>,
+    /// Hardware address.
+    pub mac: Option<Mac>,
+    /// Network addresses, last seen first.
+    pub addresses: Vec<IpAddr>,
+    /// What it is to the network: `router`, `resolver`, `dhcp`, `time`.
+    pub functions: Vec<String>,
+    /// Why several sightings are taken for this one device.
+    pub joined: Vec<String>,
+    /// First seen.
+    pub first: Timestamp,
+    /// Last seen.
+    pub last: Timestamp,
+}
+
+impl Device {
+    /// An asset as it was found, and why several sightings are it.
+    #[must_use]
+    pub fn new(asset: Asset, joined: Vec<String>) -> Self {
+        Self {
+            id: asset.id,
+            name: asset.name,
+            kind: asset.kind.0,
+            confidence: asset.confidence,
+            reasons: asset.reasons,
+            criticality: asset.criticality.as_str().to_owned(),
+            vendor: asset.vendor,
+            mac: asset.mac,
+            addresses: asset.addresses,
+            functions: asset.functions,
+            joined,
+            first: asset.first_seen,
+            last: asset.last_seen,
+        }
+    }
 }
 
 /// One file or stream that was read.

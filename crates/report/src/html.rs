@@ -24,6 +24,8 @@ const MOST_ROLES: usize = 60;
 const MOST_WARNINGS: usize = 3;
 /// Inputs as rows.
 const MOST_INPUTS: usize = 500;
+/// Devices as rows.
+const MOST_DEVICES: usize = 500;
 /// Letters of one sentence by a stranger.
 const MOST_LETTERS: usize = 1_500;
 
@@ -68,6 +70,8 @@ struct Page {
     details_omitted: usize,
     warnings: Vec<EarlyWarning>,
     warnings_omitted: usize,
+    devices: Vec<Found>,
+    devices_omitted: usize,
     inputs: Vec<Read>,
     inputs_omitted: usize,
     totals: String,
@@ -145,6 +149,16 @@ struct Done {
     effect: String,
 }
 
+/// A device that the traffic showed.
+struct Found {
+    name: String,
+    kind: String,
+    sure: String,
+    addresses: String,
+    hardware: String,
+    reasons: Vec<String>,
+}
+
 struct Read {
     path: String,
     format: String,
@@ -202,6 +216,8 @@ impl Page {
             details_omitted: incidents.len().saturating_sub(MOST_DETAILED),
             warnings_omitted: drafts().count().saturating_sub(MOST_WARNINGS),
             warnings,
+            devices: document.devices.iter().take(MOST_DEVICES).map(Found::new).collect(),
+            devices_omitted: document.devices.len().saturating_sub(MOST_DEVICES),
             inputs: document.inputs.iter().take(MOST_INPUTS).map(Read::new).collect(),
             inputs_omitted: document.inputs.len().saturating_sub(MOST_INPUTS),
             totals: totals(document),
@@ -279,6 +295,23 @@ fn more(incidents: &[&Incident]) -> String {
 
 fn clip(text: &str) -> String {
     crate::clipped(text, MOST_LETTERS)
+}
+
+impl Found {
+    fn new(device: &crate::Device) -> Self {
+        let addresses: Vec<String> = device.addresses.iter().take(4).map(ToString::to_string).collect();
+        let more = device.addresses.len().saturating_sub(addresses.len());
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let hardware = [device.mac.map(|mac| mac.to_string()), device.vendor.clone()];
+        Self {
+            name: crate::clipped(device.name.as_deref().unwrap_or_default(), 120),
+            kind: words::kind(&device.kind),
+            sure: if device.reasons.is_empty() { String::new() } else { format!("{} %", device.confidence) },
+            addresses: format!("{}{more}", addresses.join(", ")),
+            hardware: clip(&hardware.into_iter().flatten().collect::<Vec<_>>().join(" · ")),
+            reasons: device.reasons.iter().chain(&device.joined).take(8).map(|reason| clip(reason)).collect(),
+        }
+    }
 }
 
 impl Card {

@@ -23,7 +23,7 @@ pub mod words;
 
 pub use command_words::{Names, called, command_label, effect_means, effect_word, plan_label, target_label};
 pub use context::{Act, Context, Gap};
-pub use document::{Document, Input, Skipped, Totals};
+pub use document::{Device, Document, Input, Skipped, Totals};
 pub use early_warning::{EarlyWarning, Row, early_warning};
 pub use html::{DRAWING_CSS, TOKENS_CSS, html, html_with};
 pub use named::{titled, with_names};

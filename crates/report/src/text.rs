@@ -16,6 +16,9 @@ const MOST_LINES: usize = 200;
 const MOST_PARTIES: usize = 8;
 const MOST_EVIDENCE: usize = 6;
 const MOST_SKIPPED: usize = 6;
+/// Devices, and reasons of each.
+const MOST_DEVICES: usize = 40;
+const MOST_REASONS: usize = 3;
 /// Letters of one text by a stranger.
 const MOST_LETTERS: usize = 600;
 const NARROWEST: usize = 40;
@@ -31,6 +34,7 @@ pub fn text(document: &Document, colour: bool, width: usize) -> String {
         page.incident(incident);
     }
     page.others(&incidents);
+    page.devices(document);
     page.inputs(document);
     page.out
 }
@@ -154,6 +158,25 @@ impl Page<'_> {
             let _ = writeln!(self.out, "{}", cut(&line, room));
         }
         let hidden = rest.len().saturating_sub(MOST_LINES);
+        if hidden > 0 {
+            let _ = writeln!(self.out, "  and {} more (--format json has all)", words::count(hidden as u64));
+        }
+    }
+
+    /// What stands behind the traffic, and why that is thought.
+    fn devices(&mut self, document: &Document) {
+        if document.devices.is_empty() {
+            return;
+        }
+        self.out.push_str("\ndevices\n");
+        for device in document.devices.iter().take(MOST_DEVICES) {
+            let line = crate::clipped(&words::device(device), MOST_LETTERS);
+            self.wrapped(2, 4, Ink::Plain, &line);
+            for reason in device.reasons.iter().take(MOST_REASONS).chain(device.joined.first()) {
+                self.wrapped(4, 6, Ink::Quiet, &crate::clipped(reason, MOST_LETTERS));
+            }
+        }
+        let hidden = document.devices.len().saturating_sub(MOST_DEVICES);
         if hidden > 0 {
             let _ = writeln!(self.out, "  and {} more (--format json has all)", words::count(hidden as u64));
         }

@@ -223,6 +223,20 @@ pub const fn sureness(confidence: u8) -> &'static str {
     }
 }
 
+/// The name of a kind for people: `lock-hub` is a lock hub.
+pub(crate) fn kind(name: &str) -> String {
+    name.replace('-', " ")
+}
+
+/// A device in a line: what it seems to be, its name, addresses and hardware.
+pub(crate) fn device(device: &crate::Device) -> String {
+    let sure = if device.reasons.is_empty() { String::new() } else { format!(" ({} %)", device.confidence) };
+    let mac = device.mac.map(|mac| mac.to_string());
+    let addresses = device.addresses.iter().take(3).map(ToString::to_string);
+    let facts = device.name.iter().cloned().chain(addresses).chain(mac).chain(device.vendor.clone());
+    format!("{}{sure}  {}", kind(&device.kind), facts.collect::<Vec<_>>().join("  "))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

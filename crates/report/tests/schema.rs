@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
-use report::{Document, Input, Skipped, Totals};
+use report::{Document, Input, Skipped};
 use serde_json::{Map, Value, json};
 
 mod sample;
@@ -146,7 +146,7 @@ fn every_field_of_the_issue_is_there() {
         keys.sort();
         keys
     };
-    assert_eq!(keys(""), ["incidents", "inputs", "totals"]);
+    assert_eq!(keys(""), ["devices", "incidents", "inputs", "totals"]);
     assert_eq!(
         keys("/inputs/0"),
         ["bytes", "error", "first", "format", "last", "path", "records", "skipped"]
@@ -217,8 +217,7 @@ fn figures_about_the_whole_come_from_the_parts() {
             },
             Input { skipped: vec![Skipped { reason: "not IP".into(), count: 3 }], ..Input::default() },
         ],
-        totals: Totals::default(),
-        incidents: Vec::new(),
+        ..Document::default()
     };
     assert_eq!(document.span(), Some((at(10), at(60))));
     assert!(document.is_partial());

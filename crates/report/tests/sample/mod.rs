@@ -7,7 +7,8 @@ mod incidents;
 pub(crate) use incidents::id;
 
 use model::{Incident, Severity, Timestamp};
-use report::{Document, Input, Skipped, Totals};
+use report::{Device, Document, Input, Skipped, Totals};
+use std::net::IpAddr;
 
 /// 2016-10-21T02:14:00Z, in seconds.
 pub(crate) const NIGHT: i64 = 1_477_016_040;
@@ -75,6 +76,38 @@ pub(crate) fn city() -> Document {
             seconds: 1.284,
         },
         incidents,
+        devices: vec![
+            Device {
+                id: "44:19:b6:01:02:03".into(),
+                name: Some("cam-entrance".into()),
+                kind: "camera".into(),
+                confidence: 87,
+                reasons: vec!["serves “rtsp”".into(), "has a hardware address of “Hikvision”".into()],
+                criticality: "ordinary".into(),
+                vendor: Some("Hikvision".into()),
+                mac: "44:19:b6:01:02:03".parse().ok(),
+                addresses: vec![IpAddr::from([10, 2, 0, 17])],
+                functions: Vec::new(),
+                joined: vec!["2 sources share the name “cam-entrance”".into()],
+                first: Timestamp::from_secs(NIGHT),
+                last: Timestamp::from_secs(NIGHT + 800),
+            },
+            Device {
+                id: "10.2.0.90".into(),
+                name: None,
+                kind: "unknown".into(),
+                confidence: 0,
+                reasons: Vec::new(),
+                criticality: "unknown".into(),
+                vendor: None,
+                mac: None,
+                addresses: vec![IpAddr::from([10, 2, 0, 90])],
+                functions: Vec::new(),
+                joined: Vec::new(),
+                first: Timestamp::from_secs(NIGHT),
+                last: Timestamp::from_secs(NIGHT),
+            },
+        ],
     }
 }
 
@@ -87,6 +120,12 @@ pub(crate) fn hostile() -> Document {
         input.format = Some(text.clone());
         input.error = Some(text.clone());
         input.skipped = vec![Skipped { reason: text.clone(), count: u64::MAX }];
+    }
+    for device in &mut document.devices {
+        device.id.clone_from(&text);
+        device.kind.clone_from(&text);
+        (device.name, device.vendor) = (Some(text.clone()), Some(text.clone()));
+        (device.reasons, device.joined) = (vec![text.clone()], vec![text.clone()]);
     }
     for incident in &mut document.incidents {
         incident.title.clone_from(&text);

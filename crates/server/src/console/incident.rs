@@ -414,7 +414,7 @@ pub(super) async fn download(
     };
     let totals =
         Totals { findings: incident.findings, flows: incident.flows, incidents: 1, ..Totals::default() };
-    let document = Document { inputs: Vec::new(), totals, incidents: vec![incident] };
+    let document = Document { totals, incidents: vec![incident], ..Document::default() };
     let mut response = Html(report::html_with(&document, state.now(), &context)).into_response();
     let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::from_str(&name) {
