@@ -5,6 +5,7 @@
 //! change until the better one is clearly better. What cannot be told is `unknown`, which counts as protected.
 
 mod guess;
+pub mod import;
 mod inventory;
 mod kinds;
 pub mod merge;

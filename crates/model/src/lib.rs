@@ -14,6 +14,7 @@ mod flow;
 mod id;
 mod identifier;
 mod incident;
+mod maintenance;
 mod person;
 mod severity;
 mod time;
@@ -32,6 +33,7 @@ pub use flow::{Counts, FlowKey, FlowUpdate, Outcome, Phase, Protocol, Service, V
 pub use id::{CommandId, ContentHasher, FindingId, IncidentId, PlanId};
 pub use identifier::Identifier;
 pub use incident::{Evidence, Incident, IncidentAsset, Role};
+pub use maintenance::{Maintenance, MaintenanceError};
 pub use person::{LoginName, PersonId, PersonState};
 pub use severity::Severity;
 pub use time::{Timestamp, TimestampError};
