@@ -5,12 +5,20 @@ use crate::{
     input::{Input, Item},
     told::Told,
 };
-use detect::Engine;
-use identify::{Inventory, Kinds, merge};
+use detect::{Engine, Roll};
+use identify::{
+    Inventory, Kinds,
+    import::{self, Refused, Row},
+    merge,
+};
 use model::{Event, EventKind, NetSet, RecordRef};
 use observe::{Observer, Sightings};
 use report::{Device, Document, Totals};
-use std::path::PathBuf;
+use std::{
+    fs::File,
+    io::{self, Read as _},
+    path::{Path, PathBuf},
+};
 
 /// What to analyse and how.
 #[derive(Clone, Debug, Default)]
@@ -23,6 +31,10 @@ pub struct Options {
     pub exclude: NetSet,
     /// Where to write each flow with its verdict.
     pub flows: Option<PathBuf>,
+    /// A list of assets, CSV or JSON.
+    pub inventory: Option<PathBuf>,
+    /// Where that list is complete: a device there that is not on it is an incident.
+    pub watched: NetSet,
 }
 
 /// How far an analysis is, in bytes of the inputs as stored.
@@ -42,6 +54,22 @@ pub enum AnalyzeError {
     /// `--flows` could not be written.
     #[error(transparent)]
     Flows(#[from] FlowsError),
+    /// The list of assets could not be read.
+    #[error("cannot read the inventory {}", path.display())]
+    Inventory {
+        /// The list.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The list of assets is wrong; nothing of it was taken.
+    #[error("the inventory {} is wrong, and nothing of it was taken:\n{refused}", path.display())]
+    Listed {
+        /// The list.
+        path: PathBuf,
+        /// Every error by line and column.
+        refused: Refused,
+    },
 }
 
 /// A document, and how its making went.
@@ -59,8 +87,13 @@ const TELL_EVERY: u64 = 1 << 14;
 /// Analyses the inputs.
 ///
 /// # Errors
-/// Only where an output cannot be written; what is wrong with an input stands in its summary.
+/// Where an output cannot be written, or the list of assets is wrong; what is wrong with an input stands in its summary.
 pub fn analyze(options: &Options, tell: &mut dyn FnMut(Progress)) -> Result<Analysis, AnalyzeError> {
+    let kinds = Kinds::shipped();
+    let listed = match &options.inventory {
+        Some(path) => listed(path, &kinds)?,
+        None => Vec::new(),
+    };
     let mut inputs: Vec<Input> =
         options.files.iter().enumerate().map(|(number, path)| Input::open(path, number as u32)).collect();
     let config = observe::Config {
@@ -71,11 +104,12 @@ pub fn analyze(options: &Options, tell: &mut dyn FnMut(Progress)) -> Result<Anal
     let mut observer = Observer::new(config);
     let detection = detect::Config { home: options.home.clone(), ..detect::Config::default() };
     let mut engine = Engine::new(detection, options.files.clone());
+    engine.set_roll(roll(&listed, options.watched.clone()));
     let spool = options.flows.as_ref().map(|_| Spool::new()).transpose()?;
     if spool.is_some() {
         engine.remember_verdicts();
     }
-    let mut inventory = Inventory::new(options.home.clone(), Kinds::shipped());
+    let mut inventory = Inventory::new(options.home.clone(), kinds);
     let mut sink = Sink {
         engine: &mut engine,
         inventory: &mut inventory,
@@ -151,23 +185,47 @@ pub fn analyze(options: &Options, tell: &mut dyn FnMut(Progress)) -> Result<Anal
     };
     let shed = untold + stats.shed + counters.shed.flows + counters.shed.sessions + inventory.stats().evicted;
     Ok(Analysis {
-        document: Document { inputs: summaries, totals, incidents, devices: devices(&inventory) },
+        document: Document { inputs: summaries, totals, incidents, devices: devices(&inventory, &listed) },
         excluded: counters.excluded,
         shed,
     })
 }
 
-/// What the inventory found, each device once, the surest first.
-fn devices(inventory: &Inventory) -> Vec<Device> {
-    let (assets, observations): (Vec<_>, Vec<_>) = inventory.observations("").unzip();
+/// The assets that somebody listed.
+fn listed(path: &Path, kinds: &Kinds) -> Result<Vec<Row>, AnalyzeError> {
+    let fails = |source| AnalyzeError::Inventory { path: path.to_owned(), source };
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(fails)?;
+    file.take(import::MOST_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(fails)?;
+    import::read(&bytes, kinds).map_err(|refused| AnalyzeError::Listed { path: path.to_owned(), refused })
+}
+
+/// Who is known where unknown devices are looked for. Whoever names a network in so many words wants to be told.
+fn roll(listed: &[Row], watched: NetSet) -> Roll {
+    let macs = listed.iter().flat_map(|row| row.macs.iter().copied()).collect();
+    let bare = listed.iter().filter(|row| row.macs.is_empty());
+    let addresses = bare.flat_map(|row| row.addresses.iter().copied()).collect();
+    Roll { watched, macs, addresses, opens: true }
+}
+
+/// What the inventory found, each device once, the surest first; with what somebody listed of it.
+fn devices(inventory: &Inventory, listed: &[Row]) -> Vec<Device> {
+    let (assets, mut observations): (Vec<_>, Vec<_>) = inventory.observations("").unzip();
+    observations.extend(listed.iter().map(|row| row.observation("")));
     let merged = merge::merge(&observations, &merge::Said::default());
     let mut devices: Vec<Device> = merged
         .devices
         .iter()
         .filter_map(|device| {
-            let of: Vec<_> = device.observations.iter().filter_map(|at| assets.get(*at).copied()).collect();
-            let joined = device.joined.iter().map(merge::Join::reason).collect();
-            Some(Device::new(merge::unite(&of)?, joined))
+            let seen: Vec<_> = device.observations.iter().filter_map(|at| assets.get(*at).copied()).collect();
+            let rows = device.observations.iter().filter_map(|at| listed.get(at.checked_sub(assets.len())?));
+            let mut asset = merge::unite(&seen)?;
+            let mut joined: Vec<String> = device.joined.iter().map(merge::Join::reason).collect();
+            for row in rows {
+                row.declare(&mut asset);
+                joined.push(format!("line {} of the inventory lists it", row.line));
+            }
+            Some(Device::new(asset, joined))
         })
         .collect();
     devices.sort_by(|a, b| b.confidence.cmp(&a.confidence).then_with(|| a.id.cmp(&b.id)));

@@ -12,12 +12,8 @@ fn read(content: &[u8]) -> Input {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("input");
     std::fs::write(&path, content).unwrap();
-    let options = Options {
-        files: vec![path.display().to_string()],
-        home: NetSet::private(),
-        exclude: NetSet::default(),
-        flows: None,
-    };
+    let options =
+        Options { files: vec![path.display().to_string()], home: NetSet::private(), ..Options::default() };
     analyze(&options, &mut |_| {}).unwrap().document.inputs.remove(0)
 }
 

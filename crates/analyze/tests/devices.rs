@@ -58,6 +58,44 @@ fn cameras_and_lock_hubs_are_named_as_what_they_are() {
 }
 
 #[test]
+fn what_is_listed_is_called_so_and_what_is_not_is_told() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/sifely-hub-01.pcap");
+    if !path.exists() {
+        println!("skipped: {} is missing", path.display());
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let inventory = dir.path().join("list.csv");
+    let analysed = |list: &str, watched: &str| {
+        std::fs::write(&inventory, list).unwrap();
+        let options = Options {
+            files: vec![path.to_str().unwrap().to_owned()],
+            home: NetSet::private(),
+            inventory: Some(inventory.clone()),
+            watched: NetSet::new(watched.split(',').filter_map(|net| net.parse().ok()).collect()),
+            ..Options::default()
+        };
+        analyze(&options, &mut |_| {}).map(|analysis| analysis.document)
+    };
+    let both = "name;kind;mac;protected\nTor Rathaus;lock-hub;f4:cf:a2:eb:59:c4;ja\nUplink;gateway-router;00:1c:7f:53:d0:28;\n";
+    let document = analysed(both, "192.168.1.0/24").unwrap();
+    assert!(document.incidents.is_empty(), "{:?}", document.incidents);
+    let hub = document.devices.iter().find(|device| device.kind == "lock-hub").unwrap();
+    assert_eq!(
+        (hub.name.as_deref(), hub.criticality.as_str(), hub.confidence),
+        (Some("Tor Rathaus"), "protected", 100)
+    );
+    assert_eq!(hub.joined.last().map(String::as_str), Some("line 2 of the inventory lists it"));
+    let without = "name;mac\nUplink;00:1c:7f:53:d0:28\n";
+    let document = analysed(without, "192.168.1.0/24").unwrap();
+    let titles: Vec<&str> = document.incidents.iter().map(|incident| incident.title.as_str()).collect();
+    assert_eq!(titles, ["192.168.1.127 is on a watched network and on no list"]);
+    assert!(analysed(without, "10.0.0.0/8").unwrap().incidents.is_empty());
+    let refused = analysed("name;mac\nUplink;00:1c\n", "").unwrap_err().to_string();
+    assert!(refused.contains("line 2, column mac: expected a hardware address"), "{refused}");
+}
+
+#[test]
 fn nothing_is_named_on_no_grounds() {
     let private = "10.0.0.0/8,192.168.0.0/16";
     for (name, home) in [

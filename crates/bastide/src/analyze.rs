@@ -22,6 +22,12 @@ pub(crate) struct Args {
     /// Never looked into
     #[arg(long, value_name = "CIDR", value_delimiter = ',')]
     exclude: Vec<model::Net>,
+    /// A list of assets, CSV or JSON (docs/inventory.md): devices are called and counted as it says
+    #[arg(long, value_name = "FILE")]
+    inventory: Option<PathBuf>,
+    /// Networks of which the inventory is complete: a device there that it does not list is an incident
+    #[arg(long, value_name = "CIDR", value_delimiter = ',', requires = "inventory")]
+    watched: Vec<model::Net>,
     /// How to print what was found
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -54,7 +60,14 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         anyhow::bail!("standard input (-) can be read once only");
     }
     let home = if args.home.is_empty() { NetSet::private() } else { NetSet::new(args.home) };
-    let options = Options { files: args.files, home, exclude: NetSet::new(args.exclude), flows: args.flows };
+    let options = Options {
+        files: args.files,
+        home,
+        exclude: NetSet::new(args.exclude),
+        flows: args.flows,
+        inventory: args.inventory,
+        watched: NetSet::new(args.watched),
+    };
     let bar = progress_bar(args.quiet);
     let analysis = analyze(&options, &mut |progress| show(bar.as_ref(), progress))?;
     if let Some(bar) = bar {

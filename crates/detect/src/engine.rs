@@ -12,6 +12,7 @@ use crate::{
     impact::Impact,
     local::Local,
     recon::Recon,
+    unlisted::{Roll, Unlisted},
     verdict::Verdicts,
 };
 use model::{Event, EventKind, Exception, Incident, NetSet, RecordRef, Tactic, Timestamp};
@@ -74,6 +75,7 @@ pub struct Engine {
     impact: Impact,
     local: Local,
     foreign: Foreign,
+    unlisted: Unlisted,
     correlator: Correlator,
     events: u64,
     now: Timestamp,
@@ -93,6 +95,7 @@ impl Engine {
             impact: Impact::new(),
             local: Local::new(),
             foreign: Foreign::new(),
+            unlisted: Unlisted::new(),
             correlator: Correlator::new(sources, config.exceptions),
             events: 0,
             now: Timestamp::default(),
@@ -124,6 +127,7 @@ impl Engine {
                 self.control.flow(flow, flooding, context);
                 self.credential.flow(flow, context);
                 self.local.flow(flow);
+                self.unlisted.flow(flow, context);
             }
             EventKind::Dns(dns) => self.impact.dns(dns, context),
             EventKind::Login(login) => self.credential.login(login, context),
@@ -138,7 +142,10 @@ impl Engine {
                 self.local.arp(arp, context);
                 self.recon.arp(arp, context);
             }
-            EventKind::Dhcp(dhcp) => self.local.dhcp(dhcp, context),
+            EventKind::Dhcp(dhcp) => {
+                self.local.dhcp(dhcp, context);
+                self.unlisted.dhcp(dhcp, context);
+            }
             EventKind::Alert(alert) => self.foreign.alert(alert, context),
             EventKind::Honeypot(honeypot) => self.foreign.honeypot(honeypot, context),
             EventKind::Hint(_) => {}
@@ -212,6 +219,11 @@ impl Engine {
         self.correlator.set_exceptions(exceptions);
     }
 
+    /// Which networks are watched for unknown devices, and which devices are known, from now on.
+    pub fn set_roll(&mut self, roll: Roll) {
+        self.unlisted.set_roll(roll);
+    }
+
     /// Figures about the engine itself.
     #[must_use]
     pub fn stats(&self) -> Stats {
@@ -228,6 +240,7 @@ impl Engine {
                 + self.control.forgotten()
                 + self.local.forgotten()
                 + self.foreign.forgotten()
+                + self.unlisted.forgotten()
                 + self.impact.forgotten(),
         }
     }

@@ -19,8 +19,10 @@ mod local;
 mod measure;
 mod recon;
 mod sentence;
+mod unlisted;
 mod verdict;
 
 pub use correlate::worst_first;
 pub use engine::{Config, Engine, Stats};
+pub use unlisted::Roll;
 pub use verdict::{FlowVerdict, Verdict, Verdicts};

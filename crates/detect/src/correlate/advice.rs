@@ -64,6 +64,9 @@ pub(super) fn advice(story: &Gathered<'_>) -> Vec<String> {
     if story.has("stubborn-retries") && !sure {
         advice.push("Find out what the device tries to reach; a cloud that no longer exists is worth an update, anything else is worth a look.".into());
     }
+    if story.has("unknown-device") {
+        advice.push("Find the device that is on no list at the switch, by its hardware address: list it, or take it off the network.".into());
+    }
     if advice.is_empty() && story.has("foreign-alert") {
         advice.push("Check at the target what the alert speaks of: its version, its logs of that minute, and new connections of its own afterwards.".into());
     }

@@ -265,6 +265,7 @@ fn title(story: &Gathered<'_>) -> String {
         },
         "arp-spoofing" => format!("{} stands between {} and its neighbours", of(attacker), of(victim)),
         "rogue-dhcp" => format!("{} plays the DHCP server", of(attacker)),
+        "unknown-device" => format!("{} is on a watched network and on no list", of(target)),
         "dhcp-starvation" => "Somebody exhausts the addresses of the DHCP server".into(),
         detector => match attacker {
             Some(attacker) => format!("{attacker} {}{}", tries(detector, &worst.1), at(target)),
