@@ -219,7 +219,8 @@ fn devices(inventory: &Inventory, listed: &[Row]) -> Vec<Device> {
         .filter_map(|device| {
             let seen: Vec<_> = device.observations.iter().filter_map(|at| assets.get(*at).copied()).collect();
             let rows = device.observations.iter().filter_map(|at| listed.get(at.checked_sub(assets.len())?));
-            let mut asset = merge::unite(&seen)?;
+            // Who only ever asked for an address may not be there at all.
+            let mut asset = merge::unite(&seen).filter(|asset| !asset.addresses.is_empty())?;
             let mut joined: Vec<String> = device.joined.iter().map(merge::Join::reason).collect();
             for row in rows {
                 row.declare(&mut asset);

@@ -76,7 +76,7 @@ impl Holder {
     /// Since the first claim of its rival it went on with the address. Of an address that is a redundancy protocol's, the
     /// machine behind it may go on to send from it.
     fn holds_on(&self) -> bool {
-        let shared = is_virtual(self.mac) || self.rival.is_some_and(is_virtual);
+        let shared = self.mac.is_virtual() || self.rival.is_some_and(Mac::is_virtual);
         let last = if shared { self.heard } else { self.heard.max(self.used) };
         last.micros_since(self.first_claim) > 2 * SHORT_MICROS
     }
@@ -185,7 +185,7 @@ impl Local {
         }
         let moved = holder.granted == Some(mac)
             || at.micros_since(holder.heard.max(holder.used)) > HOLDS_MICROS
-            || (is_balanced(mac) && is_balanced(holder.mac));
+            || (mac.is_balanced() && holder.mac.is_balanced());
         if moved {
             *holder = Holder::new(mac, at);
             self.owns.entry(mac, || address);
@@ -502,19 +502,4 @@ impl Crowd {
         });
         self.told = finding.map(|handle| (handle, at));
     }
-}
-
-/// VRRP, HSRP and CARP give an address a hardware address of its own.
-const fn is_virtual(mac: Mac) -> bool {
-    matches!(
-        mac.0,
-        [0x00, 0x00, 0x5e, 0x00, 0x01 | 0x02, _]
-            | [0x00, 0x00, 0x0c, 0x07, 0xac, _]
-            | [0x00, 0x00, 0x0c, 0x9f, ..]
-    )
-}
-
-/// GLBP gives one address several hardware addresses, to share the load.
-const fn is_balanced(mac: Mac) -> bool {
-    matches!(mac.0, [0x00, 0x07, 0xb4, 0x00, ..])
 }

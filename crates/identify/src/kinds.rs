@@ -115,7 +115,7 @@ impl Source {
     pub(crate) const fn phrase(self) -> &'static str {
         match self {
             Self::DhcpHostname => "calls itself",
-            Self::DhcpVendorClass => "names its maker in DHCP as",
+            Self::DhcpVendorClass => "calls its DHCP client",
             Self::DhcpParameters => "asks DHCP for the options",
             Self::Mdns => "announces in multicast DNS",
             Self::Ssdp => "announces in SSDP",

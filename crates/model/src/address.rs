@@ -33,6 +33,23 @@ impl Mac {
     pub const fn is_local(self) -> bool {
         self.0[0] & 2 == 2
     }
+
+    /// VRRP, HSRP and CARP give an address a hardware address of its own, which the machines behind it share.
+    #[must_use]
+    pub const fn is_virtual(self) -> bool {
+        matches!(
+            self.0,
+            [0x00, 0x00, 0x5e, 0x00, 0x01 | 0x02, _]
+                | [0x00, 0x00, 0x0c, 0x07, 0xac, _]
+                | [0x00, 0x00, 0x0c, 0x9f, ..]
+        )
+    }
+
+    /// GLBP gives one address several hardware addresses, to share the load.
+    #[must_use]
+    pub const fn is_balanced(self) -> bool {
+        matches!(self.0, [0x00, 0x07, 0xb4, 0x00, ..])
+    }
 }
 
 impl fmt::Display for Mac {

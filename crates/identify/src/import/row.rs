@@ -3,7 +3,7 @@
 use super::Refused;
 use crate::{
     Kinds,
-    merge::{Known, Observation},
+    merge::{Known, Observation, is_own},
 };
 use model::{Asset, Criticality, Identifier, Kind, Layer, Mac, Maintenance};
 use std::net::IpAddr;
@@ -375,11 +375,5 @@ fn mac(text: &str) -> Result<Mac, String> {
 fn address(text: &str) -> Result<IpAddr, String> {
     let address: IpAddr =
         text.parse().map_err(|_| "a network address such as 10.2.0.5 or 2001:db8::5".to_owned())?;
-    let is_own = match address {
-        IpAddr::V4(v4) => {
-            !(v4.is_unspecified() || v4.is_multicast() || v4.is_broadcast() || v4.is_loopback())
-        }
-        IpAddr::V6(v6) => !(v6.is_unspecified() || v6.is_multicast() || v6.is_loopback()),
-    };
-    if is_own { Ok(address) } else { Err("the address of one device".into()) }
+    if is_own(address) { Ok(address) } else { Err("the address of one device".into()) }
 }

@@ -13,7 +13,7 @@
 mod devices;
 
 use devices::Devices;
-use model::{Asset, Criticality, Identifier, Timestamp};
+use model::{Asset, Criticality, Identifier, Mac, Timestamp};
 use std::{collections::BTreeSet, net::IpAddr};
 
 /// From so many on, those who share an identifier and do not fit together are not looked at one by one.
@@ -128,7 +128,11 @@ const STRENGTHS: [Strength; 5] =
 fn strength(by: &Identifier) -> Option<Strength> {
     match by {
         Identifier::Key(text) | Identifier::Serial(text) => (!text.is_empty()).then_some(Strength::Proof),
-        Identifier::Mac(mac) if mac.is_group() || is_shared(mac.0) => None,
+        Identifier::Mac(mac)
+            if mac.is_group() || *mac == Mac::ZERO || mac.is_virtual() || mac.is_balanced() =>
+        {
+            None
+        }
         Identifier::Mac(mac) => Some(if mac.is_local() { Strength::Kept } else { Strength::Hardware }),
         Identifier::DhcpClient(text) | Identifier::Uuid(text) => (!text.is_empty()).then_some(Strength::Kept),
         Identifier::Name(name) => is_telling(name).then_some(Strength::Name),
@@ -136,19 +140,8 @@ fn strength(by: &Identifier) -> Option<Strength> {
     }
 }
 
-/// All zeros, or an address that several routers share (VRRP, CARP, HSRP, GLBP).
-const fn is_shared(mac: [u8; 6]) -> bool {
-    matches!(
-        mac,
-        [0, 0, 0, 0, 0, 0]
-            | [0x00, 0x00, 0x5e, 0x00, 0x01 | 0x02, _]
-            | [0x00, 0x00, 0x0c, 0x07, 0xac, _]
-            | [0x00, 0x00, 0x0c, 0x9f, ..]
-            | [0x00, 0x07, 0xb4, 0x00, ..]
-    )
-}
-
-const fn is_own(address: IpAddr) -> bool {
+/// An address that one device can have.
+pub(crate) const fn is_own(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => {
             !(v4.is_unspecified() || v4.is_multicast() || v4.is_broadcast() || v4.is_loopback())
