@@ -126,6 +126,12 @@ impl Inventory {
             }
             return;
         }
+        if flow.phase == Phase::Progress {
+            // More of the same: what it told was told when it was answered, and will be when it ends.
+            self.register.again(at, flow.key.src, flow.src_mac);
+            self.register.again(at, flow.key.dst, flow.dst_mac);
+            return;
+        }
         for (address, mac, serves) in
             [(flow.key.src, flow.src_mac, false), (flow.key.dst, flow.dst_mac, true)]
         {

@@ -385,6 +385,22 @@ impl Register {
         }
     }
 
+    /// The asset at an address goes on as before.
+    pub(crate) fn again(&mut self, at: Timestamp, address: IpAddr, mac: Option<Mac>) {
+        let Some(id) = self.by_address.get(&address).copied() else { return };
+        if let (Id::Mac(own), Some(mac)) = (id, mac)
+            && own != mac
+        {
+            return;
+        }
+        if let Some(entry) = self.entries.get_mut(&id)
+            && let Some(bound) = entry.bindings.iter_mut().find(|bound| bound.address == address)
+        {
+            bound.confirmed = bound.confirmed.max(at);
+        }
+        self.seen(&id, at);
+    }
+
     fn mark(&mut self, id: &Id) {
         if let Some(entry) = self.entries.get_mut(id).filter(|entry| !entry.is_changed) {
             entry.is_changed = true;

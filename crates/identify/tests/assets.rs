@@ -308,3 +308,73 @@ fn changes_are_told_once() {
     assert_eq!((changed.len(), changed[0].kind.as_str()), (1, "camera"));
     assert!(changed[0].reasons[0].contains("talks to “rest.blinkforhome.com”"));
 }
+
+#[test]
+fn each_source_tells_what_it_can() {
+    let check = |kind: HintKind, value: &str, expected: &str| {
+        let mut inventory = inventory();
+        inventory.event(&arp(1, "10.0.0.5", 5));
+        inventory.event(&hint("10.0.0.5", kind, value));
+        let asset = inventory.asset_at(address("10.0.0.5")).unwrap();
+        assert_eq!(asset.kind.as_str(), expected, "{kind:?} {value}: {:?}", asset.reasons);
+        assert!(expected == "unknown" || asset.reasons[0].contains(value), "{:?}", asset.reasons);
+    };
+    use HintKind::{
+        Banner, Cloud, DhcpHostname, DhcpParameters, DhcpVendorClass, GivenName, HttpServer, Ja4, Mdns,
+        MdnsHost, Model, Serves, Ssdp, UserAgent,
+    };
+    check(DhcpHostname, "PGH200", "lock-hub");
+    check(DhcpHostname, "srv-pgh-01", "server");
+    check(DhcpHostname, "host-pgh-01", "unknown");
+    check(DhcpVendorClass, "MSFT 5.0", "computer");
+    check(DhcpParameters, "1,3,6,15,31,33,43,44,46,47,119,121,249,252", "computer");
+    check(DhcpParameters, "1,3,6,15,26,28,51,58,59,43", "phone");
+    check(DhcpParameters, "1,3,28,6,15,44,46,47,31,33,121,43", "embedded-device");
+    check(DhcpParameters, "1,3,6", "unknown");
+    check(Mdns, "office._ipp._tcp", "printer");
+    check(MdnsHost, "axis-00408c010203", "camera");
+    check(Model, "AXIS P3245-LVE Network Camera", "camera");
+    check(Model, "Chromecast Ultra", "media");
+    check(GivenName, "Kamera Tor 3", "camera");
+    check(Ssdp, "urn:schemas-upnp-org:device:MediaRenderer:1", "media");
+    check(Ja4, "t13d1516h2_8daaf6152771_e5627efa2ab1", "computer");
+    check(Ja4, "t12d190900_000000000000_000000000000", "unknown");
+    check(UserAgent, "Mozilla/5.0 (Windows NT 10.0)", "computer");
+    check(HttpServer, "App-webs/", "camera");
+    check(Banner, "dropbear_2019.78", "embedded-device");
+    check(Banner, "OpenBSD/i386 (oof) (ttyp1)", "server");
+    check(Cloud, "a1b2c3.iot-as-mqtt.eu-central-1.aliyuncs.com", "embedded-device");
+    check(Cloud, "plug.sciener.cn", "lock-hub");
+    check(Serves, "rsmp", "traffic-light-controller");
+}
+
+#[test]
+fn names_come_from_where_they_are_meant_and_others_names_are_nobodys() {
+    let mut inventory = inventory();
+    inventory.event(&arp(1, "10.0.0.5", 5));
+    for (kind, value, expected) in [
+        (HintKind::GivenName, "Gate 3", "Gate 3"),
+        (HintKind::MdnsHost, "cam-17", "cam-17"),
+        (HintKind::GivenName, "Gate 4", "cam-17"),
+        (HintKind::DhcpHostname, "CAM17", "CAM17"),
+        (HintKind::MdnsHost, "cam-18", "CAM17"),
+    ] {
+        inventory.event(&hint("10.0.0.5", kind, value));
+        assert_eq!(
+            inventory.asset_at(address("10.0.0.5")).unwrap().name.as_deref(),
+            Some(expected),
+            "{value}"
+        );
+    }
+    let names = |inventory: &Inventory| {
+        let (_, observation) =
+            inventory.observations("").find(|(asset, _)| asset.mac == Some(mac(5))).unwrap();
+        observation.known.iter().filter(|known| matches!(known.by, model::Identifier::Name(_))).count()
+    };
+    assert_eq!(names(&inventory), 3);
+    // Whoever announces many names announces them for others.
+    for number in 0..9 {
+        inventory.event(&hint("10.0.0.5", HintKind::MdnsHost, &format!("host-{number}")));
+    }
+    assert_eq!(names(&inventory), 0);
+}

@@ -86,7 +86,10 @@ impl Eve {
             Kind::Dns(dns) => emit(about.event(EventKind::Dns(dns_event(&about.key, dns)))),
             Kind::Http(http) => http_events(&about, http, emit),
             Kind::Ssh(ssh) => ssh_events(&about, ssh, emit),
-            Kind::Tls(tls) => hint(&about, about.key.src, HintKind::Cloud, tls.sni.as_deref(), "", emit),
+            Kind::Tls(tls) => {
+                hint(&about, about.key.src, HintKind::Cloud, tls.sni.as_deref(), "", emit);
+                hint(&about, about.key.src, HintKind::Ja4, tls.ja4.as_deref(), "", emit);
+            }
             Kind::File(file) => file_event(&about, record.app_proto.as_deref(), file, emit),
             Kind::Ftp(ftp) => ftp_events(&about, ftp, emit),
             Kind::Mqtt(mqtt) => mqtt_events(&about, mqtt, emit),

@@ -182,6 +182,8 @@ pub struct Ssh {
 pub struct Tls {
     /// The name asked for.
     pub sni: Option<String>,
+    /// How the client greets.
+    pub ja4: Option<String>,
 }
 
 /// A file on its way.
@@ -255,8 +257,14 @@ fn kind(value: &Value, event_type: &str) -> Kind {
             client: json::owned(value, &["ssh", "client", "software_version"]),
             server: json::owned(value, &["ssh", "server", "software_version"]),
         }),
-        "tls" => Kind::Tls(Tls { sni: json::owned(value, &["tls", "sni"]) }),
-        "quic" => Kind::Tls(Tls { sni: json::owned(value, &["quic", "sni"]) }),
+        "tls" => Kind::Tls(Tls {
+            sni: json::owned(value, &["tls", "sni"]),
+            ja4: json::owned(value, &["tls", "ja4"]),
+        }),
+        "quic" => Kind::Tls(Tls {
+            sni: json::owned(value, &["quic", "sni"]),
+            ja4: json::owned(value, &["quic", "ja4"]),
+        }),
         "fileinfo" => Kind::File(Box::new(File {
             magic: json::owned(value, &["fileinfo", "magic"]),
             method: json::owned(value, &["http", "http_method"]),
