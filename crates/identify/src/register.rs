@@ -13,7 +13,7 @@ use hashbrown::HashMap;
 use model::{
     Asset, AssetStatus, AuthorityId, Criticality, Hint, HintKind, Identifier, Kind, Layer, Mac, Timestamp,
 };
-use std::net::IpAddr;
+use std::{hash::BuildHasher as _, net::IpAddr};
 
 /// Addresses that are kept of one asset.
 const MAX_ADDRESSES: usize = 8;
@@ -72,6 +72,8 @@ struct Bound {
 struct Entry {
     asset: Asset,
     shown: Shown,
+    /// What it said last, as digests.
+    said: [u64; 8],
     bindings: Vec<Bound>,
     /// Names and identifiers that it gave.
     known: Vec<Known>,
@@ -291,7 +293,16 @@ impl Register {
     }
 
     pub(crate) fn show(&mut self, id: &Id, source: Source, text: &str) {
+        let mark = self.entries.hasher().hash_one((source, text));
         let Some(entry) = self.entries.get_mut(id) else { return };
+        // Devices say the same again and again.
+        if entry.said.contains(&mark) {
+            return;
+        }
+        entry.said.rotate_right(1);
+        if let Some(last) = entry.said.first_mut() {
+            *last = mark;
+        }
         let carried = entry.speaks_for_others() && source.is_carried();
         if !carried && entry.shown.take(&self.kinds, source, text) {
             self.judge(id);
@@ -442,6 +453,7 @@ impl Entry {
                 last_seen: at,
             },
             shown: Shown::default(),
+            said: [0; 8],
             bindings: Vec::new(),
             known: Vec::new(),
             announces_for_others: false,

@@ -96,6 +96,10 @@ fn what_is_wrong_is_told_by_line_and_column_and_nothing_is_taken() {
             "line 3: expected each device once, but the address 10.2.0.5 is in line 2",
         ],
     );
+    check(
+        &format!("name{}\n", ",x".repeat(1_000_000)),
+        &["line 1: expected a header of at most 64 columns, found “1000001 cells”"],
+    );
     check("name\na\nA\n", &["line 3: expected each device once, but the name “a” is in line 2"]);
     assert_eq!(rows("name,note\na,'+49 30 1234\n")[0].note.as_deref(), Some("+49 30 1234"));
     for formula in ["=1+1", "@SUM(A1)", "+SUM(1)", "-2+3|cmd'!A1", "'=HYPERLINK(1)", "-cmd"] {
@@ -123,6 +127,10 @@ fn json_is_refused_with_its_lines() {
     check("[{\"name\": \"a\",\n\"name\": \"b\"}]", "each key once");
     check("[{\"name\": {\"x\": 1}}]", "expected a text");
     check("[{\"colour\": 1}]", "line 1, column colour");
+    check("[{\"name\": [\"a\"]}]", "expected a text");
+    check(&format!("[{{\"mac\": [{}1]}}]", "0,".repeat(1_000_000)), "expected a text or a list of texts");
+    let keys: String = (0..100_000).map(|key| format!("\"k{key}\": 1,")).collect();
+    check(&format!("[{{{keys}\"name\": 1}}]"), "at most 64 keys");
     check(&"[".repeat(100_000), "line 1");
 }
 

@@ -3,6 +3,8 @@
 use super::{Column, MOST_ROWS, Refused, Row, row::Draft};
 use crate::Kinds;
 
+/// Cells of a header that are looked at; there are fewer columns.
+const MOST_COLUMNS: usize = 64;
 const DELIMITERS: [u8; 4] = [b';', b',', b'\t', b'|'];
 
 pub(super) fn read(text: &str, kinds: &Kinds, refused: &mut Refused) -> Vec<Row> {
@@ -104,6 +106,11 @@ fn line_of(text: &str, record: &csv::StringRecord) -> u64 {
 
 fn header(line: u64, record: &csv::StringRecord, refused: &mut Refused) -> Vec<(String, Column)> {
     let mut columns: Vec<(String, Column)> = Vec::new();
+    if record.len() > MOST_COLUMNS {
+        let found = format!("{} cells", record.len());
+        refused.add(line, "", format!("a header of at most {MOST_COLUMNS} columns"), &found);
+        return columns;
+    }
     for name in record {
         match Column::named(name) {
             Some(column) if columns.iter().all(|(_, known)| *known != column) => {

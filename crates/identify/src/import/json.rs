@@ -4,12 +4,23 @@ use super::{Column, MOST_ROWS, Refused, Row, row::Draft};
 use crate::Kinds;
 use serde::{
     Deserialize,
-    de::{Deserializer, MapAccess, Visitor},
+    de::{Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
-use serde_json::Value;
+
+/// Keys of one object, and values of one key, that are looked at; there are fewer columns, and fewer values in each.
+const MOST_PARTS: usize = 64;
 
 /// An object's keys and values in their order, also where a key comes twice.
-struct Pairs(Vec<(String, Value)>);
+struct Pairs(Vec<(String, Cell)>);
+
+/// A value, as the texts that it stands for.
+enum Cell {
+    One(String),
+    Several(Vec<String>),
+    Nothing,
+    /// An object, an array in an array, or more values than anything has.
+    Other,
+}
 
 impl<'de> Deserialize<'de> for Pairs {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -24,12 +35,72 @@ impl<'de> Deserialize<'de> for Pairs {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs, A::Error> {
                 let mut pairs = Vec::new();
                 while let Some(pair) = map.next_entry()? {
+                    if pairs.len() >= MOST_PARTS {
+                        return Err(A::Error::custom(format_args!("an asset has at most {MOST_PARTS} keys")));
+                    }
                     pairs.push(pair);
                 }
                 Ok(Pairs(pairs))
             }
         }
         deserializer.deserialize_map(Object)
+    }
+}
+
+impl<'de> Deserialize<'de> for Cell {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Any;
+        impl<'de> Visitor<'de> for Any {
+            type Value = Cell;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a text")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Cell, E> {
+                Ok(Cell::One(text.to_owned()))
+            }
+
+            fn visit_bool<E>(self, is: bool) -> Result<Cell, E> {
+                Ok(Cell::One((if is { "yes" } else { "no" }).to_owned()))
+            }
+
+            fn visit_u64<E>(self, number: u64) -> Result<Cell, E> {
+                Ok(Cell::One(number.to_string()))
+            }
+
+            fn visit_i64<E>(self, number: i64) -> Result<Cell, E> {
+                Ok(Cell::One(number.to_string()))
+            }
+
+            fn visit_f64<E>(self, number: f64) -> Result<Cell, E> {
+                Ok(Cell::One(number.to_string()))
+            }
+
+            fn visit_unit<E>(self) -> Result<Cell, E> {
+                Ok(Cell::Nothing)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Cell, A::Error> {
+                let (mut texts, mut other) = (Vec::new(), false);
+                while !other {
+                    match list.next_element()? {
+                        Some(Cell::One(text)) if texts.len() < MOST_PARTS => texts.push(text),
+                        Some(Cell::Nothing) => {}
+                        Some(_) => other = true,
+                        None => return Ok(Cell::Several(texts)),
+                    }
+                }
+                while list.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(Cell::Other)
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Cell, A::Error> {
+                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                Ok(Cell::Other)
+            }
+        }
+        deserializer.deserialize_any(Any)
     }
 }
 
@@ -145,7 +216,7 @@ fn array(
 }
 
 fn asset(
-    pairs: &[(String, Value)],
+    pairs: &[(String, Cell)],
     raw: &str,
     begun: u64,
     kinds: &Kinds,
@@ -153,35 +224,34 @@ fn asset(
 ) -> Option<Row> {
     let mut draft = Draft::new(begun);
     let mut seen = Vec::new();
-    for (key, value) in pairs {
-        let line = || begun + line_of(raw, key);
+    for (key, cell) in pairs {
+        let wrong = |refused: &mut Refused, expected: String, found: &str| {
+            // Errors that are only counted need no place.
+            let line = if refused.is_full() { begun } else { begun + line_of(raw, key) };
+            refused.add(line, key, expected, found);
+        };
         let Some(column) = Column::named(key) else {
-            refused.add(line(), key, format!("one of the columns {}", Column::names()), key);
+            wrong(refused, format!("one of the columns {}", Column::names()), key);
             continue;
         };
         if seen.contains(&column) {
-            refused.add(line(), key, "each key once", key);
+            wrong(refused, "each key once".into(), key);
             continue;
         }
         seen.push(column);
-        let one = std::slice::from_ref(value);
-        let values = match value {
-            Value::Array(several) if column.takes_several() => several.as_slice(),
-            _ => one,
+        let texts: &[String] = match cell {
+            Cell::One(text) => std::slice::from_ref(text),
+            Cell::Several(texts) if column.takes_several() => texts,
+            Cell::Nothing => &[],
+            Cell::Several(_) | Cell::Other => {
+                let expected = if column.takes_several() { "a text or a list of texts" } else { "a text" };
+                wrong(refused, expected.into(), "");
+                continue;
+            }
         };
-        for value in values {
-            let text = match value {
-                Value::String(text) => text.clone(),
-                Value::Bool(is) => (if *is { "yes" } else { "no" }).to_owned(),
-                Value::Number(number) => number.to_string(),
-                Value::Null => continue,
-                Value::Array(_) | Value::Object(_) => {
-                    refused.add(line(), key, "a text", &value.to_string());
-                    continue;
-                }
-            };
-            if let Err(expected) = draft.set(column, &text, kinds) {
-                refused.add(line(), key, expected, &text);
+        for text in texts {
+            if let Err(expected) = draft.set(column, text, kinds) {
+                wrong(refused, expected, text);
             }
         }
     }

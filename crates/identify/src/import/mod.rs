@@ -75,12 +75,16 @@ impl Refused {
     }
 
     fn add(&mut self, line: u64, column: &str, expected: impl Into<String>, found: &str) {
-        if self.errors.len() >= MOST_ERRORS {
+        if self.is_full() {
             self.more += 1;
             return;
         }
         let (column, found) = (shown(column), shown(found));
         self.errors.push(Fault { line, column, expected: expected.into(), found });
+    }
+
+    const fn is_full(&self) -> bool {
+        self.errors.len() >= MOST_ERRORS
     }
 
     fn is_empty(&self) -> bool {
