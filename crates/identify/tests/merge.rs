@@ -75,6 +75,9 @@ fn what_speaks_of_one_device_becomes_one() {
     check(&[format!("serial S1, {AXIS}"), format!("serial S1, {HIK}")], "0+1");
     // A phone makes up a new address, and keeps its client identifier, or its name.
     check(&[format!("{PHONE}, client ff01"), format!("{AGAIN}, client ff01")], "0+1");
+    check(&[format!("{PHONE} @1-5, client ff01 @1-5"), format!("{AGAIN} @6-9, client ff01 @6-9")], "0+1");
+    // Who borrows another's client identifier while the other is there is somebody else.
+    check(&[format!("{AXIS} @1-9, client ff01 @1-9"), format!("{AGAIN} @3-4, client ff01 @3-4")], "0 1");
     check(
         &[format!("{PHONE} @1-5, name annas-phone @1-5"), format!("{AGAIN} @9-12, name annas-phone @9-12")],
         "0+1",
@@ -191,6 +194,20 @@ fn a_name_that_hundreds_share_costs_little_and_joins_nobody() {
     let merged = merge(&observations, &Said::default());
     assert_eq!((merged.devices.len(), merged.contested.len()), (2_000, 1));
     assert!(merged.contested[0].among.len() <= identify::merge::MOST_SHARING);
+}
+
+#[test]
+fn a_new_hardware_address_each_day_is_one_device_for_as_long_as_it_goes_on() {
+    let days: Vec<Observation> = (0..300_u32)
+        .map(|day| {
+            seen(&format!(
+                "mac 06:{:02x}:00:00:00:{:02x} @{day}00-{day}50, client ff01 @{day}00-{day}50",
+                255 - (day & 255),
+                day >> 8
+            ))
+        })
+        .collect();
+    assert_eq!(merge(&days, &Said::default()).devices.len(), 1);
 }
 
 fn anything() -> impl Strategy<Value = Observation> {

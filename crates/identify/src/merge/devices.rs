@@ -202,7 +202,7 @@ impl<'a> Devices<'a> {
         if sets.len() < 2 {
             return;
         }
-        if level <= Strength::Kept && self.all_fit(level, &sets) {
+        if level < Strength::Address && self.all_fit(level, &sets) {
             self.join_all(by, &sets);
             return;
         }
@@ -250,14 +250,21 @@ impl<'a> Devices<'a> {
         }
     }
 
-    /// Whether nothing speaks against joining all of them; without looking at each pair.
+    /// Whether nothing speaks against joining all of them; without looking at each pair, so that it may say no too often.
     fn all_fit(&self, level: Strength, sets: &[u32]) -> bool {
+        let each = || sets.iter().filter_map(|set| self.sure.get(*set as usize));
         let mut all = Sure::default();
-        sets.iter().filter_map(|set| self.sure.get(*set as usize)).all(|sure| {
-            let fits = fits(level, &all, sure) && sure.named.is_empty();
+        let agree = each().all(|sure| {
+            let agrees = agree(level, &all, sure) && sure.named.is_empty();
             all.absorb(sure);
-            fits
-        })
+            agrees
+        });
+        let mut times: Vec<(Timestamp, Timestamp)> =
+            each().filter(|sure| !sure.is_bare()).filter_map(|sure| sure.seen).collect();
+        times.sort_unstable();
+        let one_by_one =
+            || times.windows(2).all(|pair| matches!(pair, [(_, until), (from, _)] if until < from));
+        agree && (level <= Strength::Hardware || one_by_one())
     }
 
     fn fit(&self, level: Strength, a: u32, b: u32) -> bool {
@@ -332,6 +339,11 @@ impl<'a> Devices<'a> {
 }
 
 impl Sure {
+    /// No hardware address is known.
+    const fn is_bare(&self) -> bool {
+        self.registered.is_empty() && self.made_up.is_empty()
+    }
+
     fn absorb(&mut self, other: &Self) {
         for (own, theirs) in [
             (&mut self.keys, &other.keys),
@@ -353,24 +365,28 @@ impl Sure {
 
 /// Whether nothing as sure as what they share, or surer, says that they are two.
 fn fits(level: Strength, a: &Sure, b: &Sure) -> bool {
+    let shares = |one: &[u32], other: &[u32]| one.iter().any(|mark| other.binary_search(mark).is_ok());
+    let macs =
+        a.is_bare() || b.is_bare() || shares(&a.registered, &b.registered) || shares(&a.made_up, &b.made_up);
+    // What made up an address yesterday has another today; two at once are two, whatever they call themselves.
+    let at_once = || a.seen.zip(b.seen).is_some_and(|(a, b)| a.0 <= b.1 && b.0 <= a.1);
+    agree(level, a, b)
+        && match level {
+            Strength::Proof | Strength::Hardware => true,
+            Strength::Kept | Strength::Name => macs || !at_once(),
+            Strength::Address => macs,
+        }
+}
+
+/// Whether what is sure of both is the same, as far as both have it.
+fn agree(level: Strength, a: &Sure, b: &Sure) -> bool {
     let agree = |one: &[u32], other: &[u32]| {
         one.is_empty() || other.is_empty() || one.iter().any(|mark| other.binary_search(mark).is_ok())
     };
-    let proofs = agree(&a.keys, &b.keys) && agree(&a.serials, &b.serials);
-    // What made up an address yesterday has another today, but not two at once under one name.
-    let at_once = a.seen.zip(b.seen).is_some_and(|(a, b)| a.0 <= b.1 && b.0 <= a.1);
-    let bare = |sure: &Sure| sure.registered.is_empty() && sure.made_up.is_empty();
-    let shares = |one: &[u32], other: &[u32]| one.iter().any(|mark| other.binary_search(mark).is_ok());
-    let macs = bare(a) || bare(b) || shares(&a.registered, &b.registered) || shares(&a.made_up, &b.made_up);
-    proofs
-        && match level {
-            Strength::Proof | Strength::Hardware => true,
-            Strength::Kept => agree(&a.registered, &b.registered),
-            Strength::Name => {
-                agree(&a.registered, &b.registered) && agree(&a.clients, &b.clients) && (!at_once || macs)
-            }
-            Strength::Address => macs && agree(&a.clients, &b.clients),
-        }
+    agree(&a.keys, &b.keys)
+        && agree(&a.serials, &b.serials)
+        && (level <= Strength::Hardware || agree(&a.registered, &b.registered))
+        && (level <= Strength::Kept || agree(&a.clients, &b.clients))
 }
 
 fn hull(a: During, b: During) -> During {

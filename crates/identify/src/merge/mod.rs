@@ -206,7 +206,9 @@ pub fn part(
 ) -> Result<Vec<(Identifier, Identifier)>, InseparableError> {
     let known = |at: usize| observations.get(at).map(|seen| seen.known.as_slice()).unwrap_or_default();
     let mark = |of: usize, against: &dyn Fn(&Identifier) -> bool| {
-        let own = known(of).iter().map(|known| &known.by).filter(|by| strength(by).is_some() && !against(by));
+        // Addresses go from one to another, and tell nobody apart for good.
+        let lasting = |by: &&Identifier| strength(by).is_some_and(|strength| strength < Strength::Address);
+        let own = known(of).iter().map(|known| &known.by).filter(lasting).filter(|by| !against(by));
         own.min().cloned()
     };
     let others: Vec<usize> = device.observations.iter().copied().filter(|at| *at != off).collect();
