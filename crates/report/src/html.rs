@@ -154,8 +154,8 @@ struct Found {
     name: String,
     kind: String,
     sure: String,
-    addresses: String,
-    hardware: String,
+    addresses: Vec<String>,
+    hardware: Vec<String>,
     reasons: Vec<String>,
 }
 
@@ -299,16 +299,16 @@ fn clip(text: &str) -> String {
 
 impl Found {
     fn new(device: &crate::Device) -> Self {
-        let addresses: Vec<String> = device.addresses.iter().take(4).map(ToString::to_string).collect();
-        let more = device.addresses.len().saturating_sub(addresses.len());
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        let hardware = [device.mac.map(|mac| mac.to_string()), device.vendor.clone()];
+        let addresses = device.addresses.iter().take(4).map(ToString::to_string);
+        let more = device.addresses.len().saturating_sub(4);
+        let more = (more > 0).then(|| format!("and {more} more"));
+        let vendor = device.vendor.as_deref().map(|vendor| crate::clipped(vendor, 60));
         Self {
             name: crate::clipped(device.name.as_deref().unwrap_or_default(), 120),
             kind: words::kind(&device.kind),
             sure: if device.reasons.is_empty() { String::new() } else { format!("{} %", device.confidence) },
-            addresses: format!("{}{more}", addresses.join(", ")),
-            hardware: clip(&hardware.into_iter().flatten().collect::<Vec<_>>().join(" · ")),
+            addresses: addresses.chain(more).collect(),
+            hardware: device.mac.map(|mac| mac.to_string()).into_iter().chain(vendor).collect(),
             reasons: device.reasons.iter().chain(&device.joined).take(8).map(|reason| clip(reason)).collect(),
         }
     }
