@@ -385,13 +385,7 @@ impl Register {
     }
 
     pub(crate) fn seen(&mut self, id: &Id, at: Timestamp) {
-        let Some(entry) = self.entries.get_mut(id) else { return };
-        entry.asset.first_seen = entry.asset.first_seen.min(at);
-        entry.asset.last_seen = entry.asset.last_seen.max(at);
-        let due = entry
-            .told
-            .is_none_or(|told| entry.asset.last_seen.micros_since(told) > SEEN_AGAIN_SECS * 1_000_000);
-        if due {
+        if self.entries.get_mut(id).is_some_and(|entry| entry.seen(at)) {
             self.mark(id);
         }
     }
@@ -404,12 +398,13 @@ impl Register {
         {
             return;
         }
-        if let Some(entry) = self.entries.get_mut(&id)
-            && let Some(bound) = entry.bindings.iter_mut().find(|bound| bound.address == address)
-        {
+        let Some(entry) = self.entries.get_mut(&id) else { return };
+        if let Some(bound) = entry.bindings.iter_mut().find(|bound| bound.address == address) {
             bound.confirmed = bound.confirmed.max(at);
         }
-        self.seen(&id, at);
+        if entry.seen(at) {
+            self.mark(&id);
+        }
     }
 
     fn mark(&mut self, id: &Id) {
@@ -462,6 +457,14 @@ impl Entry {
             told: None,
             is_changed: false,
         }
+    }
+
+    /// It is there; true where that is to be told again.
+    fn seen(&mut self, at: Timestamp) -> bool {
+        self.asset.first_seen = self.asset.first_seen.min(at);
+        self.asset.last_seen = self.asset.last_seen.max(at);
+        let since = |told: Timestamp| self.asset.last_seen.micros_since(told) > SEEN_AGAIN_SECS * 1_000_000;
+        !self.is_changed && self.told.is_none_or(since)
     }
 
     /// Routers and resolvers ask in their own name for what others want.
