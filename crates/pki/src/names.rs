@@ -137,8 +137,8 @@ fn is_host(text: &str) -> bool {
     text.len() <= LONGEST && text.split('.').all(label) && text.parse::<IpAddr>().is_err()
 }
 
-/// Within which names an authority's certificates stay: they stand in its own certificate as name constraints, so that
-/// whoever verifies refuses what lies outside, and are checked before anything is issued.
+/// Within which names an authority's certificates stay. They are checked before anything is issued; the domains also stand in its
+/// own certificate as name constraints, so that whoever verifies refuses what lies outside.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Bounds {
@@ -213,8 +213,9 @@ impl Bounds {
         self
     }
 
-    /// As an authority's certificate holds them. Directory names are not constrained: much of what verifies certificates
-    /// refuses all below such a constraint.
+    /// As an authority's certificate holds them: domains. Directory names and addresses are not constrained there, because some
+    /// of what verifies certificates refuses all below such a constraint (webpki the first, strongSwan the second); that
+    /// what is issued names only addresses within is checked before it is signed.
     pub(crate) fn constraints(&self) -> der::Result<NameConstraints> {
         let subtree = |base| GeneralSubtree { base, minimum: 0, maximum: None };
         let mut permitted = Vec::new();
@@ -229,17 +230,6 @@ impl Bounds {
             excluded.push(subtree(GeneralName::DnsName(Ia5String::new("")?)));
             excluded.push(subtree(GeneralName::Rfc822Name(Ia5String::new("")?)));
         }
-        for net in &self.networks {
-            permitted.push(subtree(GeneralName::IpAddress(OctetString::new(masked(*net))?)));
-        }
-        for (has, width) in [
-            (self.networks.iter().any(|net| net.address().is_ipv4()), 8),
-            (self.networks.iter().any(|net| net.address().is_ipv6()), 32),
-        ] {
-            if !has {
-                excluded.push(subtree(GeneralName::IpAddress(OctetString::new(vec![0; width])?)));
-            }
-        }
         let some = |all: Vec<GeneralSubtree>| if all.is_empty() { None } else { Some(all) };
         Ok(NameConstraints { permitted_subtrees: some(permitted), excluded_subtrees: some(excluded) })
     }
@@ -252,17 +242,4 @@ fn host_of(uri: &str) -> Option<String> {
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
     let host = host.rsplit_once(':').map_or(host, |(host, _)| host);
     Some(host.to_ascii_lowercase())
-}
-
-/// Address and mask, as RFC 5280 writes a network.
-fn masked(net: Net) -> Vec<u8> {
-    let bytes = match net.address() {
-        IpAddr::V4(address) => address.octets().to_vec(),
-        IpAddr::V6(address) => address.octets().to_vec(),
-    };
-    let mask = (0..bytes.len()).map(|index| {
-        let bits = usize::from(net.prefix()).saturating_sub(index * 8).min(8);
-        u8::try_from(0xff00_u16 >> bits & 0xff).unwrap_or(0xff)
-    });
-    bytes.iter().copied().chain(mask).collect()
 }

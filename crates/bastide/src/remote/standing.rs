@@ -1,6 +1,5 @@
 //! What taking an identity away has in common, of an asset or of one certificate.
 
-use super::table::text;
 use serde_json::{Value, json};
 
 /// Why it is revoked.
@@ -35,9 +34,11 @@ impl Why {
 
 /// What came of it, in a sentence.
 pub(super) fn ended(what: &str, answer: &Value) -> String {
-    format!(
-        "{what}: {} certificates, {} connections ended",
-        text(answer, "certificates"),
-        text(answer, "connections")
-    )
+    let counted = |field: &str, one: &str, many: &str| {
+        let number = answer.get(field).and_then(Value::as_u64).unwrap_or_default();
+        report::words::counted(number, one, many)
+    };
+    let certificates = counted("certificates", "certificate", "certificates");
+    let connections = counted("connections", "connection", "connections");
+    format!("{what}: {certificates}, {connections} ended")
 }

@@ -293,6 +293,7 @@ struct Certificates {
 
 /// A certificate as it stands in a table.
 pub(super) struct Certificate {
+    pub(super) name: String,
     pub(super) subject: String,
     pub(super) whose: String,
     pub(super) asset: String,
@@ -384,7 +385,9 @@ pub(super) fn certificate(state: &crate::AppState, one: &CertificateRecord, now:
         (CertificateState::Revoked, None | Some("unspecified")) => "revoked".to_owned(),
         (CertificateState::Revoked, Some(reason)) => format!("revoked: {}", reason.replace('-', " ")),
     };
+    let called = pki::View::of(&one.body).ok().and_then(|view| view.common_name);
     Certificate {
+        name: report::clipped(called.as_deref().unwrap_or(&one.subject), 200),
         subject: report::visible(&one.subject),
         whose: if of.is_empty() { String::new() } else { one.authority.to_string() },
         link: one.asset.as_deref().map(|id| format!("/assets/{}{of}", view::encoded(id))).unwrap_or_default(),
