@@ -4,6 +4,7 @@
 //! bounded.
 
 pub mod act;
+pub mod agents;
 pub mod api;
 pub mod auth;
 pub mod basis;

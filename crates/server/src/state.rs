@@ -77,6 +77,8 @@ pub struct Node {
     pub settings: Vec<Setting>,
     /// What is set about certificates.
     pub certificates: crate::ca::Settings,
+    /// What agents are told.
+    pub agents: crate::agents::Settings,
 }
 
 /// One setting as it is in force.
@@ -213,6 +215,7 @@ impl AppState {
             least_told: model::Severity::Info,
             settings: Vec::new(),
             certificates: crate::ca::Settings::default(),
+            agents: crate::agents::Settings::default(),
         };
         Self::new(repository, node, Doors::new(&[], &[], 8443), None).unwrap()
     }

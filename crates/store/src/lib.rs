@@ -16,6 +16,7 @@ mod counter;
 mod credential;
 mod database;
 mod decision;
+mod device_report;
 mod erase;
 mod error;
 mod exception;
@@ -45,6 +46,7 @@ pub use certificate::{
 pub use credential::{Credential, CredentialKind, MOST_CREDENTIALS};
 pub use database::{DatabaseUrl, PostgresUrl, WrongUrl};
 pub use decision::{Actor, Decided, DecisionRecord, LedgerError, LedgerKey};
+pub use device_report::{DeviceReport, ReportKind};
 pub use erase::{ERASED, Erased};
 pub use error::{OpenError, StoreError};
 pub use exception::ExceptionRecord;

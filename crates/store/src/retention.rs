@@ -116,6 +116,7 @@ impl Repository {
                         ("DELETE FROM token WHERE $1 = $1 AND expires < $2", now),
                         ("DELETE FROM enrolment_token WHERE $1 = $1 AND expires < $2", now),
                         ("DELETE FROM enrolment WHERE $1 = $1 AND seen < $2", journal),
+                        ("DELETE FROM device_report WHERE authority_id = $1 AND came < $2", assets),
                         ("DELETE FROM certificate WHERE $1 = $1 AND ends < $2", journal),
                     ] {
                         other += delete(transaction, sql, &whose, limit).await?;

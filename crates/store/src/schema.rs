@@ -97,6 +97,9 @@ pub(crate) fn tables() -> Vec<Table> {
             state Text, body Bytes,
         }
         maker 2 { authority_id Text, id Text, name Text, profile Text, made Int, body Bytes }
+        device_report 3 {
+            authority_id Text, asset Text, kind Text, number Int, made Int, came Int, body Text,
+        }
         leaf 2 { authority_id Text, number Int, at Int, deed Text, body Bytes }
         leaf_about 3 { authority_id Text, subject Text, number Int }
         opening 3 { authority_id Text, number Int, part Text, person Text, salt Bytes, value Text }
@@ -131,6 +134,7 @@ migrations! {
     5 "0005_providers",
     6 "0006_names",
     7 "0007_certificates",
+    8 "0008_reports",
 }
 
 fn step(version: i64, what: &'static str, sql: &'static str) -> Migration {

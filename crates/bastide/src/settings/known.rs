@@ -305,6 +305,20 @@ pub(super) const KNOWN: &[Known] = &[
         "What certificates are for, by name: `days` (1 to 398), `usages` (client, server), `names` (dns, address, uri, mail) and \
          `server_keygen`.",
     ),
+    known(
+        "agents.report_every",
+        None,
+        Number,
+        "How often agents of devices look and report what changed, in seconds: 60 to 86400.",
+    ),
+    known("agents.packages", None, Truth, "Whether agents list the packages of their devices."),
+    known("agents.ports", None, Truth, "Whether agents look for listening ports."),
+    known(
+        "agents.accounts",
+        None,
+        Truth,
+        "Whether agents look for accounts with a factory password or none.",
+    ),
 ];
 
 impl Known {

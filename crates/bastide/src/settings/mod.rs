@@ -38,6 +38,7 @@ pub(crate) struct Settings {
     pub(crate) notify: Notify,
     pub(crate) ledger: Ledger,
     pub(crate) certificates: server::ca::Settings,
+    pub(crate) agents: server::agents::Settings,
 }
 
 /// `[authority]`.
@@ -136,6 +137,7 @@ impl Default for Settings {
             notify: Notify::default(),
             ledger: Ledger::default(),
             certificates: server::ca::Settings::default(),
+            agents: server::agents::Settings::default(),
         }
     }
 }

@@ -183,6 +183,7 @@ fn node(loaded: &Loaded, place: &Place, url: &str, receivers: &[Receiver]) -> No
         least_told: settings.notify.severity,
         settings: loaded.listed(),
         certificates: settings.certificates.clone(),
+        agents: settings.agents.clone(),
     }
 }
 

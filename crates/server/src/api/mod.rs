@@ -1,5 +1,6 @@
 //! The HTTP API under `/api/v1`, described by OpenAPI 3.1 at `/api/v1/openapi.json`.
 
+mod agent;
 mod certificates;
 mod device;
 mod enrolment;
@@ -69,6 +70,10 @@ fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(device::me))
         .routes(routes!(node::assets))
         .routes(routes!(node::asset))
+        .routes(routes!(agent::report))
+        .routes(routes!(agent::settings))
+        .routes(routes!(agent::posture))
+        .routes(routes!(agent::sbom))
         .routes(routes!(certificates::asset_stands))
         .routes(routes!(certificates::certificates))
         .routes(routes!(certificates::certificate))

@@ -9,6 +9,7 @@ mod issuing;
 mod key;
 pub mod peer;
 mod settings;
+mod signing;
 mod standing;
 mod status;
 
@@ -56,6 +57,8 @@ pub(crate) struct Ca {
     working: RwLock<HashMap<String, Arc<Working>>>,
     /// Held while an issuer is made: two would be one too many.
     making: tokio::sync::Mutex<()>,
+    /// What signs what agents are told, where anything was.
+    signing: RwLock<Option<Arc<signing::Signing>>>,
     pub(crate) status: status::Told,
     pub(crate) sessions: peer::Sessions,
 }
@@ -120,6 +123,7 @@ impl Ca {
             own: RwLock::default(),
             working: RwLock::default(),
             making: tokio::sync::Mutex::default(),
+            signing: RwLock::default(),
             status: status::Told::default(),
             sessions: peer::Sessions::default(),
         })

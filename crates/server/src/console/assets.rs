@@ -3,6 +3,7 @@
 use super::{
     devices::{self, Certificate},
     frame::{Frame, Trouble, Visit, page},
+    posture::{self, Reported},
     response::names_in,
     view::{self, Choice, Markup, Pager},
 };
@@ -226,6 +227,7 @@ struct AssetPage {
     addresses: Vec<Markup>,
     addresses_more: usize,
     protection: &'static str,
+    reported: Option<Reported>,
     incidents: Vec<IncidentRow>,
     incidents_more: u64,
     all: String,
@@ -277,6 +279,7 @@ pub(super) async fn show(
             .collect(),
         addresses_more: asset.addresses.len().saturating_sub(MOST_ADDRESSES),
         protection: protection(asset.criticality),
+        reported: posture::of(&state, &asset.id).await.map_err(|error| visit.trouble(error))?,
         incidents,
         incidents_more,
         all: all_of(asset.addresses.first().copied()),
@@ -307,6 +310,7 @@ async fn stranger(state: &AppState, visit: &Visit, address: IpAddr) -> Result<Re
         addresses: Vec::new(),
         addresses_more: 0,
         protection: "",
+        reported: None,
         incidents,
         incidents_more,
         all: all_of(Some(address)),

@@ -19,6 +19,7 @@ mod journal;
 mod named;
 mod overview;
 mod people;
+mod posture;
 mod proof;
 mod provider;
 mod response;

@@ -75,6 +75,7 @@ pub(crate) async fn open(dir: &Path, sensor: bool) -> (AppState, Given) {
         least_told: Severity::Medium,
         settings: settings(),
         certificates: server::ca::Settings::default(),
+        agents: server::agents::Settings::default(),
     };
     let doors = Doors::new(&[], &[], 8443);
     let orders: Option<server::Orders> = sensor.then(|| {
