@@ -18,7 +18,8 @@ use std::{net::TcpListener, path::PathBuf, process::ExitCode};
 /// Arguments of `bastide up`. Each can also be set by a variable or in the settings file: see --print-config.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Open to anybody who reaches the port: /healthz (200 where all is well, 503 where not) and signing in. \
+    after_help = "Open to anybody who reaches the port: /healthz (200 where all is well, 503 where not), signing in, and what devices \
+                        need: EST (/.well-known/est), revocation lists, OCSP. \
                         /metrics (Prometheus) and the API (/api/v1/openapi.json) need a token (--token) or a session."
 )]
 pub(crate) struct Args {
