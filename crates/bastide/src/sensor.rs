@@ -63,8 +63,11 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let filter = tracing_subscriber::EnvFilter::try_new(&settings.log).with_context(|| {
         format!("log: expected error, warn, info, debug or part=level, found {:?}", settings.log)
     })?;
-    let _another_is_set =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).try_init();
+    let _another_is_set = tracing_subscriber::fmt()
+        .log_internal_errors(false)
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .try_init();
     let state_dir = args.state_dir.clone().unwrap_or_else(|| settings.data_dir.join("sensor"));
     let sensor = ::sensor::spawn(config(&settings, state_dir))?;
     ::sensor::give_up_privileges().context("privileges cannot be given up")?;

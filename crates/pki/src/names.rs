@@ -56,7 +56,12 @@ impl SubjectName {
             scheme.starts_with(|c: char| c.is_ascii_alphabetic())
                 && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
         });
-        if good && text.len() <= LONGEST && text.chars().all(|c| c.is_ascii_graphic()) {
+        // Of a host, no two readers may understand another one.
+        let plain = text.chars().all(|c| c.is_ascii_graphic() && c != '\\')
+            && host_part(text).is_none_or(|host| !host.contains('@'))
+            && (text.contains("://")
+                || !["http", "https", "ws", "wss", "ftp"].contains(&scheme.unwrap_or_default()));
+        if good && text.len() <= LONGEST && plain {
             Ok(Self::Uri(text.to_owned()))
         } else {
             Err("expected a URI in ASCII of at most 253 characters")
@@ -235,11 +240,15 @@ impl Bounds {
     }
 }
 
-/// The host that a URI with an authority names.
-fn host_of(uri: &str) -> Option<String> {
+/// What a URI says of a host, with its port.
+fn host_part(uri: &str) -> Option<&str> {
     let (_, rest) = uri.split_once("://")?;
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-    let host = host.rsplit_once(':').map_or(host, |(host, _)| host);
+    rest.split(['/', '?', '#']).next()
+}
+
+/// The host that a URI names.
+fn host_of(uri: &str) -> Option<String> {
+    let part = host_part(uri)?;
+    let host = part.rsplit_once(':').map_or(part, |(host, _)| host);
     Some(host.to_ascii_lowercase())
 }

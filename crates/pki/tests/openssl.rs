@@ -230,8 +230,14 @@ fn a_local_authority_stays_local() {
         SubjectName::Address("10.24.0.1".parse().unwrap()),
         SubjectName::Address("fd00:21::1".parse().unwrap()),
         SubjectName::uri("https://evil.example/harbour.example").unwrap(),
-        SubjectName::uri("https://harbour.example@evil.example/").unwrap(),
     ];
+    for bad in [
+        "https://harbour.example@evil.example/",
+        "https://evil.example\\@harbour.example/",
+        "https:evil.example",
+    ] {
+        assert!(SubjectName::uri(bad).is_err(), "{bad}");
+    }
     for name in &outside {
         let refused = issue(&city.issuer, std::slice::from_ref(name)).unwrap_err().to_string();
         assert!(refused.contains("is not this authority's"), "{name}: {refused}");

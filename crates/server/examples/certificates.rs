@@ -174,5 +174,6 @@ fn node(dir: &std::path::Path) -> Node {
         least_told: Severity::Info,
         settings: Vec::new(),
         certificates: ca::Settings::default(),
+        agents: server::agents::Settings::default(),
     }
 }

@@ -58,6 +58,7 @@ pub(crate) async fn make_token(state: &AppState, user: &User, new: NewToken) -> 
     };
     let name = new.name.as_deref().map(|name| words::line(name, MOST_NAME)).transpose();
     let name = name.map_err(|expected| field("name", expected))?.unwrap_or_default();
+    named.ca().may_be_called(named, &name).map_err(|problem| field("name", problem.detail().to_owned()))?;
     check_profile(state, &new.profile)?;
     if !(1..=MOST_HOURS).contains(&new.hours) {
         return Err(field("hours", format!("1 to {MOST_HOURS}")));

@@ -511,6 +511,9 @@ async fn a_delta_says_what_changed_since() {
     city.api("POST", &format!("/assets/{id}/restore"), &json!({})).await;
     assert!(list("").await.contains("No Revoked Certificates"));
     assert_ne!(number(&list("").await), number(&full));
+    // Whoever has the list before with the delta of now takes it off.
+    let delta = list("-delta").await;
+    assert!(delta.contains("Remove From CRL"), "{delta}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -887,4 +890,81 @@ async fn a_request_that_is_bound_to_its_connection_is_taken_there_and_nowhere_el
     let token = city.token("").await;
     let said = city.est("simpleenroll", "bound", &["-u", &format!("x:{token}")]).await;
     assert_eq!((said.status, said.body.contains("bound to another connection")), (400, true), "{said:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_is_one_devices_and_never_the_nodes_own() {
+    let city = City::new().await;
+    let enrol = async |name: &str, names: &str| {
+        city.request(name, &["-addext", &format!("subjectAltName={names}")]);
+        let user = format!("x:{}", city.token("").await);
+        city.est("simpleenroll", name, &["-u", &user]).await
+    };
+    for (names, expected) in [
+        ("DNS:localhost", "localhost is not this authority's"),
+        ("IP:127.0.0.1", "127.0.0.1 is not this authority's"),
+        ("URI:https://localhost/", "https://localhost/ is not this authority's"),
+    ] {
+        let said = enrol("liar", names).await;
+        assert_eq!((said.status, said.body.contains(expected)), (400, true), "{names}: {said:?}");
+    }
+    assert_eq!(enrol("first", "DNS:scada.city.example").await.status, 200);
+    let said = enrol("second", "DNS:scada.city.example").await;
+    assert_eq!((said.status, said.body.contains("another device's name")), (409, true), "{said:?}");
+    // What reads as a host's name is one, also where it stands as what a device is called.
+    let (status, problem) = city.api("POST", "/enrolment-tokens", &json!({"name": "www.example.org"})).await;
+    assert_eq!(
+        (status, problem["expected"].as_str().unwrap().contains("is not this authority's")),
+        (422, true),
+        "{problem}"
+    );
+    city.request("www.example.org", &[]);
+    let user = format!("x:{}", city.token("").await);
+    let said = city.est("simpleenroll", "www.example.org", &["-u", &user]).await;
+    assert_eq!((said.status, said.body.contains("expected: a name without dots")), (400, true), "{said:?}");
+    // Nobody says yes to what they cannot see.
+    let long = "x".repeat(200);
+    city.request(
+        "lamp",
+        &["-addext", &format!("subjectAltName=URI:urn:{long},URI:urn:y{long},DNS:scada.city.example")],
+    );
+    let said = city.est("simpleenroll", "lamp", &[]).await;
+    assert_eq!((said.status, said.body.contains("cannot be shown all the names")), (400, true), "{said:?}");
+    // Signed anew by the same key, it is the same that waits.
+    city.request("kiosk", &[]);
+    for _ in 0..2 {
+        openssl(city.dir(), &["req", "-new", "-key", "kiosk.key", "-subj", "/CN=kiosk", "-out", "kiosk.csr"])
+            .unwrap();
+        city.encode("kiosk");
+        assert_eq!(city.est("simpleenroll", "kiosk", &[]).await.status, 202);
+    }
+    let (_, waiting) = city.api("GET", "/enrolments?state=waiting", &Value::Null).await;
+    assert_eq!(waiting["total"], 1, "{waiting}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_suspended_by_itself_does_not_come_back_with_its_asset() {
+    let city = City::new().await;
+    city.enrolled("camera").await;
+    city.request("next", &[]);
+    let said = city.est("simplereenroll", "next", &texts(&shown("camera"))).await;
+    city.keep(&said, "next");
+    let (_, held) = city.api("GET", "/certificates?text=camera", &Value::Null).await;
+    let fingerprints: Vec<_> =
+        held["items"].as_array().unwrap().iter().map(|one| one["fingerprint"].as_str().unwrap()).collect();
+    let asset = held["items"][0]["asset"].as_str().unwrap();
+    let suspend = async |what: String| city.api("POST", &format!("/{what}/suspend"), &json!({})).await;
+    let restore = async |what: String| city.api("POST", &format!("/{what}/restore"), &json!({})).await;
+    assert_eq!(suspend(format!("certificates/{}", fingerprints[0])).await.0, 200);
+    assert_eq!(suspend(format!("assets/{asset}")).await.1["certificates"], 1);
+    // One of a suspended asset is not given back alone.
+    assert_eq!(restore(format!("certificates/{}", fingerprints[1])).await.0, 409);
+    assert_eq!(suspend(format!("assets/{asset}")).await.0, 409);
+    assert_eq!(restore(format!("assets/{asset}")).await.1["certificates"], 1);
+    let (_, held) = city.api("GET", "/certificates?state=held", &Value::Null).await;
+    assert_eq!(
+        (held["total"].as_u64(), held["items"][0]["fingerprint"].as_str()),
+        (Some(1), Some(fingerprints[0]))
+    );
+    assert_eq!(restore(format!("certificates/{}", fingerprints[0])).await.0, 200);
 }

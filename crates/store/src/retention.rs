@@ -118,6 +118,7 @@ impl Repository {
                         ("DELETE FROM enrolment WHERE $1 = $1 AND seen < $2", journal),
                         ("DELETE FROM device_report WHERE authority_id = $1 AND came < $2", assets),
                         ("DELETE FROM certificate WHERE $1 = $1 AND ends < $2", journal),
+                        ("DELETE FROM certificate_name WHERE $1 = $1 AND $2 = $2 AND (issuer, serial) NOT IN (SELECT issuer, serial FROM certificate)", now),
                     ] {
                         other += delete(transaction, sql, &whose, limit).await?;
                     }

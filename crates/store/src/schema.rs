@@ -87,8 +87,9 @@ pub(crate) fn tables() -> Vec<Table> {
         certificate 3 {
             authority_id Text, issuer Text, serial Text, asset Text, subject Text, profile Text, key Text,
             fingerprint Text, begins Int, ends Int, state Text, reason Text, changed Int, number Int, listed Int,
-            body Bytes,
+            alone Int, body Bytes,
         }
+        certificate_name 4 { authority_id Text, name Text, issuer Text, serial Text }
         enrolment_token 2 {
             authority_id Text, hash Text, name Text, profile Text, asset Text, made Int, expires Int, used Int, key Text,
         }

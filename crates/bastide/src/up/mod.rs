@@ -231,6 +231,8 @@ fn log_to_stderr(filter: &str) -> anyhow::Result<()> {
     })?;
     let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours);
+    // Where nothing can be logged (a full disk), nobody is to end for it.
+    let log = log.log_internal_errors(false);
     let _ = log.with_writer(std::io::stderr).try_init();
     Ok(())
 }

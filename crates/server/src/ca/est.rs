@@ -36,6 +36,8 @@ const UNPROVED: &str = "device";
 const RETRY_SECS: u32 = 30;
 /// The longest name of a device, in letters: what a common name holds.
 const MOST_NAME: usize = 64;
+/// The longest that somebody who waits may call itself with all names, in letters: what is shown.
+const MOST_SUBJECT: usize = 300;
 
 /// The operations, each with and without the label that names an authority.
 pub(crate) fn router() -> Router<AppState> {
@@ -370,12 +372,23 @@ impl Asked {
         let called = name_of(request).unwrap_or_else(|| asset_of(&key));
         let names: Vec<String> = request.names().iter().map(ToString::to_string).collect();
         let subject = if names.is_empty() { called } else { format!("{called} ({})", names.join(", ")) };
+        // Whoever says yes says it to every name.
+        if subject.chars().count() > MOST_SUBJECT || report::visible(&subject) != subject {
+            return Err(Problem::new(
+                StatusCode::BAD_REQUEST,
+                "a person cannot be shown all the names that this asks for",
+            )
+            .expected(format!(
+                "at most {MOST_SUBJECT} letters of names, or a one-time token (curl -u NAME:TOKEN)"
+            )));
+        }
         let now = self.state.now();
-        let id: String = secret::hash(&der).chars().take(32).collect();
+        // The same key that asks for the same is the same, however often it signs.
+        let id: String = secret::hash(format!("{key} {subject}")).chars().take(32).collect();
         let new = EnrolmentRecord {
             id: id.clone(),
             authority: self.state.repository().authority().clone(),
-            subject: report::visible(&subject).chars().take(300).collect(),
+            subject,
             profile: UNPROVED.to_owned(),
             key,
             place: household(self.place.ip()).to_string(),

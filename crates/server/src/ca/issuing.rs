@@ -4,7 +4,8 @@ use super::{Ca, CaError, new_certificate, serial};
 use crate::{AppState, api::Problem, auth::salts};
 use axum::http::StatusCode;
 use ledger::{Deed, Subject};
-use pki::{IssueError, Profile, PublicKey, SubjectName};
+use model::AuthorityId;
+use pki::{Bounds, IssueError, Profile, PublicKey, SubjectName};
 use std::sync::Arc;
 use store::{Actor, Admission, Decided, Enrolled};
 
@@ -35,7 +36,11 @@ impl Ca {
         on: Admission,
         who: Actor,
     ) -> Result<Certified, Problem> {
-        let issuer = self.of(state, state.repository().authority()).await?;
+        let authority = state.repository().authority();
+        if wanted.asset.is_some() {
+            self.allows(state, authority, wanted)?;
+        }
+        let issuer = self.of(state, authority).await?;
         let subject = pki::Subject {
             common_name: wanted.name.to_owned(),
             serial_number: wanted.asset.map(str::to_owned),
@@ -70,6 +75,29 @@ impl Ca {
     }
 }
 
+impl Ca {
+    /// Whether an asset may be named so: within what is set for its authority, and not as the node itself is. A name with dots
+    /// in it reads as a host's, whatever field it stands in.
+    fn allows(&self, state: &AppState, authority: &AuthorityId, wanted: &Wanted<'_>) -> Result<(), Problem> {
+        let set = self.bounds_of(state, authority);
+        wanted.names.iter().try_for_each(|name| set.check(name)).map_err(refused)?;
+        check_called(&set, wanted.name)
+    }
+
+    /// Whether an authority's device may be called so.
+    pub(crate) fn may_be_called(&self, state: &AppState, name: &str) -> Result<(), Problem> {
+        check_called(&self.bounds_of(state, state.repository().authority()), name)
+    }
+}
+
+fn check_called(set: &Bounds, name: &str) -> Result<(), Problem> {
+    let host = SubjectName::dns(name).ok().filter(|_| name.contains('.'));
+    host.map_or(Ok(()), |host| set.check(&host)).map_err(|error| {
+        Problem::new(StatusCode::BAD_REQUEST, error.to_string())
+            .expected("a name without dots, or one in the domains that are set (certificates.domains)")
+    })
+}
+
 /// Why something is not issued: whoever asks can mend most of it.
 fn refused(error: IssueError) -> Problem {
     let status = match &error {
@@ -96,6 +124,10 @@ fn not_kept(outcome: &Enrolled) -> Problem {
             "this key is another device's already, or was certified and revoked before",
         )
         .expected("a key that was made for this device alone"),
+        Enrolled::NameTaken(name) => {
+            Problem::new(StatusCode::CONFLICT, format!("{name} is another device's name, or this node's own"))
+                .expected("a name that nobody has, or that the device which has it is revoked")
+        }
         Enrolled::NoGround | Enrolled::Kept | Enrolled::Again(_) => Problem::new(
             StatusCode::UNAUTHORIZED,
             "what would let this device in was used, is over or was taken back",

@@ -75,7 +75,7 @@ pub(crate) struct Working {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CaError {
     /// The key of an issuer is elsewhere.
-    #[error("the private key of {0} is not on this node: bring it back with `bastide authority root-import`")]
+    #[error("the private key of {0} is not on this node")]
     Away(String),
     /// It cannot be made or used.
     #[error(transparent)]
@@ -138,9 +138,20 @@ impl Ca {
         names.clone_into(&mut self.own.write().unwrap_or_else(PoisonError::into_inner));
     }
 
+    /// What assets of an authority may be named: the node's own all that is set; another the domain of its id in each domain
+    /// that is set, and no addresses.
+    fn bounds_of(&self, state: &AppState, authority: &AuthorityId) -> Bounds {
+        let set = self.settings.bounds();
+        if authority == state.authority() {
+            return set;
+        }
+        let domains = set.domains.iter().map(|domain| format!("{authority}.{domain}"));
+        Bounds { domains: domains.collect(), networks: Vec::new() }
+    }
+
     /// What the issuer of an authority has to cover.
     fn needed(&self, state: &AppState, authority: &AuthorityId) -> Bounds {
-        let set = self.settings.bounds();
+        let set = self.bounds_of(state, authority);
         if authority != state.authority() {
             return set;
         }
@@ -160,8 +171,12 @@ impl Ca {
 
     fn known(&self, id: &str, now: Timestamp) -> Option<Arc<Working>> {
         let working = self.working.read().unwrap_or_else(PoisonError::into_inner);
-        let known =
-            working.get(id).filter(|known| now.plus_secs(RESPONDER_DAYS / 2 * DAY) < known.responder_ends);
+        // A responder is made anew in time, but for that of an issuer which ends itself.
+        let lasts = |known: &Working| {
+            known.responder_ends >= known.record.ends
+                || now.plus_secs(RESPONDER_DAYS / 2 * DAY) < known.responder_ends
+        };
+        let known = working.get(id).filter(|known| lasts(known));
         known.cloned()
     }
 
@@ -366,6 +381,7 @@ fn new_certificate(
         name: asset.map(|(_, name)| name.to_owned()).unwrap_or_default(),
         subject: view.subject.clone(),
         profile: profile.to_owned(),
+        names: view.names.iter().map(ToString::to_string).collect(),
         key: secret::hex(&key.fingerprint().map_err(|_| unreadable())?),
         fingerprint: secret::hash(&issued.der),
         begins: issued.from,

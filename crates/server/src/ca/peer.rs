@@ -14,7 +14,7 @@ use rustls::{
     server::danger::{ClientCertVerified, ClientCertVerifier},
 };
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 use store::CertificateRecord;
@@ -47,7 +47,9 @@ impl Peer {
             .iter()
             .map(|one| one.clone().into_owned())
             .collect();
-        let binding = connection.export_keying_material([0; 32], BINDING, Some(b"")).ok();
+        // Before TLS 1.3 it binds only where the master secret is of the extended kind, which is not told here.
+        let binds = connection.protocol_version() == Some(rustls::ProtocolVersion::TLSv1_3);
+        let binding = connection.export_keying_material([0; 32], BINDING, Some(b"")).ok().filter(|_| binds);
         let fingerprint = chain.first().map(secret::hash);
         Self(Some(Arc::new(Shown { chain, fingerprint, binding })))
     }
@@ -146,7 +148,15 @@ impl ClientCertVerifier for AnyCertificate {
 
 /// The connections that were opened with a certificate, by its fingerprint.
 #[derive(Clone, Default)]
-pub struct Sessions(Arc<Mutex<HashMap<String, watch::Sender<bool>>>>);
+pub struct Sessions(Arc<Mutex<Opened>>);
+
+#[derive(Default)]
+struct Opened {
+    /// What ends them, and how many there are.
+    by_certificate: HashMap<String, (watch::Sender<bool>, usize)>,
+    /// Those with which a connection began since it was last asked.
+    begun: HashSet<String>,
+}
 
 /// A connection that stands in [`Sessions`] as long as this lives.
 pub(crate) struct Session {
@@ -158,26 +168,36 @@ pub(crate) struct Session {
 impl Sessions {
     /// A connection with this certificate.
     pub(crate) fn enter(&self, fingerprint: &str) -> Session {
-        let mut all = self.locked();
-        let cut = all.entry(fingerprint.to_owned()).or_insert_with(|| watch::Sender::new(false)).subscribe();
-        drop(all);
+        let mut opened = self.locked();
+        let (cut, count) = opened
+            .by_certificate
+            .entry(fingerprint.to_owned())
+            .or_insert_with(|| (watch::Sender::new(false), 0));
+        *count += 1;
+        let cut = cut.subscribe();
+        opened.begun.insert(fingerprint.to_owned());
+        drop(opened);
         Session { sessions: self.clone(), fingerprint: fingerprint.to_owned(), cut }
     }
 
     /// Ends all connections with this certificate; how many.
     pub(crate) fn cut(&self, fingerprint: &str) -> usize {
-        let Some(cut) = self.locked().remove(fingerprint) else { return 0 };
-        let ended = cut.receiver_count();
+        let Some((cut, count)) = self.locked().by_certificate.remove(fingerprint) else { return 0 };
         cut.send_replace(true);
-        ended
+        count
     }
 
     /// The fingerprints with which connections are open.
     pub(crate) fn open(&self) -> Vec<String> {
-        self.locked().keys().cloned().collect()
+        self.locked().by_certificate.keys().cloned().collect()
     }
 
-    fn locked(&self) -> MutexGuard<'_, HashMap<String, watch::Sender<bool>>> {
+    /// Those with which one began since this was last asked.
+    pub(crate) fn begun(&self) -> Vec<String> {
+        self.locked().begun.drain().collect()
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Opened> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -191,10 +211,17 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        let mut all = self.sessions.locked();
-        // This one still counts; one that was cut stands there no more, or another began since.
-        if all.get(&self.fingerprint).is_some_and(|cut| cut.receiver_count() <= 1 && !*self.cut.borrow()) {
-            all.remove(&self.fingerprint);
+        let mut opened = self.sessions.locked();
+        // What was cut stands there no more; what does began since, and does not count this one.
+        if *self.cut.borrow() {
+            return;
+        }
+        if let Some((_, count)) = opened.by_certificate.get_mut(&self.fingerprint) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                opened.by_certificate.remove(&self.fingerprint);
+                opened.begun.remove(&self.fingerprint);
+            }
         }
     }
 }

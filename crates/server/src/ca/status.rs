@@ -3,7 +3,7 @@
 //! Guarantees: a list is made of what is kept at the moment that it is asked for; an answer that is kept for others is given
 //! for no longer than [`FRESH`] after anything was revoked anywhere, also on another server with the same database.
 
-use super::{Ca, DAY, Working, peer::Sessions};
+use super::{DAY, Working, peer::Sessions};
 use crate::{AppState, api::Problem, secret};
 use axum::{
     Router,
@@ -21,7 +21,7 @@ use std::{
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
-use store::{CertificateState, Listed};
+use store::{CertificateState, IssuerRecord, Listed};
 
 pub(crate) const LIST: &str = "/crl/{file}";
 pub(crate) const CERTIFICATE: &str = "/ca/{file}";
@@ -35,7 +35,9 @@ const LIST_SECS: i64 = 7 * DAY;
 /// How long an answer of OCSP is good, in seconds.
 const ANSWER_SECS: i64 = 900;
 /// The most answers that are kept.
-const MOST_ANSWERS: usize = 100_000;
+const MOST_ANSWERS: usize = 32_768;
+/// The longest question whose answer is kept, in bytes: what a usual one takes, twice.
+const MOST_ASKED: usize = 256;
 /// How often it is looked whether connections have to end.
 const LOOK: Duration = FRESH;
 /// How often connections are asked whether their certificates ended by age, in looks.
@@ -57,20 +59,19 @@ impl Told {
         self.answers.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    /// Whether anything was revoked since it was last looked at; looked at no more often than [`FRESH`].
-    async fn look(&self, state: &AppState) -> Result<bool, Problem> {
+    /// Looks whether anything was revoked, no more often than [`FRESH`]: then nothing is known any more.
+    async fn look(&self, state: &AppState) -> Result<(), Problem> {
         let seen = *self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if seen.is_some_and(|(_, at)| at.elapsed() < FRESH) {
-            return Ok(false);
+            return Ok(());
         }
         let at = Instant::now();
         let now = state.repository().revocations().await?;
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, at));
-        if seen.is_some_and(|(before, _)| before == now) {
-            return Ok(false);
+        if seen.is_none_or(|(before, _)| before != now) {
+            self.answers.lock().unwrap_or_else(PoisonError::into_inner).clear();
         }
-        self.answers.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        Ok(true)
+        Ok(())
     }
 }
 
@@ -99,31 +100,44 @@ async fn list(State(state): State<AppState>, Path(file): Path<String>) -> Result
     let ca = state.ca();
     let working = ca.by_id(&state, id).await?.ok_or_else(unknown)?;
     let now = state.now();
-    state.repository().renew_list(id, now.plus_secs(-DAY), now).await?;
-    let record = state.repository().issuer(id).await?.ok_or_else(unknown)?;
+    let due = |record: &IssuerRecord| record.changed < now.plus_secs(-DAY) || record.changed > now;
+    let mut record = state.repository().issuer(id).await?.ok_or_else(unknown)?;
+    // Where it cannot be renewed now, the one that there is still holds.
+    if due(&record) && state.repository().renew_list(id, now.plus_secs(-DAY), now).await.is_ok() {
+        record = state.repository().issuer(id).await?.ok_or_else(unknown)?;
+    }
     let key = (id.to_owned(), delta);
     let known = ca.status.lists.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
-    let bytes = match known.filter(|(number, _)| *number == record.number) {
-        Some((_, bytes)) => bytes,
-        None => {
-            let base = delta.then_some(record.base);
-            // What ended stands on one more list than it lived for (RFC 5280, 3.3).
-            let listed = state.repository().listed(id, base, now.plus_secs(-LIST_SECS)).await?;
-            let which = RevocationList {
-                number: record.number,
-                base,
-                made: record.changed,
-                next: record.changed.plus_secs(LIST_SECS),
-            };
-            let entries = listed.iter().filter_map(revoked);
-            let list = working.issuer.revocation_list(which, entries).map_err(super::CaError::from)?;
-            let bytes = Bytes::from(list);
-            let mut lists = ca.status.lists.lock().unwrap_or_else(PoisonError::into_inner);
-            lists.insert(key, (record.number, bytes.clone()));
-            bytes
+    if let Some((_, bytes)) = known.filter(|(number, _)| *number == record.number) {
+        return Ok(told(bytes));
+    }
+    loop {
+        let base = delta.then_some(record.base);
+        // What ended stands on one more list than it lived for (RFC 5280, 3.3).
+        let listed = state.repository().listed(id, base, now.plus_secs(-LIST_SECS)).await?;
+        let again = state.repository().issuer(id).await?.ok_or_else(unknown)?;
+        if again.number != record.number {
+            // Something was revoked in between: what was read belongs to the next list.
+            record = again;
+            continue;
         }
-    };
-    Ok(([(header::CONTENT_TYPE, "application/pkix-crl")], bytes).into_response())
+        let which = RevocationList {
+            number: record.number,
+            base,
+            made: record.changed,
+            next: record.changed.plus_secs(LIST_SECS),
+        };
+        let entries = listed.iter().filter_map(revoked);
+        let bytes =
+            Bytes::from(working.issuer.revocation_list(which, entries).map_err(super::CaError::from)?);
+        let mut lists = ca.status.lists.lock().unwrap_or_else(PoisonError::into_inner);
+        lists.insert(key, (record.number, bytes.clone()));
+        return Ok(told(bytes));
+    }
+}
+
+fn told(list: Bytes) -> Response {
+    ([(header::CONTENT_TYPE, "application/pkix-crl")], list).into_response()
 }
 
 fn revoked(listed: &Listed) -> Option<Revoked> {
@@ -170,7 +184,8 @@ async fn answer(state: &AppState, id: &str, request: &[u8]) -> Result<Response, 
     let Ok(request) = OcspRequest::from_der(request) else { return malformed() };
     ca.status.look(state).await?;
     let now = state.now();
-    let key = request.single().map(|asked| [id.as_bytes(), &[0], &asked].concat());
+    let single = request.single().filter(|asked| asked.len() <= MOST_ASKED);
+    let key = single.map(|asked| [id.as_bytes(), &[0], &asked].concat());
     if let Some(key) = &key {
         let answers = ca.status.answers.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((bytes, next)) = answers.get(key).filter(|(_, next)| now < *next) {
@@ -189,7 +204,9 @@ async fn answer(state: &AppState, id: &str, request: &[u8]) -> Result<Response, 
         .answer(&request, now, next, |serial| standing.get(serial).copied().unwrap_or(Status::Unknown))
         .map_err(super::CaError::from)?;
     let bytes = Bytes::from(verdict.der);
-    if let Some(key) = key {
+    // What nobody issued is not kept: there is no end of it.
+    let is_known = standing.values().any(|status| *status != Status::Unknown);
+    if let Some(key) = key.filter(|_| is_known) {
         // Where something was revoked while this was looked up, it is not kept for others.
         let seen = ca.status.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if seen.map(|(number, _)| number) == before.map(|(number, _)| number) && before.is_some() {
@@ -228,24 +245,22 @@ async fn standing(
 /// Ends the connections whose certificates are not good any more, for as long as the server runs: those that another server
 /// revoked, and those that end by their age.
 pub async fn look_after(state: AppState) {
-    let mut looks = 0_u32;
+    let (mut looks, mut before) = (0_u32, None);
     loop {
         tokio::time::sleep(LOOK).await;
         looks = looks.wrapping_add(1);
-        let ca: &Ca = state.ca();
-        let changed = match ca.status.look(&state).await {
-            Ok(changed) => changed,
-            // The database is away: what was looked up before still holds, and each request is looked up anew.
-            Err(_) => continue,
-        };
-        if changed || looks.is_multiple_of(LOOKS) {
-            end_those_not_good(&state, &ca.sessions).await;
-        }
+        let sessions = &state.ca().sessions;
+        // The database is away: what was looked up before still holds, and each request is looked up anew.
+        let Ok(revocations) = state.repository().revocations().await else { continue };
+        let all = before.replace(revocations) != Some(revocations) || looks.is_multiple_of(LOOKS);
+        // One that began while something was revoked is looked at once.
+        let begun = sessions.begun();
+        end_those_not_good(&state, sessions, if all { sessions.open() } else { begun }).await;
     }
 }
 
-async fn end_those_not_good(state: &AppState, sessions: &Sessions) {
-    for fingerprint in sessions.open() {
+async fn end_those_not_good(state: &AppState, sessions: &Sessions, which: Vec<String>) {
+    for fingerprint in which {
         let kept = state.repository().certificate(&fingerprint).await;
         // One that is not ours opened nothing; it stays as long as it likes.
         if kept.is_ok_and(|kept| kept.is_some_and(|kept| !kept.is_good(state.now()))) {

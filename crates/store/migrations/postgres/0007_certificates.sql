@@ -21,7 +21,8 @@ CREATE TABLE issuer (
 );
 CREATE UNIQUE INDEX issuer_by_id ON issuer (id);
 
--- `number` is the issuer's at the last change of `state`, `listed` the one at which it first was revoked.
+-- `number` is the issuer's at the last change of `state`, `listed` the one at which it first was revoked. `alone`: it was suspended
+-- by itself, and not with its asset.
 CREATE TABLE certificate (
     authority_id TEXT COLLATE "C" NOT NULL,
     issuer TEXT COLLATE "C" NOT NULL,
@@ -38,6 +39,7 @@ CREATE TABLE certificate (
     changed BIGINT NOT NULL,
     number BIGINT NOT NULL,
     listed BIGINT,
+    alone BIGINT NOT NULL,
     body BYTEA NOT NULL,
     PRIMARY KEY (authority_id, issuer, serial)
 );
@@ -46,6 +48,16 @@ CREATE INDEX certificate_by_asset ON certificate (authority_id, asset);
 CREATE INDEX certificate_by_key ON certificate (key);
 CREATE INDEX certificate_by_listed ON certificate (issuer, listed);
 CREATE INDEX certificate_by_ends ON certificate (ends);
+
+-- The names in certificates: of those that are good, one name is one asset's.
+CREATE TABLE certificate_name (
+    authority_id TEXT COLLATE "C" NOT NULL,
+    name TEXT COLLATE "C" NOT NULL,
+    issuer TEXT COLLATE "C" NOT NULL,
+    serial TEXT COLLATE "C" NOT NULL,
+    PRIMARY KEY (authority_id, name, issuer, serial)
+);
+CREATE INDEX certificate_name_by_name ON certificate_name (name);
 
 -- A token is good once: `key` is the key that was certified with it.
 CREATE TABLE enrolment_token (

@@ -15,6 +15,8 @@ pub const MOST_ENROLMENT_TOKENS: usize = 10_000;
 pub const MOST_WAITING: usize = 1_000;
 /// The most that wait there from one place.
 const OF_ONE_PLACE: i64 = 100;
+/// Who has not asked again for so long, in seconds, waits no more.
+const GIVEN_UP_SECS: i64 = 86_400;
 /// The most makers that an authority trusts.
 pub const MOST_MAKERS: usize = 200;
 
@@ -245,6 +247,11 @@ impl Repository {
                     .fetch_optional(&mut *transaction)
                     .await?;
                 if let Some(row) = known {
+                    let known = record(&row)?;
+                    // How long ago it asked need not be known to the second.
+                    if new.seen.seconds_since(known.seen).abs() < 60.0 && known.place == new.place {
+                        return Ok(Some(known.state));
+                    }
                     query("UPDATE enrolment SET seen = $3, place = $4 WHERE authority_id = $1 AND id = $2")
                         .bind(authority.as_str())
                         .bind(&new.id)
@@ -252,8 +259,13 @@ impl Repository {
                         .bind(&new.place)
                         .execute(&mut *transaction)
                         .await?;
-                    return Ok(Some(record(&row)?.state));
+                    return Ok(Some(known.state));
                 }
+                query("DELETE FROM enrolment WHERE authority_id = $1 AND state = 'waiting' AND seen < $2")
+                    .bind(authority.as_str())
+                    .bind(new.seen.plus_secs(-GIVEN_UP_SECS).micros())
+                    .execute(&mut *transaction)
+                    .await?;
                 let waiting = query(
                     "SELECT COUNT(*), COUNT(CASE WHEN place = $2 THEN 1 END) FROM enrolment \
                      WHERE authority_id = $1 AND state = 'waiting'",

@@ -101,6 +101,8 @@ pub struct NewCertificate {
     pub begins: Timestamp,
     /// Until when.
     pub ends: Timestamp,
+    /// The names in it, of hosts, addresses and the like.
+    pub names: Vec<String>,
     /// The certificate in DER.
     pub body: Vec<u8>,
 }
@@ -132,6 +134,8 @@ pub enum Enrolled {
     NoGround,
     /// The key is another asset's, or was revoked.
     KeyTaken,
+    /// This name stands in a good certificate of another asset, or of the node itself.
+    NameTaken(String),
     /// The asset is not one that is let in.
     NotLetIn(AssetStatus),
 }
@@ -238,6 +242,9 @@ impl Repository {
                 if let Some(known) = known_key(transaction, &new).await? {
                     return Ok(known);
                 }
+                if let Some(name) = taken_name(transaction, &new, decided.at).await? {
+                    return Ok(Enrolled::NameTaken(name));
+                }
                 if !enrolment::admits(transaction, whose, &new, &on, decided.at).await? {
                     // The answer may have been lost on its way: who asks again with the same key gets the same.
                     let again = match on {
@@ -283,15 +290,15 @@ impl Repository {
         self.write(move |transaction| {
             Box::pin(async move {
                 let whose = authority.as_str();
-                if let Which::Asset(id) = &which {
-                    let Some(asset) = asset::one(&mut *transaction, whose, id).await? else {
+                let rows = affected(transaction, whose, &which, standing, decided.at).await?;
+                if let Some(id) = asset_of(transaction, whose, &which).await? {
+                    let Some(asset) = asset::one(&mut *transaction, whose, &id).await? else {
                         return Ok(Changed::Unknown);
                     };
-                    if let Some(not) = refuses(asset.status, standing) {
+                    if let Some(not) = refuses(asset.status, &which, standing, rows.is_empty()) {
                         return Ok(Changed::Not(not));
                     }
                 }
-                let rows = affected(transaction, whose, &which, standing, decided.at).await?;
                 if rows.is_empty()
                     && let Which::Certificate(fingerprint) = &which
                 {
@@ -303,7 +310,8 @@ impl Repository {
                             .await?;
                     return Ok(known.map_or(Changed::Unknown, |_| Changed::Not("so already, or over")));
                 }
-                let certificates = mark(transaction, whose, &rows, standing, decided.at).await?;
+                let alone = matches!(which, Which::Certificate(_)) && standing == Standing::Held;
+                let certificates = mark(transaction, whose, &rows, standing, alone, decided.at).await?;
                 let asset = match &which {
                     Which::Certificate(_) => None,
                     Which::Asset(id) => {
@@ -367,7 +375,7 @@ impl Repository {
         now: Timestamp,
     ) -> Result<Vec<Listed>, StoreError> {
         let all = "SELECT serial, changed, reason FROM certificate WHERE issuer = $1 AND listed IS NOT NULL AND ends > $2 \
-                   AND (state <> 'good' OR listed <= $3) AND number > $3 ORDER BY serial";
+                   AND (state <> 'good' OR $3 >= 0) AND number > $3 ORDER BY serial";
         let rows = query(all)
             .bind(issuer)
             .bind(now.micros())
@@ -439,14 +447,45 @@ impl Repository {
     }
 }
 
-/// Why an asset in this status cannot be let stand so.
-const fn refuses(status: AssetStatus, standing: Standing) -> Option<&'static str> {
-    match (status, standing) {
-        (AssetStatus::Revoked | AssetStatus::Retired, _) => Some("revoked for ever: enrol it anew"),
-        (AssetStatus::Quarantined, Standing::Held) => Some("suspended already"),
-        (AssetStatus::Discovered | AssetStatus::Enrolled, Standing::Good) => Some("not suspended"),
+/// Why an asset in this status, or a certificate of it, cannot be let stand so.
+const fn refuses(
+    status: AssetStatus,
+    which: &Which,
+    standing: Standing,
+    nothing_changes: bool,
+) -> Option<&'static str> {
+    match (which, status, standing) {
+        (Which::Certificate(_), AssetStatus::Quarantined, Standing::Good) => {
+            Some("of an asset that is suspended: restore that")
+        }
+        (Which::Certificate(_), _, Standing::Held | Standing::Revoked(_)) => None,
+        (_, AssetStatus::Revoked | AssetStatus::Retired, _) => Some("revoked for ever: enrol it anew"),
+        (Which::Asset(_), AssetStatus::Quarantined, Standing::Held) if nothing_changes => {
+            Some("suspended already")
+        }
+        (Which::Asset(_), AssetStatus::Discovered | AssetStatus::Enrolled, Standing::Good) => {
+            Some("not suspended")
+        }
         _ => None,
     }
+}
+
+/// The asset that it is about.
+async fn asset_of(
+    transaction: &mut Transaction,
+    whose: &str,
+    which: &Which,
+) -> Result<Option<String>, StoreError> {
+    let fingerprint = match which {
+        Which::Asset(id) => return Ok(Some(id.clone())),
+        Which::Certificate(fingerprint) => fingerprint,
+    };
+    let row = query("SELECT asset FROM certificate WHERE authority_id = $1 AND fingerprint = $2")
+        .bind(whose)
+        .bind(fingerprint)
+        .fetch_optional(transaction)
+        .await?;
+    Ok(row.map(|row| row.try_get(0)).transpose()?.flatten())
 }
 
 /// What an asset is after it was suspended.
@@ -478,6 +517,31 @@ async fn known_key(
     Ok(row.map(|_| Enrolled::KeyTaken))
 }
 
+/// A name that somebody else has.
+async fn taken_name(
+    transaction: &mut Transaction,
+    new: &NewCertificate,
+    now: Timestamp,
+) -> Result<Option<String>, StoreError> {
+    for name in &new.names {
+        let row = query(
+            "SELECT 1 FROM certificate_name JOIN certificate ON certificate.authority_id = certificate_name.authority_id \
+             AND certificate.issuer = certificate_name.issuer AND certificate.serial = certificate_name.serial \
+             WHERE certificate_name.name = $1 AND certificate.state <> 'revoked' AND certificate.ends > $2 \
+             AND COALESCE(certificate.asset, '') <> $3 LIMIT 1",
+        )
+        .bind(name)
+        .bind(now.micros())
+        .bind(new.asset.as_deref().unwrap_or_default())
+        .fetch_optional(&mut *transaction)
+        .await?;
+        if row.is_some() {
+            return Ok(Some(name.clone()));
+        }
+    }
+    Ok(None)
+}
+
 async fn same_key(
     transaction: &mut Transaction,
     new: &NewCertificate,
@@ -501,9 +565,18 @@ pub(super) async fn keep(
     new: NewCertificate,
     now: Timestamp,
 ) -> Result<(), StoreError> {
+    for name in &new.names {
+        query("INSERT INTO certificate_name (authority_id, name, issuer, serial) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING")
+            .bind(whose)
+            .bind(name)
+            .bind(&new.issuer)
+            .bind(&new.serial)
+            .execute(&mut *transaction)
+            .await?;
+    }
     query(
         "INSERT INTO certificate (authority_id, issuer, serial, asset, subject, profile, key, fingerprint, begins, ends, state, \
-         changed, number, body) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'good', $11, 0, $12)",
+         changed, number, alone, body) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'good', $11, 0, 0, $12)",
     )
     .bind(whose)
     .bind(&new.issuer)
@@ -577,7 +650,8 @@ async fn affected(
     };
     query(
         "SELECT issuer, serial, fingerprint FROM certificate WHERE authority_id = $1 AND ($2 IS NULL OR asset = $2) \
-         AND ($3 IS NULL OR fingerprint = $3) AND state IN ($4, $5) AND ends > $6 ORDER BY issuer, serial",
+         AND ($3 IS NULL OR fingerprint = $3) AND state IN ($4, $5) AND ends > $6 AND ($7 = 0 OR alone = 0) \
+         ORDER BY issuer, serial",
     )
     .bind(whose)
     .bind(asset)
@@ -585,6 +659,8 @@ async fn affected(
     .bind(first.as_str())
     .bind(second.as_str())
     .bind(now.micros())
+    // What was suspended by itself is not given back with its asset.
+    .bind(i64::from(asset.is_some() && standing == Standing::Good))
     .fetch_all(transaction)
     .await
 }
@@ -595,6 +671,7 @@ async fn mark(
     whose: &str,
     rows: &[Row],
     standing: Standing,
+    alone: bool,
     now: Timestamp,
 ) -> Result<Vec<String>, StoreError> {
     let (state, reason) = match standing {
@@ -623,8 +700,8 @@ async fn mark(
             }
         };
         query(
-            "UPDATE certificate SET state = $4, reason = $5, changed = $6, number = $7, listed = COALESCE(listed, $7) \
-             WHERE authority_id = $1 AND issuer = $2 AND serial = $3",
+            "UPDATE certificate SET state = $4, reason = $5, changed = $6, number = $7, listed = COALESCE(listed, $7), \
+             alone = $8 WHERE authority_id = $1 AND issuer = $2 AND serial = $3",
         )
         .bind(whose)
         .bind(&issuer)
@@ -633,6 +710,7 @@ async fn mark(
         .bind(reason)
         .bind(now.micros())
         .bind(number)
+        .bind(i64::from(alone))
         .execute(&mut *transaction)
         .await?;
         fingerprints.push(row.try_get(2)?);

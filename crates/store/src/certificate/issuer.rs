@@ -228,7 +228,7 @@ impl Repository {
         Ok(row.try_get::<i64>(0)?.unsigned_abs())
     }
 
-    /// Renews the revocation list of an issuer whose list is older than `before`, so that it never runs out: deltas build on
+    /// Renews the revocation list of an issuer whose list is older than `before`, or from a clock that was ahead, so that it never runs out: deltas build on
     /// it from then on. Whether it was renewed.
     ///
     /// # Errors
@@ -238,7 +238,7 @@ impl Repository {
         self.write(move |transaction| {
             Box::pin(async move {
                 let changed = query(
-                    "UPDATE issuer SET base = number, number = number + 1, changed = $3 WHERE id = $1 AND changed < $2",
+                    "UPDATE issuer SET base = number, number = number + 1, changed = $3 WHERE id = $1 AND (changed < $2 OR changed > $3)",
                 )
                 .bind(&id)
                 .bind(before.micros())
