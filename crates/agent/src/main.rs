@@ -60,7 +60,7 @@ struct Place {
 
 #[derive(Args)]
 struct EnrolArgs {
-    /// The server, such as https://bastide.city.example:8443
+    /// The server, such as `https://bastide.city.example:8443`
     #[arg(long, value_name = "URL")]
     server: Server,
     /// The token from the console; `-` reads it from standard input, where no list of processes shows it
