@@ -278,19 +278,32 @@ impl City {
     }
 
     /// A connection that a device holds open.
-    fn hold(&self, name: &str) -> Child {
+    async fn hold(&self, name: &str) -> Child {
         let at = self.served.url.strip_prefix("https://").unwrap();
         let arguments =
-            ["s_client", "-quiet", "-connect", at, "-CAfile", "tls/ca.pem", "-verify_return_error", "-cert"];
-        Command::new("openssl")
+            ["s_client", "-brief", "-connect", at, "-CAfile", "tls/ca.pem", "-verify_return_error"];
+        let mut child = Command::new("openssl")
             .args(arguments)
-            .args([format!("{name}.pem").as_str(), "-key", &format!("{name}.key")])
+            .args(["-cert", &format!("{name}.pem"), "-key", &format!("{name}.key")])
             .current_dir(self.dir())
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stderr(Stdio::piped())
             .spawn()
-            .unwrap()
+            .unwrap();
+        let mut said = BufReader::new(child.stderr.take().unwrap());
+        tokio::task::spawn_blocking(move || {
+            let mut line = String::new();
+            while !line.contains("CONNECTION ESTABLISHED") {
+                line.clear();
+                assert!(said.read_line(&mut line).unwrap() > 0, "no connection");
+            }
+            // What else it says is read, so that it does not wait for a reader.
+            std::thread::spawn(move || said.read_to_string(&mut line));
+        })
+        .await
+        .unwrap();
+        child
     }
 }
 
@@ -415,7 +428,7 @@ async fn one_action_ends_connections_lists_and_answers_at_once() {
         let said = city.ocsp("camera", &issuer, by_address).await;
         assert!(said.contains("camera.pem: good") && said.contains("Response verify OK"), "{said}");
     }
-    let (mut held, mut other) = (city.hold("camera"), city.hold("lamp"));
+    let (mut held, mut other) = (city.hold("camera").await, city.hold("lamp").await);
     // A connection that asks for nothing is closed by itself, later than this.
     assert!(!ends(&mut held, Duration::from_secs(1)).await && other.try_wait().unwrap().is_none());
     let (_, assets) = city.api("GET", "/assets?text=camera", &Value::Null).await;
