@@ -25,7 +25,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use store::{Actor, Admission};
+use store::Admission;
 use tokio::sync::watch;
 
 /// By what the node's own certificate is issued.
@@ -226,7 +226,7 @@ async fn issue(state: &AppState, dir: &Path, subject: &Subject) -> Result<(), Tl
         names: &subject.names,
         profile: (PROFILE, &profile),
     };
-    let certified = state.ca().issue(state, &wanted, Admission::Program, Actor::Program).await?;
+    let certified = state.ca().issue(state, &wanted, Admission::Program).await?;
     // The key first: where the start is cut off between the two, the certificate does not fit and is issued anew.
     write_private(&dir.join("server.key"), &pem("PRIVATE KEY", &pkcs8))?;
     let chain = pem("CERTIFICATE", &certified.der) + &pem("CERTIFICATE", certified.issuer.issuer.der());

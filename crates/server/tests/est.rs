@@ -45,6 +45,12 @@ fn openssl(dir: &Path, arguments: &[&str]) -> Result<String, String> {
     if status.success() { Ok(said) } else { Err(said) }
 }
 
+/// `openssl req` with a new P-256 key.
+fn new_key(dir: &Path, more: &[&str]) {
+    let with = ["req", "-nodes", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"];
+    openssl(dir, &[with.as_slice(), more].concat()).unwrap();
+}
+
 impl City {
     async fn new() -> Self {
         let certificates = Settings {
@@ -113,23 +119,8 @@ impl City {
     /// A key and a request in `<name>.key` and `<name>.csr`.
     fn request(&self, name: &str, more: &[&str]) {
         let (key, csr, subject) = (format!("{name}.key"), format!("{name}.csr"), format!("/CN={name}"));
-        let mut all = vec![
-            "req",
-            "-new",
-            "-nodes",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:P-256",
-            "-keyout",
-            &key,
-            "-subj",
-            &subject,
-            "-out",
-            &csr,
-        ];
-        all.extend(more);
-        openssl(self.dir(), &all).unwrap();
+        let with = ["-new", "-keyout", &key, "-subj", &subject, "-out", &csr];
+        new_key(self.dir(), &[with.as_slice(), more].concat());
         self.encode(name);
     }
 
@@ -564,16 +555,10 @@ async fn a_makers_device_comes_in_by_its_makers_certificate() {
     let maker = |name: &str, days: &str| {
         let (key, pem, subject) =
             (format!("{name}.key"), format!("{name}.pem"), format!("/O={name}/CN=IDevID CA"));
-        openssl(
+        new_key(
             dir,
             &[
-                "req",
                 "-x509",
-                "-nodes",
-                "-newkey",
-                "ec",
-                "-pkeyopt",
-                "ec_paramgen_curve:P-256",
                 "-keyout",
                 &key,
                 "-out",
@@ -587,22 +572,15 @@ async fn a_makers_device_comes_in_by_its_makers_certificate() {
                 "-addext",
                 "keyUsage=critical,keyCertSign",
             ],
-        )
-        .unwrap();
+        );
     };
     maker("Lumen", "3650");
     fs::write(dir.join("idevid.ext"), "basicConstraints=CA:FALSE\nkeyUsage=digitalSignature\n").unwrap();
     let idevid = |name: &str, by: &str| {
-        openssl(
+        new_key(
             dir,
             &[
-                "req",
                 "-new",
-                "-nodes",
-                "-newkey",
-                "ec",
-                "-pkeyopt",
-                "ec_paramgen_curve:P-256",
                 "-keyout",
                 &format!("{name}.key"),
                 "-out",
@@ -610,8 +588,7 @@ async fn a_makers_device_comes_in_by_its_makers_certificate() {
                 "-subj",
                 &format!("/O={by}/serialNumber=LU-0042"),
             ],
-        )
-        .unwrap();
+        );
         openssl(
             dir,
             &[
@@ -695,25 +672,7 @@ async fn what_is_refused_is_said_in_plain_words() {
     city.request("mail", &["-addext", "subjectAltName=email:mayor@city.example"]);
     city.request("star", &["-addext", "subjectAltName=DNS:*.city.example"]);
     fs::write(dir.join("bound.cnf"), "[req]\nprompt=no\ndistinguished_name=dn\nattributes=at\n[dn]\nCN=bound\n[at]\nchallengePassword=not this connection\n").unwrap();
-    openssl(
-        dir,
-        &[
-            "req",
-            "-new",
-            "-nodes",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:P-256",
-            "-keyout",
-            "bound.key",
-            "-config",
-            "bound.cnf",
-            "-out",
-            "bound.csr",
-        ],
-    )
-    .unwrap();
+    new_key(dir, &["-new", "-keyout", "bound.key", "-config", "bound.cnf", "-out", "bound.csr"]);
     city.encode("bound");
     write("nothing", b"");
     write("text", b"-----BEGIN CERTIFICATE REQUEST-----");
@@ -857,7 +816,7 @@ async fn a_request_that_is_bound_to_its_connection_is_taken_there_and_nowhere_el
         let binding = String::from_utf8(run(&dir, "python3", &["-c", python]).stdout).unwrap();
         let config = format!("[req]\nprompt=no\ndistinguished_name=dn\nattributes=at\n[dn]\nCN=bound\n[at]\nchallengePassword={binding}");
         fs::write(dir.join("bound.cnf"), config).unwrap();
-        openssl(&dir, &["req", "-new", "-nodes", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-keyout", "bound.key", "-config", "bound.cnf", "-outform", "DER", "-out", "bound.der"]).unwrap();
+        new_key(&dir, &["-new", "-keyout", "bound.key", "-config", "bound.cnf", "-outform", "DER", "-out", "bound.der"]);
         openssl(&dir, &["base64", "-in", "bound.der", "-out", "bound.b64"]).unwrap();
         fs::write(dir.join("user"), format!("x:{token}")).unwrap();
         openssl(&dir, &["base64", "-A", "-in", "user", "-out", "user.b64"]).unwrap();

@@ -440,21 +440,10 @@ impl Repository {
     /// # Errors
     /// [`StoreError`]; then it is good.
     pub async fn revoke_token(&self, id: &str, decided: Decided) -> Result<bool, StoreError> {
-        let (authority, id) = (self.authority.clone(), id.to_owned());
-        self.write(move |transaction| {
-            Box::pin(async move {
-                let gone = query("DELETE FROM token WHERE authority_id = $1 AND hash = $2")
-                    .bind(authority.as_str())
-                    .bind(&id)
-                    .execute(&mut *transaction)
-                    .await?;
-                if gone > 0 {
-                    transaction.decide(&authority, &decided).await?;
-                }
-                Ok(gone > 0)
-            })
-        })
-        .await
+        let gone = query("DELETE FROM token WHERE authority_id = $1 AND hash = $2")
+            .bind(self.authority.as_str())
+            .bind(id);
+        self.decide_change(gone, decided).await
     }
 }
 

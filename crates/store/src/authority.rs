@@ -173,21 +173,10 @@ impl Repository {
     /// # Errors
     /// [`StoreError`]; then it has its old one.
     pub async fn rename_authority(&self, name: &str, decided: Decided) -> Result<bool, StoreError> {
-        let (authority, name) = (self.authority.clone(), name.to_owned());
-        self.write(move |transaction| {
-            Box::pin(async move {
-                let changed = query("UPDATE authority SET name = $2 WHERE authority_id = $1")
-                    .bind(authority.as_str())
-                    .bind(&name)
-                    .execute(&mut *transaction)
-                    .await?;
-                if changed > 0 {
-                    transaction.decide(&authority, &decided).await?;
-                }
-                Ok(changed > 0)
-            })
-        })
-        .await
+        let change = query("UPDATE authority SET name = $2 WHERE authority_id = $1")
+            .bind(self.authority.as_str())
+            .bind(name);
+        self.decide_change(change, decided).await
     }
 
     /// Finds a node's own authority in the tree, or founds the tree with it; where it is not there, whom the tree belongs to.

@@ -182,21 +182,9 @@ impl Repository {
         id: &str,
         decided: Decided,
     ) -> Result<bool, StoreError> {
-        let (authority, person, id) = (self.authority.clone(), person.clone(), id.to_owned());
-        self.write(move |transaction| {
-            Box::pin(async move {
-                let gone = query("DELETE FROM credential WHERE person = $1 AND id = $2")
-                    .bind(person.as_str())
-                    .bind(&id)
-                    .execute(&mut *transaction)
-                    .await?;
-                if gone > 0 {
-                    transaction.decide(&authority, &decided).await?;
-                }
-                Ok(gone > 0)
-            })
-        })
-        .await
+        let gone =
+            query("DELETE FROM credential WHERE person = $1 AND id = $2").bind(person.as_str()).bind(id);
+        self.decide_change(gone, decided).await
     }
 
     /// Notes that a credential was used at `moment`, with its new body where it has one. False where it was used at or after

@@ -6,7 +6,7 @@
 
 use crate::{
     Page, Paging, Repository, StoreError, Transaction,
-    database::{Row, query},
+    database::{Query, Row, query},
     log::{signed, tile},
     outcome::subject,
     repository::{count, seen},
@@ -426,6 +426,21 @@ impl Repository {
         .await
     }
 
+    /// Runs one statement; where it changed anything, that is the decision. Whether it did.
+    pub(crate) async fn decide_change(&self, change: Query, decided: Decided) -> Result<bool, StoreError> {
+        let authority = self.authority.clone();
+        self.write(move |transaction| {
+            Box::pin(async move {
+                let changed = change.execute(&mut *transaction).await? > 0;
+                if changed {
+                    transaction.decide(&authority, &decided).await?;
+                }
+                Ok(changed)
+            })
+        })
+        .await
+    }
+
     /// Keeps what a setting of the node is from now on. True where it was something else before: that is the decision.
     ///
     /// # Errors
@@ -436,26 +451,15 @@ impl Repository {
         value: &str,
         decided: Decided,
     ) -> Result<bool, StoreError> {
-        let (authority, name, value) = (self.authority.clone(), name.to_owned(), value.to_owned());
-        self.write(move |transaction| {
-            Box::pin(async move {
-                let changed = query(
-                    "INSERT INTO setting (authority_id, name, value, changed) VALUES ($1, $2, $3, $4) \
-                     ON CONFLICT (authority_id, name) DO UPDATE SET value = $3, changed = $4 WHERE setting.value <> $3",
-                )
-                .bind(authority.as_str())
-                .bind(&name)
-                .bind(&value)
-                .bind(decided.at.micros())
-                .execute(&mut *transaction)
-                .await?;
-                if changed > 0 {
-                    transaction.decide(&authority, &decided).await?;
-                }
-                Ok(changed > 0)
-            })
-        })
-        .await
+        let change = query(
+            "INSERT INTO setting (authority_id, name, value, changed) VALUES ($1, $2, $3, $4) \
+             ON CONFLICT (authority_id, name) DO UPDATE SET value = $3, changed = $4 WHERE setting.value <> $3",
+        )
+        .bind(self.authority.as_str())
+        .bind(name)
+        .bind(value)
+        .bind(decided.at.micros());
+        self.decide_change(change, decided).await
     }
 
     /// The decisions of the authorities that are seen, the latest first; only about one thing where `about` is set.

@@ -84,25 +84,14 @@ impl Repository {
     /// # Errors
     /// [`StoreError`]; then it still holds.
     pub async fn revoke_exception(&self, id: &str, decided: Decided) -> Result<bool, StoreError> {
-        let (authority, id) = (self.authority.clone(), id.to_owned());
-        self.write(move |transaction| {
-            Box::pin(async move {
-                let changed = query(
-                    "UPDATE exception SET revoked = $3 \
-                     WHERE authority_id = $1 AND id = $2 AND revoked IS NULL AND until > $3",
-                )
-                .bind(authority.as_str())
-                .bind(&id)
-                .bind(decided.at.micros())
-                .execute(&mut *transaction)
-                .await?;
-                if changed > 0 {
-                    transaction.decide(&authority, &decided).await?;
-                }
-                Ok(changed > 0)
-            })
-        })
-        .await
+        let change = query(
+            "UPDATE exception SET revoked = $3 \
+             WHERE authority_id = $1 AND id = $2 AND revoked IS NULL AND until > $3",
+        )
+        .bind(self.authority.as_str())
+        .bind(id)
+        .bind(decided.at.micros());
+        self.decide_change(change, decided).await
     }
 }
 

@@ -7,12 +7,7 @@ use crate::{
     ca::{self, Act},
     reach::Reach,
 };
-use axum::{
-    Json,
-    extract::Path,
-    http::{StatusCode, header},
-    response::IntoResponse,
-};
+use axum::{Json, extract::Path, http::header, response::IntoResponse};
 use model::{Asset, AuthorityId, Timestamp};
 use serde::{Deserialize, Serialize};
 use store::{CertificateFilter, CertificateRecord, CertificateState, IssuerState, Which};
@@ -209,9 +204,7 @@ async fn stands(
     deed: &str,
     Reasons { reason, why }: &Reasons,
 ) -> Result<Json<Ended>, Problem> {
-    let deed: Act = deed.parse().map_err(|expected: String| {
-        Problem::new(StatusCode::NOT_FOUND, "there is no such deed").expected(expected)
-    })?;
+    let deed = Act::named(deed)?;
     let ended = ca::let_stand(state, user, which, deed, reason.as_deref(), why.as_deref()).await?;
     Ok(Json(Ended {
         certificates: ended.certificates,

@@ -5,12 +5,12 @@
 //! what its profile and its authority allow, and no name that somebody else has to vouch for. What is refused is said in
 //! plain text, for whoever reads it on a terminal.
 
-use super::{Ca, issuing::Wanted, peer::Peer};
+use super::{Ca, CaError, issuing::Wanted, named_by, peer::Peer};
 use crate::{AppState, api::Problem, listen::household, secret, words};
 use axum::{
-    Extension, Router,
+    Router,
     body::Bytes,
-    extract::{ConnectInfo, Path, State},
+    extract::{ConnectInfo, FromRequest, FromRequestParts as _, Path},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
     routing,
@@ -24,10 +24,12 @@ use rustls::{
     server::WebPkiClientVerifier,
 };
 use std::{net::SocketAddr, sync::Arc, time::Duration};
-use store::{Actor, Admission, EnrolmentRecord, EnrolmentState, Maker};
+use store::{Admission, EnrolmentRecord, EnrolmentState, Maker};
 
 /// Where EST lives.
 pub(crate) const PREFIX: &str = "/.well-known/est";
+/// How certificates travel.
+const CERTIFICATES: &str = "application/pkcs7-mime; smime-type=certs-only";
 /// What a token begins with.
 pub(crate) const TOKEN: &str = "bst-enrol_";
 /// The profile of whoever is let in by a person.
@@ -78,114 +80,93 @@ impl IntoResponse for Refusal {
     }
 }
 
-/// What a request needs to know of where it came from.
+/// What an operation is asked with.
 struct Asked {
-    /// The state in the name of the authority that is asked.
+    /// The state in the name of the authority that is asked, which the label names.
     state: AppState,
     peer: Peer,
     place: SocketAddr,
+    headers: HeaderMap,
+    body: Bytes,
 }
 
-/// The authority that is asked, by its label.
-async fn asked(
-    state: &AppState,
-    label: Option<Path<String>>,
-    peer: Option<Extension<Peer>>,
-    place: SocketAddr,
-) -> Result<Asked, Problem> {
-    let authority = match label {
-        None => state.authority().clone(),
-        Some(Path(label)) => {
-            let unknown = || Problem::not_found("authority that enrols", &label);
-            let id: AuthorityId = label.parse().map_err(|_| unknown())?;
-            let tree = state.repository().tree().await?;
-            if tree.get(&id).is_none() {
-                return Err(unknown());
+impl FromRequest<AppState> for Asked {
+    type Rejection = Response;
+
+    async fn from_request(request: axum::extract::Request, state: &AppState) -> Result<Self, Response> {
+        let (mut parts, body) = request.into_parts();
+        let label = Option::<Path<String>>::from_request_parts(&mut parts, state).await;
+        let label = label.map_err(IntoResponse::into_response)?;
+        let place = ConnectInfo::<SocketAddr>::from_request_parts(&mut parts, state).await;
+        let ConnectInfo(place) = place.map_err(IntoResponse::into_response)?;
+        let peer = parts.extensions.get::<Peer>().cloned().unwrap_or_default();
+        let headers = parts.headers.clone();
+        let body = Bytes::from_request(axum::extract::Request::from_parts(parts, body), state).await;
+        let body = body.map_err(IntoResponse::into_response)?;
+        let authority = match label {
+            None => state.authority().clone(),
+            Some(Path(label)) => {
+                named(state, &label).await.map_err(|problem| Refusal(problem).into_response())?
             }
-            id
-        }
-    };
-    let peer = peer.map(|Extension(peer)| peer).unwrap_or_default();
-    Ok(Asked { state: state.in_name_of(&authority), peer, place })
+        };
+        Ok(Self { state: state.in_name_of(&authority), peer, place, headers, body })
+    }
+}
+
+/// The authority that a label names.
+async fn named(state: &AppState, label: &str) -> Result<AuthorityId, Problem> {
+    let unknown = || Problem::not_found("authority that enrols", label);
+    let id: AuthorityId = label.parse().map_err(|_| unknown())?;
+    match state.repository().tree().await?.get(&id) {
+        Some(_) => Ok(id),
+        None => Err(unknown()),
+    }
 }
 
 /// The certificates to trust and those of the authority's issuer.
-async fn certificates(
-    State(state): State<AppState>,
-    label: Option<Path<String>>,
-    ConnectInfo(place): ConnectInfo<SocketAddr>,
-) -> Result<Response, Refusal> {
-    let asked = asked(&state, label, None, place).await?;
+async fn certificates(asked: Asked) -> Result<Response, Refusal> {
     let issuer = asked.state.ca().of(&asked.state, asked.state.repository().authority()).await?;
     let roots = asked.state.repository().roots().await?;
     let all = roots.iter().map(|root| root.certificate.as_slice()).chain([issuer.issuer.der()]);
-    Ok(pkcs7(&pki::certificates_only(all).map_err(super::CaError::from)?))
+    Ok(encoded(CERTIFICATES, &pki::certificates_only(all).map_err(CaError::from)?))
 }
 
 /// What a request is to hold.
 async fn attributes() -> Result<Response, Refusal> {
-    let attributes = pki::attributes().map_err(pki::IssueError::from).map_err(super::CaError::from)?;
+    let attributes = pki::attributes().map_err(pki::IssueError::from).map_err(CaError::from)?;
     Ok(encoded("application/csrattrs", &attributes))
 }
 
-async fn enrol(
-    State(state): State<AppState>,
-    label: Option<Path<String>>,
-    ConnectInfo(place): ConnectInfo<SocketAddr>,
-    peer: Option<Extension<Peer>>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Result<Response, Refusal> {
-    let asked = asked(&state, label, peer, place).await?;
-    let request = asked.request(&headers, &body)?;
-    let admitted = match asked.ground(&headers, &request).await? {
-        Some(admitted) => admitted,
-        None => match asked.wait(&request, &body).await? {
-            Waiting::Approved(admitted) => admitted,
-            Waiting::Wait => return Ok(wait()),
-        },
+async fn enrol(asked: Asked) -> Result<Response, Refusal> {
+    let request = asked.request()?;
+    let ground = match asked.ground(&request).await? {
+        None => asked.let_wait(&request).await?,
+        some => some,
     };
-    let der = asked.certify(&request, &request_key(&request), admitted).await?;
-    Ok(pkcs7(&pki::certificates_only([der.as_slice()]).map_err(super::CaError::from)?))
+    let Some(admitted) = ground else { return Ok(wait()) };
+    Ok(encoded(CERTIFICATES, &asked.certify(&request, request.key(), admitted).await?))
 }
 
-async fn renew(
-    State(state): State<AppState>,
-    label: Option<Path<String>>,
-    ConnectInfo(place): ConnectInfo<SocketAddr>,
-    peer: Option<Extension<Peer>>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Result<Response, Refusal> {
-    let asked = asked(&state, label, peer, place).await?;
-    let request = asked.request(&headers, &body)?;
+async fn renew(asked: Asked) -> Result<Response, Refusal> {
+    let request = asked.request()?;
     let Some(admitted) = asked.renewal(&request).await? else {
         let problem = Problem::new(StatusCode::UNAUTHORIZED, "no certificate of this node was shown in TLS");
         return Err(problem
             .expected("the certificate that is to be renewed (curl --cert FILE --key FILE)")
             .into());
     };
-    let der = asked.certify(&request, &request_key(&request), admitted).await?;
-    Ok(pkcs7(&pki::certificates_only([der.as_slice()]).map_err(super::CaError::from)?))
+    Ok(encoded(CERTIFICATES, &asked.certify(&request, request.key(), admitted).await?))
 }
 
 /// A key that is made here for a device that cannot make one, where its profile allows that.
-async fn generate(
-    State(state): State<AppState>,
-    label: Option<Path<String>>,
-    ConnectInfo(place): ConnectInfo<SocketAddr>,
-    peer: Option<Extension<Peer>>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Result<Response, Refusal> {
-    let asked = asked(&state, label, peer, place).await?;
-    let request = asked.request(&headers, &body)?;
-    let Some(admitted) = asked.ground(&headers, &request).await? else {
+async fn generate(asked: Asked) -> Result<Response, Refusal> {
+    let request = asked.request()?;
+    let Some(admitted) = asked.ground(&request).await? else {
         let problem = Problem::new(StatusCode::UNAUTHORIZED, "a key is made for nobody who proves nothing");
         return Err(problem.expected("a one-time token as the password (curl -u NAME:TOKEN)").into());
     };
     let allowed =
-        state.ca().settings().profiles.get(&admitted.profile).is_some_and(|profile| profile.server_keygen);
+        asked.ca().settings().profiles.get(&admitted.profile).is_some_and(|profile| profile.server_keygen);
     if !allowed {
         let detail = format!(
             "no keys are made here for the profile `{}`: a key is best known to its device alone",
@@ -196,11 +177,10 @@ async fn generate(
             .expected("simpleenroll, or `server_keygen = true` in the profile's settings")
             .into());
     }
-    let pkcs8 = SoftwareKey::generate(Algorithm::P256).map_err(super::CaError::from)?;
-    let key = SoftwareKey::read(&pkcs8).map_err(super::CaError::from)?;
-    let der = asked.certify(&request, key.public_key(), admitted).await?;
-    let certificates = pki::certificates_only([der.as_slice()]).map_err(super::CaError::from)?;
-    let boundary = format!("bastide-{}", secret::hash(&der).chars().take(24).collect::<String>());
+    let pkcs8 = SoftwareKey::generate(Algorithm::P256).map_err(CaError::from)?;
+    let key = SoftwareKey::read(&pkcs8).map_err(CaError::from)?;
+    let certificates = asked.certify(&request, key.public_key(), admitted).await?;
+    let boundary = format!("bastide-{}", secret::hash(&certificates).chars().take(24).collect::<String>());
     let part = |kind: &str, der: &[u8]| {
         format!(
             "--{boundary}\r\nContent-Type: {kind}\r\nContent-Transfer-Encoding: base64\r\n\r\n{}\r\n",
@@ -210,7 +190,7 @@ async fn generate(
     let text = format!(
         "{}{}--{boundary}--\r\n",
         part("application/pkcs8", &pkcs8),
-        part("application/pkcs7-mime; smime-type=certs-only", &certificates)
+        part(CERTIFICATES, &certificates)
     );
     Ok(([(header::CONTENT_TYPE, format!("multipart/mixed; boundary={boundary}"))], text).into_response())
 }
@@ -218,8 +198,6 @@ async fn generate(
 /// Somebody who is let in, and as what.
 struct Admitted {
     on: Admission,
-    /// Who said so.
-    who: Actor,
     profile: String,
     /// The asset that it is, where that is known; else it is made of the key.
     asset: Option<String>,
@@ -229,19 +207,15 @@ struct Admitted {
     names: Option<Vec<pki::SubjectName>>,
 }
 
-enum Waiting {
-    Approved(Admitted),
-    Wait,
-}
-
 impl Asked {
     fn ca(&self) -> &Ca {
         self.state.ca()
     }
 
     /// The request in a body: base64, or DER as it is.
-    fn request(&self, headers: &HeaderMap, body: &[u8]) -> Result<Request, Problem> {
-        let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    fn request(&self) -> Result<Request, Problem> {
+        let kind =
+            self.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         if !kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/pkcs10"))
         {
             return Err(Problem::new(
@@ -250,7 +224,7 @@ impl Asked {
             )
             .expected("Content-Type: application/pkcs10, and the request (PKCS #10, DER) in base64"));
         }
-        let der = decoded(body).ok_or_else(|| {
+        let der = decoded(&self.body).ok_or_else(|| {
             Problem::new(StatusCode::BAD_REQUEST, "the body is not base64")
                 .expected("the request (PKCS #10, DER) in base64: openssl req -new -outform DER … | base64")
         })?;
@@ -278,8 +252,8 @@ impl Asked {
     }
 
     /// On what ground somebody is let in at once.
-    async fn ground(&self, headers: &HeaderMap, request: &Request) -> Result<Option<Admitted>, Problem> {
-        let token = password(headers)?
+    async fn ground(&self, request: &Request) -> Result<Option<Admitted>, Problem> {
+        let token = password(&self.headers)?
             .or_else(|| request.challenge().map(str::to_owned).filter(|text| text.starts_with(TOKEN)));
         if let Some(token) = token {
             return self.by_token(&token).await.map(Some);
@@ -305,7 +279,6 @@ impl Asked {
         // One that was used is no good for another key, which the transaction finds out.
         Ok(Admitted {
             on: Admission::Token(hash),
-            who: Actor::Program,
             profile: known.profile,
             asset: known.asset,
             name: Some(known.name).filter(|name| !name.is_empty()),
@@ -324,7 +297,7 @@ impl Asked {
                 "the certificate that was shown is no device's of this authority",
             ));
         };
-        let before = View::of(&known.body).map_err(super::CaError::from)?;
+        let before = View::of(&known.body).map_err(CaError::from)?;
         if let Some(new) = request.names().iter().find(|name| !before.names.contains(name)) {
             return Err(Problem::new(
                 StatusCode::FORBIDDEN,
@@ -334,7 +307,6 @@ impl Asked {
         }
         Ok(Some(Admitted {
             on: Admission::Renewal(known.fingerprint),
-            who: Actor::Program,
             profile: known.profile,
             asset: Some(asset),
             name: before.common_name,
@@ -345,10 +317,10 @@ impl Asked {
     /// By the certificate that its maker gave it (IDevID, IEEE 802.1AR).
     async fn by_maker(&self) -> Result<Option<Admitted>, Problem> {
         let Some((certificate, between)) = self.peer.chain() else { return Ok(None) };
-        let makers = self.state.in_name_of(self.state.repository().authority()).repository().makers().await?;
+        let makers = self.state.repository().makers().await?;
         let maker = vouching(&makers, certificate, between, self.state.now())?;
-        let view = View::of(certificate).map_err(super::CaError::from)?;
-        let device = view.key.as_ref().ok().and_then(|key| key.fingerprint().ok()).ok_or_else(|| {
+        let view = View::of(certificate).map_err(CaError::from)?;
+        let device = view.key.as_ref().ok().and_then(|key| named_by(key).ok()).ok_or_else(|| {
             Problem::new(
                 StatusCode::FORBIDDEN,
                 "the key of the maker's certificate is of a kind that is not taken",
@@ -356,19 +328,18 @@ impl Asked {
         })?;
         Ok(Some(Admitted {
             on: Admission::Maker(maker.id.clone()),
-            who: Actor::Program,
             profile: maker.profile.clone(),
             // The device stays what it is, whatever key it makes.
-            asset: Some(asset_of(&secret::hex(&device))),
+            asset: Some(asset_of(&device)),
             name: view.common_name.or(view.serial_number),
             names: None,
         }))
     }
 
-    /// Whoever proves nothing waits for a person.
-    async fn wait(&self, request: &Request, body: &[u8]) -> Result<Waiting, Problem> {
-        let key = key_name(request)?;
-        let der = decoded(body).unwrap_or_default();
+    /// Whoever proves nothing waits for a person; nothing until one said yes.
+    async fn let_wait(&self, request: &Request) -> Result<Option<Admitted>, Problem> {
+        let key = named_by(request.key())?;
+        let der = decoded(&self.body).unwrap_or_default();
         let called = name_of(request).unwrap_or_else(|| asset_of(&key));
         let names: Vec<String> = request.names().iter().map(ToString::to_string).collect();
         let subject = if names.is_empty() { called } else { format!("{called} ({})", names.join(", ")) };
@@ -398,10 +369,9 @@ impl Asked {
             body: der,
         };
         match self.state.repository().ask_for_enrolment(&new).await? {
-            Some(EnrolmentState::Waiting) => Ok(Waiting::Wait),
-            Some(EnrolmentState::Approved | EnrolmentState::Issued) => Ok(Waiting::Approved(Admitted {
+            Some(EnrolmentState::Waiting) => Ok(None),
+            Some(EnrolmentState::Approved | EnrolmentState::Issued) => Ok(Some(Admitted {
                 on: Admission::Approval(id),
-                who: Actor::Program,
                 profile: new.profile,
                 asset: None,
                 name: None,
@@ -415,21 +385,22 @@ impl Asked {
         }
     }
 
+    /// The certificate, as EST carries it.
     async fn certify(
         &self,
         request: &Request,
         key: &pki::PublicKey,
         admitted: Admitted,
     ) -> Result<Vec<u8>, Problem> {
-        let Admitted { on, who, profile: called, asset, name, names } = admitted;
+        let Admitted { on, profile: called, asset, name, names } = admitted;
         let profile = self.ca().settings().profiles.get(&called).ok_or_else(|| {
             Problem::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 format!("the profile `{called}` is not in the settings any more"),
             )
         })?;
-        let fingerprint = key.fingerprint().map_err(pki::IssueError::from).map_err(super::CaError::from)?;
-        let asset = asset.unwrap_or_else(|| asset_of(&secret::hex(&fingerprint)));
+        let key_name = named_by(key)?;
+        let asset = asset.unwrap_or_else(|| asset_of(&key_name));
         let name = name.or_else(|| name_of(request)).unwrap_or_else(|| asset.clone());
         let wanted = Wanted {
             asset: Some(&asset),
@@ -438,7 +409,8 @@ impl Asked {
             names: names.as_deref().unwrap_or(request.names()),
             profile: (&called, profile),
         };
-        Ok(self.ca().issue(&self.state, &wanted, on, who).await?.der)
+        let der = self.ca().issue(&self.state, &wanted, on).await?.der;
+        Ok(pki::certificates_only([der.as_slice()]).map_err(CaError::from)?)
     }
 }
 
@@ -524,23 +496,9 @@ fn name_of(request: &Request) -> Option<String> {
     words::line(&named, MOST_NAME).ok()
 }
 
-fn request_key(request: &Request) -> pki::PublicKey {
-    request.key().clone()
-}
-
-fn key_name(request: &Request) -> Result<String, Problem> {
-    let fingerprint =
-        request.key().fingerprint().map_err(pki::IssueError::from).map_err(super::CaError::from)?;
-    Ok(secret::hex(&fingerprint))
-}
-
 /// The asset whose identity begins with this key.
 fn asset_of(key: &str) -> String {
     format!("dev-{}", key.chars().take(24).collect::<String>())
-}
-
-fn pkcs7(der: &[u8]) -> Response {
-    encoded("application/pkcs7-mime; smime-type=certs-only", der)
 }
 
 /// In base64 (RFC 8951: whatever is said of its encoding, it is this).

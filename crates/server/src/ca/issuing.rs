@@ -1,13 +1,13 @@
 //! From a wish to a certificate that is kept.
 
-use super::{Ca, CaError, new_certificate, serial};
-use crate::{AppState, api::Problem, auth::salts};
+use super::{Ca, CaError, new_certificate, program, serial};
+use crate::{AppState, api::Problem};
 use axum::http::StatusCode;
 use ledger::{Deed, Subject};
 use model::AuthorityId;
 use pki::{Bounds, IssueError, Profile, PublicKey, SubjectName};
 use std::sync::Arc;
-use store::{Actor, Admission, Decided, Enrolled};
+use store::{Admission, Enrolled};
 
 /// What is to be certified.
 pub(crate) struct Wanted<'a> {
@@ -34,7 +34,6 @@ impl Ca {
         state: &AppState,
         wanted: &Wanted<'_>,
         on: Admission,
-        who: Actor,
     ) -> Result<Certified, Problem> {
         let authority = state.repository().authority();
         if wanted.asset.is_some() {
@@ -65,7 +64,7 @@ impl Ca {
         let about =
             about.map_err(|error| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()))?;
         let details = Some(view.subject.clone());
-        let decided = Decided { at: now, who, deed, about, details, salts: salts()? };
+        let decided = program(state, deed, about, details)?;
         let der = match state.repository().add_certificate(new, on, decided).await? {
             Enrolled::Kept => issued.der,
             Enrolled::Again(der) => der,

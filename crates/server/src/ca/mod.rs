@@ -26,8 +26,8 @@ use axum::{Router, http::StatusCode};
 use ledger::{Deed, Subject};
 use model::{AuthorityId, Timestamp};
 use pki::{
-    Addresses, Algorithm, Bounds, IssueError, Issued, Issuer, NewAuthority, Responder, Serial, Signer,
-    SoftwareKey,
+    Addresses, Algorithm, Bounds, IssueError, Issued, Issuer, NewAuthority, PublicKey, Responder, Serial,
+    Signer, SoftwareKey,
 };
 use std::{
     collections::HashMap,
@@ -382,12 +382,17 @@ fn new_certificate(
         subject: view.subject.clone(),
         profile: profile.to_owned(),
         names: view.names.iter().map(ToString::to_string).collect(),
-        key: secret::hex(&key.fingerprint().map_err(|_| unreadable())?),
+        key: named_by(key)?,
         fingerprint: secret::hash(&issued.der),
         begins: issued.from,
         ends: issued.to,
         body: issued.der.clone(),
     })
+}
+
+/// What a public key is called wherever it is kept or shown: SHA-256 of it, in hexadecimal.
+fn named_by(key: &PublicKey) -> Result<String, CaError> {
+    Ok(secret::hex(&key.fingerprint().map_err(IssueError::from)?))
 }
 
 /// A decision of the program by its settings.
@@ -477,7 +482,7 @@ mod tests {
                 profile: ("device", &profile),
             };
             let on = before.take().map_or(Admission::Program, Admission::Renewal);
-            let certified = ca.issue(&state, &wanted, on, Actor::Program).await.unwrap();
+            let certified = ca.issue(&state, &wanted, on).await.unwrap();
             let device = CertificateDer::from(certified.der.clone());
             let by = CertificateDer::from(certified.issuer.issuer.der().to_vec());
             WebPkiClientVerifier::builder_with_provider(trusting(&roots), Arc::clone(&provider))

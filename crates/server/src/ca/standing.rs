@@ -15,7 +15,6 @@ use axum::http::StatusCode;
 use ledger::Deed;
 use model::Asset;
 use pki::Reason;
-use serde::Deserialize;
 use store::{Changed, Findable, Standing, Which};
 
 /// The longest reason in words, in letters.
@@ -31,8 +30,7 @@ pub(crate) const REASONS: &[Reason] = &[
 ];
 
 /// What is done with an identity.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Act {
     /// For a while.
     Suspend,
@@ -42,18 +40,18 @@ pub(crate) enum Act {
     Revoke,
 }
 
-impl std::str::FromStr for Act {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
+impl Act {
+    /// By its word in an address.
+    pub(crate) fn named(word: &str) -> Result<Self, Problem> {
+        match word {
             "suspend" => Ok(Self::Suspend),
             "restore" => Ok(Self::Restore),
             "revoke" => Ok(Self::Revoke),
-            other => Err(format!(
-                "expected suspend, restore or revoke; found {:?}",
-                other.chars().take(40).collect::<String>()
-            )),
+            other => {
+                let found: String = other.chars().take(40).collect();
+                Err(Problem::new(StatusCode::NOT_FOUND, "there is no such deed")
+                    .expected(format!("expected suspend, restore or revoke; found {found:?}")))
+            }
         }
     }
 }

@@ -188,8 +188,7 @@ async fn answer(state: &AppState, id: &str, request: &[u8]) -> Result<Response, 
     let key = single.map(|asked| [id.as_bytes(), &[0], &asked].concat());
     if let Some(key) = &key {
         let answers = ca.status.answers.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((bytes, next)) = answers.get(key).filter(|(_, next)| now < *next) {
-            let _ = next;
+        if let Some((bytes, _)) = answers.get(key).filter(|(_, until)| now < *until) {
             return said(bytes.clone());
         }
     }

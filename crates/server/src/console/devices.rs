@@ -18,7 +18,7 @@ use crate::{
 use askama::Template;
 use axum::{
     extract::{Path, Query, RawForm},
-    http::{HeaderMap, StatusCode},
+    http::HeaderMap,
     response::{Redirect, Response},
 };
 use model::{AuthorityId, Timestamp};
@@ -431,9 +431,7 @@ pub(super) async fn asset_stands(
 ) -> Result<Redirect, Trouble> {
     let done = async {
         let fields = Fields::read(&form, &["reason", "why"], &[])?;
-        let deed: Act = deed.parse().map_err(|expected: String| {
-            Problem::new(StatusCode::NOT_FOUND, "there is no such deed").expected(expected)
-        })?;
+        let deed = Act::named(&deed)?;
         let some = |name: &str| fields.one(name).filter(|text| !text.trim().is_empty());
         let (reason, why) = (some("reason"), some("why"));
         ca::let_stand(&state, &user, Which::Asset(id.clone()), deed, reason.as_deref(), why.as_deref()).await

@@ -176,23 +176,11 @@ impl Repository {
     /// # Errors
     /// [`StoreError`]; then it is as it was.
     pub async fn remove_enrolment_token(&self, id: &str, decided: Decided) -> Result<bool, StoreError> {
-        let (authority, id) = (self.authority.clone(), id.to_owned());
-        self.write(move |transaction| {
-            Box::pin(async move {
-                let gone = query(
-                    "DELETE FROM enrolment_token WHERE authority_id = $1 AND hash = $2 AND used IS NULL",
-                )
-                .bind(authority.as_str())
-                .bind(&id)
-                .execute(&mut *transaction)
-                .await?;
-                if gone > 0 {
-                    transaction.decide(&authority, &decided).await?;
-                }
-                Ok(gone > 0)
-            })
-        })
-        .await
+        let gone =
+            query("DELETE FROM enrolment_token WHERE authority_id = $1 AND hash = $2 AND used IS NULL")
+                .bind(self.authority.as_str())
+                .bind(id);
+        self.decide_change(gone, decided).await
     }
 
     /// A token by its id, whosever it is.
@@ -302,25 +290,14 @@ impl Repository {
     /// # Errors
     /// [`StoreError`]; then they wait on.
     pub async fn judge_enrolment(&self, id: &str, yes: bool, decided: Decided) -> Result<bool, StoreError> {
-        let (authority, id) = (self.authority.clone(), id.to_owned());
-        self.write(move |transaction| {
-            Box::pin(async move {
-                let state = if yes { EnrolmentState::Approved } else { EnrolmentState::Refused };
-                let changed = query(
-                    "UPDATE enrolment SET state = $3 WHERE authority_id = $1 AND id = $2 AND state = 'waiting'",
-                )
-                .bind(authority.as_str())
-                .bind(&id)
-                .bind(state.as_str())
-                .execute(&mut *transaction)
-                .await?;
-                if changed > 0 {
-                    transaction.decide(&authority, &decided).await?;
-                }
-                Ok(changed > 0)
-            })
-        })
-        .await
+        let state = if yes { EnrolmentState::Approved } else { EnrolmentState::Refused };
+        let change = query(
+            "UPDATE enrolment SET state = $3 WHERE authority_id = $1 AND id = $2 AND state = 'waiting'",
+        )
+        .bind(self.authority.as_str())
+        .bind(id)
+        .bind(state.as_str());
+        self.decide_change(change, decided).await
     }
 
     /// Somebody who asked this authority.
@@ -409,21 +386,10 @@ impl Repository {
     /// # Errors
     /// [`StoreError`]; then it is still trusted.
     pub async fn remove_maker(&self, id: &str, decided: Decided) -> Result<bool, StoreError> {
-        let (authority, id) = (self.authority.clone(), id.to_owned());
-        self.write(move |transaction| {
-            Box::pin(async move {
-                let gone = query("DELETE FROM maker WHERE authority_id = $1 AND id = $2")
-                    .bind(authority.as_str())
-                    .bind(&id)
-                    .execute(&mut *transaction)
-                    .await?;
-                if gone > 0 {
-                    transaction.decide(&authority, &decided).await?;
-                }
-                Ok(gone > 0)
-            })
-        })
-        .await
+        let gone = query("DELETE FROM maker WHERE authority_id = $1 AND id = $2")
+            .bind(self.authority.as_str())
+            .bind(id);
+        self.decide_change(gone, decided).await
     }
 
     /// The makers that the authorities which are seen trust.

@@ -142,34 +142,6 @@ impl Repository {
         .await
     }
 
-    /// Takes an issuer's private key away, or brings it back. False where there is no such issuer.
-    ///
-    /// # Errors
-    /// [`StoreError`]; then it is as it was.
-    pub async fn set_issuer_key(
-        &self,
-        id: &str,
-        key: Option<String>,
-        decided: Decided,
-    ) -> Result<bool, StoreError> {
-        let (authority, id) = (self.authority.clone(), id.to_owned());
-        self.write(move |transaction| {
-            Box::pin(async move {
-                let changed = query("UPDATE issuer SET key = $3 WHERE authority_id = $1 AND id = $2")
-                    .bind(authority.as_str())
-                    .bind(&id)
-                    .bind(key)
-                    .execute(&mut *transaction)
-                    .await?;
-                if changed > 0 {
-                    transaction.decide(&authority, &decided).await?;
-                }
-                Ok(changed > 0)
-            })
-        })
-        .await
-    }
-
     /// One issuer, whosever it is: who meets its certificates asks by its id.
     ///
     /// # Errors

@@ -8,15 +8,16 @@
 mod enrolment;
 mod issued;
 mod issuer;
+mod standing;
 
 pub use enrolment::{
     EnrolmentRecord, EnrolmentState, EnrolmentToken, MOST_ENROLMENT_TOKENS, MOST_MAKERS, MOST_WAITING, Maker,
 };
 pub use issued::{
-    Admission, CertificateFilter, CertificateRecord, CertificateState, Changed, Enrolled, Listed,
-    NewCertificate, Standing, Which,
+    Admission, CertificateFilter, CertificateRecord, CertificateState, Enrolled, NewCertificate,
 };
 pub use issuer::{IssuerRecord, IssuerState};
+pub use standing::{Changed, Listed, Standing, Which};
 
 /// A count as the databases keep it.
 fn fitting(number: u64) -> i64 {

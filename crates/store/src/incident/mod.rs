@@ -362,26 +362,15 @@ impl Repository {
     /// # Errors
     /// [`StoreError`]; then it stays as it was.
     pub async fn reopen_incident(&self, id: &IncidentId, decided: Decided) -> Result<bool, StoreError> {
-        let (authority, id) = (self.authority.clone(), id.to_string());
-        self.write(move |transaction| {
-            Box::pin(async move {
-                let changed = query(
-                    "UPDATE incident SET state = 'open', closed_at = NULL, closed_by = NULL, closed_reason = NULL, \
-                     closed_severity = NULL, changed = $3, revision = revision + 1 \
-                     WHERE authority_id = $1 AND id = $2 AND state <> 'open'",
-                )
-                .bind(authority.as_str())
-                .bind(&id)
-                .bind(decided.at.micros())
-                .execute(&mut *transaction)
-                .await?;
-                if changed > 0 {
-                    transaction.decide(&authority, &decided).await?;
-                }
-                Ok(changed > 0)
-            })
-        })
-        .await
+        let change = query(
+            "UPDATE incident SET state = 'open', closed_at = NULL, closed_by = NULL, closed_reason = NULL, \
+             closed_severity = NULL, changed = $3, revision = revision + 1 \
+             WHERE authority_id = $1 AND id = $2 AND state <> 'open'",
+        )
+        .bind(self.authority.as_str())
+        .bind(id.as_str())
+        .bind(decided.at.micros());
+        self.decide_change(change, decided).await
     }
 
     fn bind_filter(&self, sql: &'static str, filter: &IncidentFilter) -> Query {
