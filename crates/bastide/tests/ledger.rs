@@ -70,7 +70,11 @@ impl Node {
 
     /// Every seventh is about the incident.
     fn decide(&self, count: u8) {
-        let all = (0..count).map(|number| {
+        self.decide_about(0..count);
+    }
+
+    fn decide_about(&self, numbers: std::ops::Range<u8>) {
+        let all = numbers.map(|number| {
             let (repository, salt) = (self.repository.clone(), Salt::new([number; 32]));
             let incident = if number % 7 == 0 { INCIDENT } else { "inc-ffffffffffffffff" };
             let decided = Decided {
@@ -200,7 +204,7 @@ fn a_fork_and_a_rewound_log_are_found_by_what_is_remembered() {
     let (node, other) = (Node::new(), Node::new());
     node.decide(40);
     let early = node.remember("early.txt");
-    other.decide(41);
+    other.decide_about(1..42);
     node.decide(5);
     let late = node.remember("late.txt");
     // The other log has the same key, and decisions of its own.
