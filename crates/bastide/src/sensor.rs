@@ -189,7 +189,7 @@ impl<W: Write> Teller<W> {
         }
         let line = match notice {
             Notice::Incident(incident) => Some(incident_line(incident)),
-            Notice::Asset(asset) => self.asset(asset),
+            Notice::Asset(observed) => self.asset(&observed.asset),
             Notice::Plan(plan) => Some(plan_line(plan)),
             Notice::Receipt(receipt) => Some(receipt_line(receipt)),
             Notice::Journal(entry) => {

@@ -7,7 +7,7 @@
 
 use crate::{
     kinds::{Kinds, Source},
-    merge::Observation,
+    merge::{Observation, Observed},
     register::{Answered, Binding, Id, MANY_CLIENTS, Register},
     wiring::Wiring,
 };
@@ -107,7 +107,7 @@ impl Inventory {
     }
 
     /// The assets that are new, changed or seen again since the last call.
-    pub fn take_changed(&mut self) -> Vec<Asset> {
+    pub fn take_changed(&mut self) -> Vec<Observed> {
         self.register.take_changed()
     }
 

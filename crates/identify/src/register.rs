@@ -6,7 +6,7 @@ use crate::{
     guess::{Shown, printable},
     inventory::{Capacity, Stats},
     kinds::{Kinds, Source},
-    merge::{Known, Observation},
+    merge::{Known, Observation, Observed},
 };
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
@@ -115,13 +115,13 @@ impl Register {
     }
 
     /// The assets that are new, changed or seen again since the last call.
-    pub(crate) fn take_changed(&mut self) -> Vec<Asset> {
+    pub(crate) fn take_changed(&mut self) -> Vec<Observed> {
         let mut assets = Vec::new();
         for id in std::mem::take(&mut self.changed) {
             if let Some(entry) = self.entries.get_mut(&id).filter(|entry| entry.is_changed) {
                 entry.is_changed = false;
                 entry.told = Some(entry.asset.last_seen);
-                assets.push(entry.asset.clone());
+                assets.push(Observed { asset: entry.asset.clone(), known: entry.known() });
             }
         }
         assets
@@ -332,9 +332,12 @@ impl Register {
         if text.is_empty() || (entry.speaks_for_others() && hint.kind != HintKind::DhcpHostname) {
             return;
         }
-        if let Some(by) = by {
-            entry.know(Known { by, during: Some((at, at)) });
+        if let Some(by) = by
+            && entry.know(Known { by, during: Some((at, at)) })
+        {
+            self.mark(id);
         }
+        let Some(entry) = self.entries.get_mut(id) else { return };
         let names = matches!(hint.kind, HintKind::DhcpHostname | HintKind::MdnsHost | HintKind::GivenName);
         let better = entry.named_by.is_none_or(|known| hint.kind <= known);
         if names && better && entry.asset.name.as_deref() != Some(text.as_str()) {
@@ -345,7 +348,9 @@ impl Register {
 
     /// What is known of by what each asset is told from others.
     pub(crate) fn observations(&self, site: &str) -> impl Iterator<Item = (&Asset, Observation)> {
-        self.entries.values().map(move |entry| (&entry.asset, entry.observation(site)))
+        self.entries
+            .values()
+            .map(move |entry| (&entry.asset, Observation { site: site.to_owned(), known: entry.known() }))
     }
 
     pub(crate) fn function(&mut self, id: &Id, function: &str) {
@@ -446,6 +451,7 @@ impl Entry {
                 functions: Vec::new(),
                 first_seen: at,
                 last_seen: at,
+                declared: None,
             },
             shown: Shown::default(),
             said: [0; 8],
@@ -472,11 +478,11 @@ impl Entry {
         self.asset.functions.iter().any(|function| matches!(function.as_str(), "router" | "resolver"))
     }
 
-    /// Remembers by what it is known; the last where there is no room.
-    fn know(&mut self, known: Known) {
+    /// Remembers by what it is known; the last where there is no room. True where it was not known before.
+    fn know(&mut self, known: Known) -> bool {
         if let Some(before) = self.known.iter_mut().find(|before| before.by == known.by) {
             before.during = before.during.zip(known.during).map(|((a, b), (c, d))| (a.min(c), b.max(d)));
-            return;
+            return false;
         }
         let is_name = |known: &Known| matches!(known.by, Identifier::Name(_));
         if is_name(&known) {
@@ -485,16 +491,18 @@ impl Entry {
             }
             if self.announces_for_others {
                 self.known.retain(|known| !is_name(known));
-                return;
+                return false;
             }
         }
         if self.known.len() >= MAX_KNOWN {
             self.known.remove(0);
         }
         self.known.push(known);
+        true
     }
 
-    fn observation(&self, site: &str) -> Observation {
+    /// By what it is told from others, the surest first but for the addresses.
+    fn known(&self) -> Vec<Known> {
         let mac = self.asset.mac.map(|mac| Known {
             by: Identifier::Mac(mac),
             during: Some((self.asset.first_seen, self.asset.last_seen)),
@@ -503,10 +511,7 @@ impl Entry {
             by: Identifier::Address(bound.address),
             during: Some((bound.since, bound.confirmed)),
         });
-        Observation {
-            site: site.to_owned(),
-            known: mac.into_iter().chain(self.known.iter().cloned()).chain(addresses).collect(),
-        }
+        mac.into_iter().chain(self.known.iter().cloned()).chain(addresses).collect()
     }
 
     /// The more is known of an asset, the longer it stays.

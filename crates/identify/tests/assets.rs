@@ -305,8 +305,8 @@ fn changes_are_told_once() {
     assert_eq!(inventory.take_changed().len(), 1);
     inventory.event(&hint("10.0.0.5", HintKind::Cloud, "rest.blinkforhome.com"));
     let changed = inventory.take_changed();
-    assert_eq!((changed.len(), changed[0].kind.as_str()), (1, "camera"));
-    assert!(changed[0].reasons[0].contains("talks to “rest.blinkforhome.com”"));
+    assert_eq!((changed.len(), changed[0].asset.kind.as_str()), (1, "camera"));
+    assert!(changed[0].asset.reasons[0].contains("talks to “rest.blinkforhome.com”"));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Assets: what is protected.
 
-use crate::{AuthorityId, Mac, Timestamp};
+use crate::{AuthorityId, Mac, Maintenance, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::{fmt, net::IpAddr};
 
@@ -122,6 +122,24 @@ impl AssetStatus {
     }
 }
 
+/// What people say of an asset beyond its name, kind and criticality.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Declared {
+    /// Who answers for it.
+    pub owner: Option<String>,
+    /// Where it stands.
+    pub place: Option<String>,
+    /// The part of the city.
+    pub district: Option<String>,
+    /// The maker's serial number.
+    pub serial: Option<String>,
+    /// When it is worked on.
+    pub maintenance: Vec<Maintenance>,
+    /// Anything else.
+    pub note: Option<String>,
+}
+
 /// Something protected, as far as it is known.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Asset {
@@ -155,6 +173,9 @@ pub struct Asset {
     pub first_seen: Timestamp,
     /// Last seen.
     pub last_seen: Timestamp,
+    /// What people say of it; unset where nobody listed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub declared: Option<Box<Declared>>,
 }
 
 impl Asset {

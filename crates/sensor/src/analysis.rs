@@ -5,7 +5,7 @@
 
 use crate::{feed::Feed, headers, lanes::Packet};
 use detect::Engine;
-use identify::{Inventory, Kinds};
+use identify::{Inventory, Kinds, merge::Observed};
 use model::{Asset, Event, EventKind, Exception, Incident, IncidentId, NetSet, Timestamp};
 use observe::{LinkType, Observer};
 use std::collections::{BTreeMap, BTreeSet};
@@ -49,7 +49,7 @@ struct Past {
 
 /// What is to be told.
 pub(crate) struct Changes {
-    pub(crate) assets: Vec<Asset>,
+    pub(crate) assets: Vec<Observed>,
     /// Of now: these may be responded to.
     pub(crate) living: Vec<Incident>,
     /// Of logs of the past.

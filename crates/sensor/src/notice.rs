@@ -1,6 +1,7 @@
 //! What a sensor tells and what it is told: the words between it and whoever runs it.
 
-use model::{Asset, CommandId, Exception, Incident, Plan, PlanId, Receipt, Timestamp};
+use identify::merge::Observed;
+use model::{CommandId, Exception, Incident, Plan, PlanId, Receipt, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -11,7 +12,7 @@ pub enum Notice {
     /// An incident is new or changed.
     Incident(Box<Incident>),
     /// An asset is new or changed.
-    Asset(Box<Asset>),
+    Asset(Box<Observed>),
     /// A plan is new or changed.
     Plan(Box<Plan>),
     /// A command was applied, took effect, ran out, or was taken back.

@@ -65,7 +65,7 @@ impl Outbox {
 fn is_about_same(new: &Notice, earlier: &Notice) -> bool {
     match (new, earlier) {
         (Notice::Incident(new), Notice::Incident(earlier)) => new.id == earlier.id,
-        (Notice::Asset(new), Notice::Asset(earlier)) => new.id == earlier.id,
+        (Notice::Asset(new), Notice::Asset(earlier)) => new.asset.id == earlier.asset.id,
         (Notice::Plan(new), Notice::Plan(earlier)) => new.id == earlier.id,
         (Notice::Receipt(new), Notice::Receipt(earlier)) => new.command == earlier.command,
         (Notice::Stats(_), Notice::Stats(_)) => true,

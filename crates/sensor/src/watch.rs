@@ -155,9 +155,9 @@ impl Watch<'_> {
 
     fn tell_changes(&mut self) {
         if let Some(changes) = self.analysis.changes() {
-            for asset in changes.assets {
-                self.feed.asset(asset.clone());
-                self.outbox.tell(Notice::Asset(Box::new(asset)));
+            for observed in changes.assets {
+                self.feed.asset(observed.asset.clone());
+                self.outbox.tell(Notice::Asset(Box::new(observed)));
             }
             for incident in changes.living {
                 self.feed.incident(incident.clone());

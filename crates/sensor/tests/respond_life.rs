@@ -468,6 +468,7 @@ fn a_mirror_port_stops_nothing_and_says_so() {
         functions: Vec::new(),
         first_seen: NOW,
         last_seen: NOW,
+        declared: None,
     });
     responder.incident(&camera, NOW);
     let notices = responder.tick(NOW);

@@ -10,8 +10,9 @@ use crate::{
     secret::NoRandomness,
 };
 use futures_util::future::join_all;
+use identify::merge::Observed;
 use ledger::{LeafError, Subject};
-use model::{Asset, Incident, Plan, Receipt};
+use model::{Incident, Plan, Receipt};
 use std::time::Duration;
 use store::{Actor, Decided, JournalRow, Kept, StoreError};
 
@@ -21,7 +22,7 @@ pub enum Report {
     /// An incident is new or changed.
     Incident(Box<Incident>),
     /// An asset is new or changed.
-    Asset(Box<Asset>),
+    Asset(Box<Observed>),
     /// A plan is new or changed.
     Plan(Box<Plan>),
     /// A command came to something.
@@ -120,7 +121,8 @@ async fn keep(state: &AppState, report: &Report) -> Result<Option<Change>, NotKe
                 new: kept == Kept::New,
             }))
         }
-        Report::Asset(asset) => {
+        Report::Asset(observed) => {
+            let asset = &observed.asset;
             let new = repository.keep_asset(asset).await?;
             Ok(Some(Change::Asset { id: asset.id.clone(), label: asset.label(), new }))
         }

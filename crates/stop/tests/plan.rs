@@ -52,6 +52,7 @@ fn asset(address: &str, kind: &str, criticality: Criticality) -> Asset {
         functions: Vec::new(),
         first_seen: Timestamp::from_secs(BEGAN - 10_000),
         last_seen: Timestamp::from_secs(BEGAN),
+        declared: None,
     }
 }
 

@@ -374,6 +374,7 @@ fn camera(id: &str, address: &str, seen: i64) -> Asset {
         functions: vec![],
         first_seen: Timestamp::from_secs(0),
         last_seen: Timestamp::from_secs(seen),
+        declared: None,
     }
 }
 

@@ -95,7 +95,7 @@ pub(super) fn start(
 fn report(notice: Notice, state_dir: &Path, mode: &str, in_force: u64, counting: &mut Counting) -> Report {
     match notice {
         Notice::Incident(incident) => Report::Incident(incident),
-        Notice::Asset(asset) => Report::Asset(asset),
+        Notice::Asset(observed) => Report::Asset(observed),
         Notice::Plan(plan) => Report::Plan(plan),
         Notice::Receipt(receipt) => Report::Receipt(receipt),
         Notice::Journal(entry) => journalled(&entry),

@@ -14,6 +14,7 @@ mod devices;
 
 use devices::Devices;
 use model::{Asset, Criticality, Identifier, Mac, Timestamp};
+use serde::{Deserialize, Serialize};
 use std::{collections::BTreeSet, net::IpAddr};
 
 /// From so many on, those who share an identifier and do not fit together are not looked at one by one.
@@ -31,12 +32,24 @@ pub struct Observation {
 }
 
 /// An identifier, and when it was seen.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Known {
     /// What.
+    #[serde(flatten)]
     pub by: Identifier,
     /// First and last; `None` for what is declared and holds at any time.
     pub during: Option<(Timestamp, Timestamp)>,
+}
+
+/// An asset as one source knows it, with by what it tells it from others.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Observed {
+    /// What the source makes of it.
+    #[serde(flatten)]
+    pub asset: Asset,
+    /// By what it is known there.
+    #[serde(default)]
+    pub known: Vec<Known>,
 }
 
 /// What people said about devices, each as two identifiers of two observations.

@@ -1,10 +1,7 @@
 //! What is sent to the server is bounded, and whoever sends too much is told so.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
-mod city;
-
+use crate::city::{self, Browser, Page};
 use axum::http::{Method, header};
-use city::{Browser, Page};
 use server::routes::{Door, ROUTES};
 use tokio::process::Command;
 

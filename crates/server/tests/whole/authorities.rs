@@ -1,10 +1,7 @@
 //! Every route of the API and the console, tried as a stranger, as a sibling and with each role.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
-mod city;
-
+use crate::city::{self, Browser, Page};
 use axum::http::{Method, StatusCode, header};
-use city::{Browser, Page};
 use ledger::{Deed, Salt, Subject};
 use model::{
     Authority, AuthorityId, AuthorityLevel, AuthorityRole, Criticality, Effect, Exception, PersonId,

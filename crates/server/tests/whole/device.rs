@@ -1,10 +1,7 @@
 //! A command line is let in by somebody in a browser: the answers of RFC 8628, and what a session that is had so may not.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
-mod city;
-
+use crate::city::{self, Browser, HOSTILE, Page};
 use axum::http::{Method, StatusCode, header};
-use city::{Browser, HOSTILE, Page};
 use ledger::{Deed, Salt};
 use model::{AuthorityId, AuthorityRole, PersonId, PersonState};
 use serde_json::{Value, json};

@@ -1,10 +1,7 @@
 //! Sessions, links and tokens end when they should, also where the clock is put.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
-mod city;
-
+use crate::city::{self, Browser, HOST};
 use axum::http::{Method, header};
-use city::{Browser, HOST};
 use model::AuthorityRole;
 use server::auth;
 

@@ -1,6 +1,6 @@
 //! The database behind the city: a file, or one of a PostgreSQL server that the test has started.
 
-#[path = "../../../store/tests/databases/server.rs"]
+#[path = "../../../../store/tests/databases/server.rs"]
 mod server;
 
 use server::Server;

@@ -1,9 +1,6 @@
 //! Devices come to certificates, renew and lose them: by openssl and curl, over the real door.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
-mod city;
-
-use city::{Served, serve_with};
+use crate::city::{Served, serve_with};
 use model::AuthorityRole;
 use serde_json::{Value, json};
 use server::ca::Settings;
@@ -778,7 +775,7 @@ async fn strongswan_comes_in_too() {
 async fn a_device_in_another_language_comes_in_and_renews() {
     let city = City::new().await;
     let (dir, url, token) = (city.dir().to_owned(), city.served.url.clone(), city.token("").await);
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/est_client.py");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/whole/est_client.py");
     let said = tokio::task::spawn_blocking(move || {
         let has = |python: &&str| run(&dir, python, &["-c", "import cryptography"]).status.success();
         let python =

@@ -1,15 +1,6 @@
 //! Every deed that the ledger knows has somebody who writes it, and what happens on a node is in its ledger.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::disallowed_methods,
-    reason = "tests"
-)]
 
-mod city;
-
+use crate::city;
 use axum::http::{Method, StatusCode};
 use ledger::Deed;
 use model::{PlanStatus, Severity};
@@ -43,7 +34,7 @@ fn every_deed_has_somebody_who_writes_it() {
     for deed in Deed::ALL {
         assert!(words.contains(format!("Deed::{deed:?}").as_str()), "nobody writes {deed:?}");
     }
-    let format = include_str!("../../ledger/FORMAT.md");
+    let format = include_str!("../../../ledger/FORMAT.md");
     for deed in Deed::ALL {
         assert!(format.contains(&format!("`{deed}`")), "FORMAT.md does not know {deed}");
     }

@@ -1,10 +1,7 @@
 //! Inviting people, giving and taking roles, erasing, tokens: by the API and by the console's forms.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
-mod city;
-
+use crate::city::{self, Browser, HOST, HOSTILE, Page};
 use axum::http::{Method, StatusCode};
-use city::{Browser, HOST, HOSTILE, Page};
 use model::AuthorityId;
 use serde_json::{Value, json};
 use server::AppState;

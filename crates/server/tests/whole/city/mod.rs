@@ -2,7 +2,7 @@
 
 #![allow(dead_code, unused_imports, unused_macros, reason = "each test uses a part")]
 
-#[path = "../../../report/tests/sample/incidents.rs"]
+#[path = "../../../../report/tests/sample/incidents.rs"]
 mod incidents;
 
 mod app;
@@ -19,9 +19,11 @@ use axum::{
     extract::ConnectInfo,
     http::{HeaderMap, Method, Request, StatusCode, header},
 };
+use identify::merge::{Known, Observed};
 use model::{
     Action, Asset, AssetStatus, AuthorityId, Command, CommandId, ContentHasher, Criticality, Effect, Hit,
-    Incident, Kind, Layer, Mac, Plan, PlanId, PlanStatus, Receipt, Severity, Target, Timestamp, Withheld,
+    Identifier, Incident, Kind, Layer, Mac, Plan, PlanId, PlanStatus, Receipt, Severity, Target, Timestamp,
+    Withheld,
 };
 use server::{
     AppState, Doors, InputStatus, Node, Order, OrderError, SensorStatus, Setting,
@@ -274,6 +276,15 @@ pub(crate) fn guessing(now: Timestamp, number: usize, severity: Severity) -> Inc
     incidents::guessing(number, now.plus_secs(-(number as i64) * 317 - 40), severity)
 }
 
+/// What a sensor reports of an asset: by its hardware address and addresses.
+pub(crate) fn seen(asset: Asset) -> Report {
+    let during = Some((asset.first_seen, asset.last_seen));
+    let mac = asset.mac.map(Identifier::Mac).into_iter();
+    let known = mac.chain(asset.addresses.iter().copied().map(Identifier::Address));
+    let known = known.map(|by| Known { by, during }).collect();
+    Report::Asset(Box::new(Observed { asset, known }))
+}
+
 pub(crate) fn asset(
     now: Timestamp,
     number: u8,
@@ -298,6 +309,7 @@ pub(crate) fn asset(
         functions: Vec::new(),
         first_seen: now.plus_secs(-86_400 * 3),
         last_seen: now.plus_secs(-i64::from(number)),
+        declared: None,
     }
 }
 
@@ -402,9 +414,7 @@ fn boxed_assets(now: Timestamp) -> Vec<Report> {
     ];
     named
         .iter()
-        .map(|(number, name, kind, criticality)| {
-            Report::Asset(Box::new(asset(now, *number, *name, kind, *criticality)))
-        })
+        .map(|(number, name, kind, criticality)| seen(asset(now, *number, *name, kind, *criticality)))
         .collect()
 }
 

@@ -1,10 +1,7 @@
 //! Passkeys in a real browser: Chromium with its virtual authenticator, over the DevTools protocol.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
-mod city;
-
+use crate::city::{self, Browser};
 use axum::http::StatusCode;
-use city::Browser;
 use ledger::Deed;
 use serde_json::{Value, json};
 use server::{AppState, Doors, Node, auth};

@@ -1,23 +1,12 @@
 //! Signing in with an authority's identity provider: a real one, and one that does everything wrong.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::disallowed_methods,
-    reason = "tests"
-)]
 
-mod city;
-mod issuer;
-
+use crate::city::{self, Browser, HOST};
+use crate::issuer::{CLIENT, Issuer, SECRET, Signed, parameters, visit};
 use axum::{
     body::Body,
     extract::ConnectInfo,
     http::{HeaderMap, Method, Request, StatusCode, header},
 };
-use city::{Browser, HOST};
-use issuer::{CLIENT, Issuer, SECRET, Signed, parameters, visit};
 use ledger::{Deed, Salt};
 use model::{Authority, AuthorityId, AuthorityLevel, AuthorityRole, PersonId, PersonState};
 use serde_json::{Value, json};

@@ -1,15 +1,12 @@
 //! Every route is closed without a session; the API keeps its description.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
-mod city;
-
+use crate::city::{self, Browser, HOST};
 use axum::{
     Router,
     body::Body,
     extract::ConnectInfo,
     http::{HeaderMap, Method, Request, StatusCode, header},
 };
-use city::{Browser, HOST};
 use model::{AuthorityRole, Timestamp};
 use serde_json::{Value, json};
 use server::{

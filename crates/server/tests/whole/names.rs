@@ -1,10 +1,7 @@
 //! Whatever people type to be read by others is one line that shows as it is written, through every way in.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
-mod city;
-
+use crate::city::{self, Browser, Page};
 use axum::http::Method;
-use city::{Browser, Page};
 use model::PlanStatus;
 use serde_json::{Map, Value, json};
 use server::AppState;

@@ -1,14 +1,11 @@
 //! Signing in by password and code, and one's own account, as a browser sends it.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
-mod city;
-
+use crate::city::{self, App, HOST, HOSTILE};
 use axum::{
     body::Body,
     extract::ConnectInfo,
     http::{HeaderMap, Request, StatusCode, header},
 };
-use city::{App, HOST, HOSTILE};
 use ledger::{Deed, Salt};
 use model::{AuthorityId, AuthorityRole, Timestamp};
 use server::{AppState, auth};

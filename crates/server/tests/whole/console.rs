@@ -1,11 +1,7 @@
 //! The console as a browser sees it: every page, by anybody, with text by an enemy.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
-
-mod city;
-
+use crate::city::{self, Browser, HOSTILE, Page};
 use axum::http::{StatusCode, header};
-use city::{Browser, HOSTILE, Page};
 use model::{Criticality, Effect, PlanStatus, Severity};
 use server::{Order, intake::Report};
 
@@ -315,7 +311,7 @@ async fn text_by_an_enemy_stays_text() {
     status.counters.insert(HOSTILE.into(), 1);
     let reports = vec![
         Report::Incident(Box::new(incident)),
-        Report::Asset(Box::new(asset)),
+        city::seen(asset),
         Report::Plan(Box::new(plan)),
         Report::Receipt(receipt),
         Report::Journal(row),
@@ -673,7 +669,7 @@ async fn long(state: &server::AppState) {
     incident.summary = format!("{} {HOSTILE}", "A sentence that goes on and on. ".repeat(12));
     incident.findings = 12;
     incident.last = now;
-    let reports = vec![Report::Asset(Box::new(asset)), Report::Incident(Box::new(incident))];
+    let reports = vec![city::seen(asset), Report::Incident(Box::new(incident))];
     server::intake::take(state, reports).await;
 }
 
@@ -692,7 +688,7 @@ async fn pages_of_a_large_city() {
             let name = format!("cam-{number:05}");
             let asset = city::asset(now, low, Some(&name), "camera", model::Criticality::Ordinary);
             let addresses = vec![[10, high, middle, low].into()];
-            Report::Asset(Box::new(model::Asset { id: mac.to_string(), mac: Some(mac), addresses, ..asset }))
+            city::seen(model::Asset { id: mac.to_string(), mac: Some(mac), addresses, ..asset })
         })
         .collect();
     let incidents: Vec<Report> = (1..=1_000)
