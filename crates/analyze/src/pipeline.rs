@@ -7,7 +7,7 @@ use crate::{
 };
 use detect::{Engine, Roll};
 use identify::{
-    Inventory, Kinds,
+    Inventory, Kinds, Listed,
     import::{self, Refused, Row},
     merge,
 };
@@ -202,10 +202,8 @@ fn listed(path: &Path, kinds: &Kinds) -> Result<Vec<Row>, AnalyzeError> {
 
 /// Who is known where unknown devices are looked for. Whoever names a network in so many words wants to be told.
 fn roll(listed: &[Row], watched: NetSet) -> Roll {
-    let macs = listed.iter().flat_map(|row| row.macs.iter().copied()).collect();
-    let bare = listed.iter().filter(|row| row.macs.is_empty());
-    let addresses = bare.flat_map(|row| row.addresses.iter().copied()).collect();
-    Roll { watched, macs, addresses, opens: true }
+    let listed = Listed::new(listed.to_vec());
+    Roll { watched, macs: listed.macs(), addresses: listed.addresses(), opens: true }
 }
 
 /// What the inventory found, each device once, the surest first; with what somebody listed of it.

@@ -121,6 +121,7 @@ pub(crate) fn config(settings: &Settings, state_dir: PathBuf) -> SensorConfig {
         follow_from_start: sensor.follow_from_start,
         home: sensor.home.clone(),
         exclude: sensor.exclude.clone(),
+        watched: sensor.watched.clone(),
         response: settings.response.clone(),
         state_dir,
         ring_bytes: (sensor.ring_mib as usize) << 20,

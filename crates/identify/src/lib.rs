@@ -8,9 +8,11 @@ mod guess;
 pub mod import;
 mod inventory;
 mod kinds;
+mod listed;
 pub mod merge;
 mod register;
 mod wiring;
 
 pub use inventory::{Capacity, Inventory, Stats};
 pub use kinds::{Kinds, KindsError};
+pub use listed::Listed;

@@ -126,6 +126,16 @@ deeds! {
     MakerTrusted = "maker-trusted",
     /// A maker is trusted no longer.
     MakerDistrusted = "maker-distrusted",
+    /// Assets were listed.
+    AssetsListed = "assets-listed",
+    /// Something was declared of an asset.
+    AssetDeclared = "asset-declared",
+    /// An asset was taken off the list.
+    AssetUnlisted = "asset-unlisted",
+    /// Two assets were said to be one.
+    AssetsJoined = "assets-joined",
+    /// What was taken for one asset was said to be two.
+    AssetParted = "asset-parted",
 }
 
 impl std::fmt::Display for Deed {

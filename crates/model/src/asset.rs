@@ -19,6 +19,22 @@ pub enum Layer {
     Application,
 }
 
+impl Layer {
+    /// All.
+    pub const ALL: [Self; 4] = [Self::Device, Self::Cloud, Self::Marketplace, Self::Application];
+
+    /// The word used in every output.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Device => "device",
+            Self::Cloud => "cloud",
+            Self::Marketplace => "marketplace",
+            Self::Application => "application",
+        }
+    }
+}
+
 /// What kind of thing an asset is, such as `camera`; the list with what it means is `rules/kinds.toml`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -4,8 +4,8 @@
 //! analysed in its own time, apart, so that its incidents do not mix with today's and nothing is done about them.
 
 use crate::{feed::Feed, headers, lanes::Packet};
-use detect::Engine;
-use identify::{Inventory, Kinds, merge::Observed};
+use detect::{Engine, Roll};
+use identify::{Inventory, Kinds, Listed, merge::Observed};
 use model::{Asset, Event, EventKind, Exception, Incident, IncidentId, NetSet, Timestamp};
 use observe::{LinkType, Observer};
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,6 +22,8 @@ const MOST_COUNTED: usize = 1 << 16;
 pub(crate) struct Scope {
     pub(crate) home: NetSet,
     pub(crate) exclude: NetSet,
+    /// Networks on which a device that is on no list is told.
+    pub(crate) watched: NetSet,
     pub(crate) max_flows: usize,
     /// The names of the inputs: interfaces, then files.
     pub(crate) sources: Vec<String>,
@@ -36,6 +38,8 @@ pub(crate) struct Analysis {
     /// Made when the first log of the past comes.
     past: Option<Past>,
     exceptions: Vec<Exception>,
+    /// What is listed or enrolled.
+    listed: Listed,
     counted: BTreeSet<IncidentId>,
     /// Something happened since the last look at the incidents.
     stirred: bool,
@@ -81,6 +85,7 @@ impl Analysis {
             living: engine(&scope, &exceptions),
             past: None,
             exceptions,
+            listed: Listed::default(),
             counted: BTreeSet::new(),
             stirred: false,
             scope,
@@ -89,7 +94,9 @@ impl Analysis {
 
     /// Begins anew with what people said. What was in the middle of a panic may be in any state.
     pub(crate) fn begin_anew(&mut self) {
+        let listed = std::mem::take(&mut self.listed);
         *self = Self::new(self.scope.clone(), std::mem::take(&mut self.exceptions));
+        self.set_listed(listed);
     }
 
     pub(crate) fn packet(&mut self, packet: &Packet<'_>, feed: &mut Feed) {
@@ -165,8 +172,22 @@ impl Analysis {
     }
 
     /// Every asset known, for a responder that begins anew.
-    pub(crate) fn assets(&self) -> impl Iterator<Item = &Asset> {
-        self.inventory.assets()
+    pub(crate) fn assets(&self) -> impl Iterator<Item = Asset> {
+        self.inventory.assets().map(|asset| self.declared(asset))
+    }
+
+    /// An asset with what people declared of it, which comes before what is guessed.
+    pub(crate) fn declared(&self, asset: &Asset) -> Asset {
+        let mut asset = asset.clone();
+        self.listed.declare(&mut asset);
+        asset
+    }
+
+    /// These are listed or enrolled from now on. Of the past nothing is known: what was listed then.
+    pub(crate) fn set_listed(&mut self, listed: Listed) {
+        let (macs, addresses) = (listed.macs(), listed.addresses());
+        self.living.set_roll(Roll { watched: self.scope.watched.clone(), macs, addresses, opens: true });
+        self.listed = listed;
     }
 
     pub(crate) fn set_exceptions(&mut self, exceptions: Vec<Exception>) {
@@ -187,7 +208,7 @@ impl Analysis {
             flows: self.observer.flows_alive() as u64,
             findings: living.findings + past.findings,
             incidents: self.counted.len() as u64,
-            assets: self.inventory.assets().count() as u64,
+            assets: self.inventory.stats().assets as u64,
             shed: BTreeMap::from([
                 ("flows ended early".to_owned(), observed.shed.flows),
                 ("flows not looked into".to_owned(), observed.shed.sessions),

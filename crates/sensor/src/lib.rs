@@ -74,6 +74,8 @@ pub struct SensorConfig {
     pub home: NetSet,
     /// What is never parsed.
     pub exclude: NetSet,
+    /// Where every device is listed: one that is on no list is told.
+    pub watched: NetSet,
     /// How it may respond. This machine's own addresses are added to those that are kept.
     pub response: ResponseConfig,
     /// Where offsets, journal and commands in force are kept; made where it is missing.
@@ -97,6 +99,7 @@ impl Default for SensorConfig {
             follow_from_start: false,
             home: NetSet::private(),
             exclude: NetSet::default(),
+            watched: NetSet::default(),
             response: ResponseConfig::default(),
             state_dir: PathBuf::from("sensor"),
             ring_bytes: 8 << 20,
@@ -241,6 +244,7 @@ pub fn spawn(config: SensorConfig) -> Result<SensorHandle, SensorError> {
         let scope = Scope {
             home: config.home.clone(),
             exclude: config.exclude.clone(),
+            watched: config.watched.clone(),
             max_flows: config.max_flows,
             sources: sources(&config),
         };

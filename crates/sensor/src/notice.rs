@@ -1,6 +1,6 @@
 //! What a sensor tells and what it is told: the words between it and whoever runs it.
 
-use identify::merge::Observed;
+use identify::{import::Row, merge::Observed};
 use model::{CommandId, Exception, Incident, Plan, PlanId, Receipt, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -65,6 +65,8 @@ pub enum Order {
     },
     /// The exceptions now in force, in place of those before.
     Exceptions(Vec<Exception>),
+    /// The assets that are listed or enrolled, in place of those before.
+    Known(Vec<Row>),
 }
 
 /// What the sensor did so far. Counters only grow while it runs.

@@ -11,6 +11,7 @@ use crate::{
     respond::{RespondError, Responder, Sighting},
     supervise::{Health, supervise},
 };
+use identify::import::Row;
 use model::{Exception, NetSet};
 use protect::ResponseConfig;
 use std::{
@@ -37,6 +38,7 @@ const MOST_ADDRESSES: usize = 1 << 16;
 #[derive(Default)]
 pub(crate) struct Wishes {
     exceptions: Mutex<Option<Vec<Exception>>>,
+    known: Mutex<Option<Vec<Row>>>,
     all_assets: AtomicBool,
     /// Not a wish, but told the same way: plans that were given up for lack of room.
     plans_given_up: AtomicU64,
@@ -46,6 +48,11 @@ impl Wishes {
     /// The exceptions that now hold, where they were changed since the last call.
     pub(crate) fn exceptions(&self) -> Option<Vec<Exception>> {
         self.exceptions.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// The assets that are now listed or enrolled, where they were changed since the last call.
+    pub(crate) fn known(&self) -> Option<Vec<Row>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Whether every asset is to be told once more.
@@ -180,6 +187,9 @@ impl Responding<'_> {
         match order {
             Order::Exceptions(exceptions) => {
                 *self.wishes.exceptions.lock().unwrap_or_else(PoisonError::into_inner) = Some(exceptions);
+            }
+            Order::Known(known) => {
+                *self.wishes.known.lock().unwrap_or_else(PoisonError::into_inner) = Some(known);
             }
             order => responder.order(order, clock::now()),
         }

@@ -17,6 +17,7 @@ use crate::{
     responding::Wishes,
     supervise::{Health, supervise},
 };
+use identify::Listed;
 use model::Timestamp;
 use std::{thread, time::Duration};
 
@@ -156,7 +157,7 @@ impl Watch<'_> {
     fn tell_changes(&mut self) {
         if let Some(changes) = self.analysis.changes() {
             for observed in changes.assets {
-                self.feed.asset(observed.asset.clone());
+                self.feed.asset(self.analysis.declared(&observed.asset));
                 self.outbox.tell(Notice::Asset(Box::new(observed)));
             }
             for incident in changes.living {
@@ -175,9 +176,10 @@ impl Watch<'_> {
         if let Some(exceptions) = self.wishes.exceptions() {
             self.analysis.set_exceptions(exceptions);
         }
-        if self.wishes.all_assets() {
+        let known = self.wishes.known().map(|known| self.analysis.set_listed(Listed::new(known)));
+        if self.wishes.all_assets() || known.is_some() {
             let Self { analysis, feed, .. } = self;
-            analysis.assets().for_each(|asset| feed.asset(asset.clone()));
+            analysis.assets().for_each(|asset| feed.asset(asset));
         }
     }
 

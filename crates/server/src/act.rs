@@ -14,6 +14,7 @@ use crate::{
 use axum::http::StatusCode;
 use ledger::Deed;
 use model::{CommandId, Exception, Incident, IncidentId, PlanId, PlanStatus, Role, Timestamp};
+use std::time::Duration;
 use std::{collections::BTreeSet, net::IpAddr};
 use store::{Closed, Decided, ExceptionRecord, Findable, IncidentRecord, IncidentState, PlanRecord};
 
@@ -225,6 +226,27 @@ pub async fn send_exceptions(state: &AppState) -> Result<(), Problem> {
             StatusCode::SERVICE_UNAVAILABLE,
             format!("the exceptions are kept and hold from the next start on: {error}"),
         )),
+    }
+}
+
+/// How long the sensor is not told again which assets are known: a thousand that are let in at once are told once.
+const TELLING: Duration = Duration::from_secs(1);
+
+/// Tells the sensor which assets are listed or enrolled, and what is declared of them: now, and whenever that changes.
+pub async fn keep_known(state: AppState) {
+    loop {
+        let told = match state.repository().known_assets().await {
+            Ok(known) => state.order(Order::Known(known)),
+            Err(error) => {
+                tracing::warn!(%error, "the sensor was not told which assets are known");
+                Err(OrderError::Busy)
+            }
+        };
+        if told == Err(OrderError::Busy) {
+            state.known_changed();
+        }
+        tokio::time::sleep(TELLING).await;
+        state.until_known_changed().await;
     }
 }
 

@@ -14,7 +14,7 @@ use identify::merge::Observed;
 use ledger::{LeafError, Subject};
 use model::{Incident, Plan, Receipt};
 use std::time::Duration;
-use store::{Actor, Decided, JournalRow, Kept, StoreError};
+use store::{Actor, Decided, JournalRow, Kept, Settled, Source, StoreError};
 
 /// Something that a sensor reports.
 #[derive(Clone, Debug)]
@@ -122,9 +122,9 @@ async fn keep(state: &AppState, report: &Report) -> Result<Option<Change>, NotKe
             }))
         }
         Report::Asset(observed) => {
-            let asset = &observed.asset;
-            let new = repository.keep_asset(asset).await?;
-            Ok(Some(Change::Asset { id: asset.id.clone(), label: asset.label(), new }))
+            let Settled { asset, new } =
+                repository.observe(Source::Sensor(None), (**observed).clone()).await?;
+            Ok(Some(Change::Asset { label: asset.label(), id: asset.id, new }))
         }
         Report::Plan(plan) => {
             repository.keep_plan(plan, state.now(), salts()?).await?;

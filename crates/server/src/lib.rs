@@ -15,6 +15,7 @@ mod enrol;
 pub mod guard;
 mod health;
 pub mod intake;
+mod inventory;
 pub mod keyfile;
 mod ledger_files;
 pub mod listen;

@@ -120,6 +120,8 @@ pub enum Order {
     },
     /// These exceptions hold now, and no others.
     Exceptions(Vec<model::Exception>),
+    /// These assets are listed or enrolled, and no others.
+    Known(Vec<identify::import::Row>),
 }
 
 impl Order {
@@ -133,7 +135,7 @@ impl Order {
             Self::UndoAll { .. } => (Deed::AllCommandsUndone, None),
             Self::StopResponding { .. } => (Deed::RespondingStopped, None),
             Self::ResumeResponding { .. } => (Deed::RespondingResumed, None),
-            Self::Exceptions(_) => return None,
+            Self::Exceptions(_) | Self::Known(_) => return None,
         })
     }
 
@@ -147,7 +149,7 @@ impl Order {
             | Self::UndoAll { who }
             | Self::StopResponding { who }
             | Self::ResumeResponding { who } => who,
-            Self::Exceptions(_) => "",
+            Self::Exceptions(_) | Self::Known(_) => "",
         }
     }
 }

@@ -51,6 +51,8 @@ struct Shared {
     started: Instant,
     stopping: watch::Sender<bool>,
     telling_exceptions: tokio::sync::Mutex<()>,
+    /// Told when an asset is listed, enrolled, or declared to be something.
+    known: tokio::sync::Notify,
     witnessing: OnceLock<Witnessing>,
 }
 
@@ -125,6 +127,7 @@ impl AppState {
             started,
             stopping,
             telling_exceptions: tokio::sync::Mutex::default(),
+            known: tokio::sync::Notify::new(),
             witnessing: OnceLock::new(),
         });
         Ok(Self { clock: Arc::new(system_time), shared, repository, own: true })
@@ -291,6 +294,15 @@ impl AppState {
     /// Held while the exceptions are read and told, so that the last ones told are the last ones kept.
     pub(crate) async fn telling_exceptions(&self) -> tokio::sync::MutexGuard<'_, ()> {
         self.shared.telling_exceptions.lock().await
+    }
+
+    /// An asset was listed, enrolled, or declared to be something: the sensor is to know.
+    pub(crate) fn known_changed(&self) {
+        self.shared.known.notify_one();
+    }
+
+    pub(crate) async fn until_known_changed(&self) {
+        self.shared.known.notified().await;
     }
 
     /// Says what the node has to do with witnesses; once, before it serves.

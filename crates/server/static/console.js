@@ -122,6 +122,16 @@
     }
   });
 
+  // Choosing all rows of a page; a list from a file.
+  for (const box of all("[data-choose-all]"))
+    box.addEventListener("change", () => {
+      for (const each of all("input[name=ids]")) each.checked = box.checked;
+    });
+  for (const file of all("[data-into]"))
+    file.addEventListener("change", async () => {
+      if (file.files[0]) one(`#${file.dataset.into}`).value = await file.files[0].text();
+    });
+
   // Life. What is new waits behind a bar; rows and figures that are there change in their place; nothing moves under the
   // cursor. What the page asks by itself says so: it must not keep a session alive that nobody looks at.
   const ask = (path, accept) => fetch(path, { headers: { accept, "bastide-background": "1" } });

@@ -6,7 +6,7 @@ use crate::{
     repository::{contains_pattern, count, from_json, seen, to_json, unreadable, whose},
     writer::Transaction,
 };
-use model::{Asset, AssetStatus, Timestamp};
+use model::{Asset, AssetStatus, Declared, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
@@ -35,6 +35,17 @@ impl AssetSort {
     }
 }
 
+/// By what assets are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AssetGroup {
+    /// What they are.
+    Kind,
+    /// Who answers for them.
+    Owner,
+    /// The part of the city.
+    District,
+}
+
 /// Which assets to list; what is unset matches anything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AssetFilter {
@@ -44,13 +55,19 @@ pub struct AssetFilter {
     pub criticality: Option<String>,
     /// Only in this status, by its word.
     pub status: Option<String>,
-    /// Only with this text in name, addresses, vendor, kind.
+    /// Only of this layer, by its word.
+    pub layer: Option<String>,
+    /// Only of this owner.
+    pub owner: Option<String>,
+    /// Only in this district.
+    pub district: Option<String>,
+    /// Only with this text in name, addresses, vendor, kind, or in what was declared.
     pub text: Option<String>,
     /// The order.
     pub sort: AssetSort,
 }
 
-/// $1 authorities, $2 kind, $3 criticality, $4 status, $5 text.
+/// $1 authorities, $2 kind, $3 criticality, $4 status, $5 text, $6 layer, $7 owner, $8 district.
 macro_rules! matching {
     () => {
         concat!(
@@ -60,21 +77,13 @@ macro_rules! matching {
          AND ($2 IS NULL OR kind = $2) \
          AND ($3 IS NULL OR criticality = $3) \
          AND ($4 IS NULL OR status = $4) \
-         AND ($5 IS NULL OR search LIKE $5 ESCAPE '\\')"
+         AND ($5 IS NULL OR search LIKE $5 ESCAPE '\\') \
+         AND ($6 IS NULL OR layer = $6) AND ($7 IS NULL OR owner = $7) AND ($8 IS NULL OR district = $8)"
         )
     };
 }
 
 impl Repository {
-    /// Keeps an asset: new, or what is now known of one. True where it was not known before.
-    ///
-    /// # Errors
-    /// [`StoreError`]; then nothing of it is kept.
-    pub async fn keep_asset(&self, asset: &Asset) -> Result<bool, StoreError> {
-        let (whose, asset) = (self.whose(), asset.clone());
-        self.write(move |transaction| Box::pin(async move { keep(transaction, &whose, &asset).await })).await
-    }
-
     /// One asset by its id.
     ///
     /// # Errors
@@ -111,21 +120,21 @@ impl Repository {
                 concat!(
                     "SELECT id, body, authority_id, status",
                     matching!(),
-                    " ORDER BY last_seen DESC, id LIMIT $6 OFFSET $7"
+                    " ORDER BY last_seen DESC, id LIMIT $9 OFFSET $10"
                 )
             }
             AssetSort::Name => {
                 concat!(
                     "SELECT id, body, authority_id, status",
                     matching!(),
-                    " ORDER BY label, id LIMIT $6 OFFSET $7"
+                    " ORDER BY label, id LIMIT $9 OFFSET $10"
                 )
             }
             AssetSort::Kind => {
                 concat!(
                     "SELECT id, body, authority_id, status",
                     matching!(),
-                    " ORDER BY kind, label, id LIMIT $6 OFFSET $7"
+                    " ORDER BY kind, label, id LIMIT $9 OFFSET $10"
                 )
             }
         };
@@ -143,20 +152,34 @@ impl Repository {
         Ok(paging.page(items, count(&total)?))
     }
 
-    /// How many assets there are of each kind, the most frequent first; at most 100 kinds.
+    /// How many assets there are of each kind, owner or district, the most frequent first; at most 100.
     ///
     /// # Errors
     /// [`StoreError`] where they cannot be counted.
-    pub async fn asset_kinds(&self) -> Result<Vec<(String, u64)>, StoreError> {
-        let rows = query(concat!(
-            "SELECT kind, COUNT(*) AS number FROM asset WHERE ",
-            seen!(),
-            " \
-             GROUP BY kind ORDER BY number DESC, kind LIMIT 100"
-        ))
-        .bind(self.sees())
-        .fetch_all(self.readers())
-        .await?;
+    pub async fn asset_groups(&self, by: AssetGroup) -> Result<Vec<(String, u64)>, StoreError> {
+        macro_rules! select {
+            ($column:literal) => {
+                concat!(
+                    "SELECT ",
+                    $column,
+                    ", COUNT(*) AS number FROM asset WHERE ",
+                    seen!(),
+                    " AND ",
+                    $column,
+                    " IS NOT NULL GROUP BY ",
+                    $column,
+                    " ORDER BY number DESC, ",
+                    $column,
+                    " LIMIT 100"
+                )
+            };
+        }
+        let sql = match by {
+            AssetGroup::Kind => select!("kind"),
+            AssetGroup::Owner => select!("owner"),
+            AssetGroup::District => select!("district"),
+        };
+        let rows = query(sql).bind(self.sees()).fetch_all(self.readers()).await?;
         rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get::<i64>(1)?.unsigned_abs()))).collect()
     }
 
@@ -167,6 +190,9 @@ impl Repository {
             .bind(filter.criticality.clone())
             .bind(filter.status.clone())
             .bind(filter.text.as_deref().map(contains_pattern))
+            .bind(filter.layer.clone())
+            .bind(filter.owner.clone())
+            .bind(filter.district.clone())
     }
 }
 
@@ -192,10 +218,13 @@ pub(crate) async fn keep(
 ) -> Result<bool, StoreError> {
     let body = to_json("asset", &asset.id, asset)?;
     let known = one(&mut *transaction, whose, &asset.id).await?.is_some();
+    let declared = asset.declared.as_deref().cloned().unwrap_or_default();
     query(
-        "INSERT INTO asset (authority_id, id, kind, criticality, status, label, first_seen, last_seen, search, body) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (authority_id, id) DO UPDATE SET kind = $3, \
-         criticality = $4, status = CASE WHEN $5 = 'discovered' THEN asset.status ELSE $5 END, label = $6, first_seen = $7, last_seen = $8, search = $9, body = $10",
+        "INSERT INTO asset (authority_id, id, kind, criticality, status, label, first_seen, last_seen, search, body, layer, owner, \
+         place, district) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) \
+         ON CONFLICT (authority_id, id) DO UPDATE SET kind = $3, criticality = $4, label = $6, first_seen = $7, \
+         status = CASE WHEN $5 = 'discovered' THEN asset.status ELSE $5 END, last_seen = $8, search = $9, body = $10, \
+         layer = $11, owner = $12, place = $13, district = $14",
     )
     .bind(whose)
     .bind(&asset.id)
@@ -207,10 +236,25 @@ pub(crate) async fn keep(
     .bind(asset.last_seen.micros())
     .bind(searchable(asset))
     .bind(body)
+    .bind(asset.layer.as_str())
+    .bind(declared.owner)
+    .bind(declared.place)
+    .bind(declared.district)
     .execute(&mut *transaction)
     .await?;
     write_addresses(transaction, whose, asset).await?;
     Ok(!known)
+}
+
+/// Forgets an asset that nothing speaks of any more.
+pub(crate) async fn forget(transaction: &mut Transaction, whose: &str, id: &str) -> Result<(), StoreError> {
+    for sql in [
+        "DELETE FROM asset WHERE authority_id = $1 AND id = $2",
+        "DELETE FROM asset_address WHERE authority_id = $1 AND asset = $2",
+    ] {
+        query(sql).bind(whose).bind(id).execute(&mut *transaction).await?;
+    }
+    Ok(())
 }
 
 async fn write_addresses(
@@ -247,6 +291,13 @@ fn searchable(asset: &Asset) -> String {
         asset.vendor.as_deref().unwrap_or_default()
     )
     .to_lowercase();
+    if let Some(declared) = &asset.declared {
+        let Declared { owner, place, district, serial, note, maintenance: _ } = &**declared;
+        for said in [owner, place, district, serial, note].into_iter().flatten() {
+            text.push(' ');
+            text.push_str(&said.to_lowercase());
+        }
+    }
     for address in &asset.addresses {
         text.push(' ');
         text.push_str(&address.to_string());

@@ -22,6 +22,7 @@ mod error;
 mod exception;
 mod ground;
 mod incident;
+mod inventory;
 mod log;
 mod open;
 mod outbox;
@@ -36,7 +37,7 @@ mod witness;
 mod writer;
 
 pub use access::{COMMAND_LINE, MOST_TOKENS, NewLink, NewSession, Session, TOKENS_OF_A_PERSON, Token};
-pub use asset::{AssetFilter, AssetSort};
+pub use asset::{AssetFilter, AssetGroup, AssetSort};
 pub use authority::{MOST_AUTHORITIES, NotPlanted, Own, Tree};
 pub use certificate::{
     Admission, CertificateFilter, CertificateRecord, CertificateState, Changed, Enrolled, EnrolmentRecord,
@@ -53,6 +54,10 @@ pub use exception::ExceptionRecord;
 pub use ground::Ground;
 pub use incident::{
     Closed, IncidentFilter, IncidentRecord, IncidentSort, IncidentState, Kept, SeverityCounts,
+};
+pub use inventory::{
+    Joined, Listed as ListedAsset, Listing, MOST_DECLARED, MOST_JUDGEMENTS, NotSaid, Parted, Saying, Says,
+    Settled, Source,
 };
 pub use log::{Archive, BlockingLog, Log};
 pub use outbox::Outgoing;

@@ -103,8 +103,11 @@ impl Repository {
         let (assets, other) = self
             .write(move |transaction| {
                 Box::pin(async move {
-                    let gone = delete(transaction, "DELETE FROM asset WHERE authority_id = $1 AND last_seen < $2 AND status = 'discovered'", &whose, assets).await?;
+                    let gone = delete(transaction, "DELETE FROM asset WHERE authority_id = $1 AND last_seen < $2 AND status = 'discovered' AND NOT EXISTS \
+                         (SELECT 1 FROM observation WHERE observation.authority_id = asset.authority_id AND observation.asset = asset.id AND source = 'list')", &whose, assets).await?;
                     delete(transaction, "DELETE FROM asset_address WHERE authority_id = $1 AND $2 = $2 AND asset NOT IN (SELECT id FROM asset WHERE authority_id = $1)", &whose, 0).await?;
+                    delete(transaction, "DELETE FROM observation WHERE authority_id = $1 AND $2 = $2 AND asset NOT IN (SELECT id FROM asset WHERE authority_id = $1)", &whose, 0).await?;
+                    delete(transaction, "DELETE FROM observation_identifier WHERE authority_id = $1 AND $2 = $2 AND (source, subject) NOT IN (SELECT source, subject FROM observation WHERE authority_id = $1)", &whose, 0).await?;
                     let mut other = end_sessions(transaction, now).await?;
                     for (sql, limit) in [
                         ("DELETE FROM journal WHERE authority_id = $1 AND at < $2", journal),

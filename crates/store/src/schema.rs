@@ -55,8 +55,11 @@ pub(crate) fn tables() -> Vec<Table> {
         incident_address 3 { authority_id Text, address Text, incident Text, role Text }
         asset 2 {
             authority_id Text, id Text, kind Text, criticality Text, status Text, label Text, first_seen Int,
-            last_seen Int, search Text, body Text,
+            last_seen Int, search Text, body Text, layer Text, owner Text, place Text, district Text,
         }
+        observation 3 { authority_id Text, source Text, subject Text, asset Text, body Text }
+        observation_identifier 4 { authority_id Text, identifier Text, source Text, subject Text }
+        judgement 3 { authority_id Text, one Text, other Text, same Int }
         asset_address 3 { authority_id Text, address Text, asset Text, last_seen Int }
         plan 2 { authority_id Text, id Text, incident Text, status Text, made Int, changed Int, body Text }
         command 2 { authority_id Text, id Text, plan Text, expires Int }
@@ -136,6 +139,7 @@ migrations! {
     6 "0006_names",
     7 "0007_certificates",
     8 "0008_reports",
+    9 "0009_inventory",
 }
 
 fn step(version: i64, what: &'static str, sql: &'static str) -> Migration {

@@ -5,6 +5,7 @@ mod databases;
 mod incidents;
 
 use databases::{Database, on_both};
+use identify::merge::Observed;
 use incidents::{asset, decided, incident, salts};
 use ledger::Deed;
 use model::{
@@ -12,8 +13,8 @@ use model::{
     Receipt, Role, Severity, Tactic, Timestamp,
 };
 use store::{
-    AssetFilter, Closed, ExceptionRecord, IncidentFilter, IncidentSort, IncidentState, Kept, Paging,
-    Retention,
+    AssetFilter, AssetGroup, Closed, ExceptionRecord, IncidentFilter, IncidentSort, IncidentState, Kept,
+    Paging, Repository, Retention, Source,
 };
 
 const NOW: Timestamp = Timestamp::from_secs(10_000);
@@ -378,19 +379,24 @@ fn camera(id: &str, address: &str, seen: i64) -> Asset {
     }
 }
 
+/// Whether it was new.
+async fn seen(repository: &Repository, asset: Asset) -> bool {
+    repository.observe(Source::Sensor(None), Observed { asset, known: Vec::new() }).await.unwrap().new
+}
+
 async fn an_address_belongs_to_who_had_it_last(database: Database) {
     let repository = database.open().await;
-    assert!(repository.keep_asset(&camera("a", "10.0.0.1", 10)).await.unwrap());
-    assert!(repository.keep_asset(&camera("b", "10.0.0.1", 20)).await.unwrap());
+    assert!(seen(&repository, camera("a", "10.0.0.1", 10)).await);
+    assert!(seen(&repository, camera("b", "10.0.0.1", 20)).await);
     let at = async |address: &str| {
         repository.asset_at(address.parse().unwrap()).await.unwrap().map(|asset| asset.id)
     };
     assert_eq!(at("10.0.0.1").await.as_deref(), Some("b"));
-    assert!(!repository.keep_asset(&camera("b", "10.0.0.2", 30)).await.unwrap());
+    assert!(!seen(&repository, camera("b", "10.0.0.2", 30)).await);
     assert_eq!(at("10.0.0.1").await.as_deref(), Some("a"));
     let filter = AssetFilter { text: Some("CAM B".into()), ..AssetFilter::default() };
     assert_eq!(repository.assets(&filter, Paging::default()).await.unwrap().total, 1);
-    assert_eq!(repository.asset_kinds().await.unwrap(), [("camera".to_owned(), 2)]);
+    assert_eq!(repository.asset_groups(AssetGroup::Kind).await.unwrap(), [("camera".to_owned(), 2)]);
 }
 
 async fn counters_add_up_by_the_hour(database: Database) {
@@ -417,8 +423,8 @@ async fn what_is_old_goes(database: Database) {
     let now = Timestamp::from_secs(100 * 86_400);
     repository.keep_incident(&incident("old"), &[], now.plus_secs(-11 * 86_400)).await.unwrap();
     repository.keep_incident(&incident("new"), &[], now.plus_secs(-9 * 86_400)).await.unwrap();
-    repository.keep_asset(&camera("a", "10.0.0.1", 89 * 86_400 - 1)).await.unwrap();
-    repository.keep_asset(&camera("b", "10.0.0.2", 91 * 86_400)).await.unwrap();
+    seen(&repository, camera("a", "10.0.0.1", 89 * 86_400 - 1)).await;
+    seen(&repository, camera("b", "10.0.0.2", 91 * 86_400)).await;
     let swept = repository.sweep(&retention(10, u64::MAX), now).await.unwrap();
     assert_eq!((swept.incidents_by_age, swept.incidents_by_size, swept.assets), (1, 0, 1));
     assert_eq!(repository.incident(&incident("old").id).await.unwrap(), None);

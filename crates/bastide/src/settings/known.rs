@@ -97,6 +97,12 @@ pub(super) const KNOWN: &[Known] = &[
     ),
     known("sensor.home", Some("--home"), Texts, "Networks that are ours."),
     known("sensor.exclude", Some("--exclude"), Texts, "Networks that are never looked into."),
+    known(
+        "sensor.watched",
+        None,
+        Texts,
+        "Networks of which every device is listed or enrolled: one that is not is an incident.",
+    ),
     known("sensor.name", None, Text, "What this sensor is called in receipts and journal."),
     known("sensor.promiscuous", None, Truth, "Ask interfaces for packets that are not for this machine too."),
     known("sensor.ring_mib", None, Number, "Memory of each interface's ring, in MiB."),

@@ -77,6 +77,7 @@ pub(crate) struct Sensor {
     pub(crate) follow_from_start: bool,
     pub(crate) home: NetSet,
     pub(crate) exclude: NetSet,
+    pub(crate) watched: NetSet,
     pub(crate) name: String,
     pub(crate) promiscuous: bool,
     #[serde(deserialize_with = "file::from_1_to_1024")]
@@ -157,6 +158,7 @@ impl Default for Sensor {
             follow_from_start: sensor.follow_from_start,
             home: sensor.home,
             exclude: sensor.exclude,
+            watched: sensor.watched,
             name: sensor.name,
             promiscuous: sensor.promiscuous,
             ring_mib: u32::try_from(sensor.ring_bytes >> 20).unwrap_or(8),

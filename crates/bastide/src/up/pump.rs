@@ -51,6 +51,7 @@ pub(super) fn orders(to: SyncSender<sensor::Order>) -> Orders {
             Order::StopResponding { who } => sensor::Order::StopResponding { who },
             Order::ResumeResponding { who } => sensor::Order::ResumeResponding { who },
             Order::Exceptions(exceptions) => sensor::Order::Exceptions(exceptions),
+            Order::Known(known) => sensor::Order::Known(known),
         };
         to.try_send(order).map_err(|error| match error {
             TrySendError::Full(_) => OrderError::Busy,

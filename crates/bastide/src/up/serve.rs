@@ -85,6 +85,7 @@ pub(super) async fn serve(
     let tasks = [
         tokio::spawn(sweep(state.clone())),
         tokio::spawn(ca::look_after(state.clone())),
+        tokio::spawn(act::keep_known(state.clone())),
         tokio::spawn(tls::look_after(
             state.clone(),
             certificate,

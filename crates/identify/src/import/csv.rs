@@ -54,9 +54,7 @@ pub(super) fn read(text: &str, kinds: &Kinds, refused: &mut Refused) -> Vec<Row>
         }
         let mut draft = Draft::new(line);
         for ((name, column), cell) in columns.iter().zip(record.iter()) {
-            let split = column.takes_several();
-            let texts: Vec<&str> = if split { parts(*column, cell) } else { vec![cell] };
-            for text in texts {
+            for text in column.values(cell) {
                 if let Err(expected) = draft.set(*column, text, kinds) {
                     refused.add(line, name, expected, text);
                 }
@@ -68,16 +66,6 @@ pub(super) fn read(text: &str, kinds: &Kinds, refused: &mut Refused) -> Vec<Row>
         refused.add(1, "", "a header with the columns", "nothing");
     }
     rows
-}
-
-/// Several values in a cell; maintenance windows have blanks and commas in themselves.
-fn parts(column: Column, cell: &str) -> Vec<&str> {
-    let blank = |letter: char| letter == ';' || letter == '|' || letter == '\n';
-    if column == Column::Maintenance {
-        cell.split(blank).collect()
-    } else {
-        cell.split(|letter: char| blank(letter) || letter == ',' || letter.is_whitespace()).collect()
-    }
 }
 
 /// The delimiter that is most often in the header, outside of quotes.

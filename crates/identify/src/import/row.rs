@@ -6,6 +6,7 @@ use crate::{
     merge::{Known, Observation, is_own},
 };
 use model::{Asset, Criticality, Identifier, Kind, Layer, Mac, Maintenance};
+use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
 /// Letters of one text.
@@ -82,6 +83,25 @@ impl Column {
         names.join(", ")
     }
 
+    /// The name that is told.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        let names = NAMES.iter().find(|(column, _)| *column == self);
+        names.and_then(|(_, names)| names.first().copied()).unwrap_or_default()
+    }
+
+    /// The values of a cell, where it may hold several; maintenance windows have blanks and commas in themselves.
+    pub(super) fn values(self, cell: &str) -> Vec<&str> {
+        let ends = |letter: char| matches!(letter, ';' | '|' | '\n');
+        match self {
+            Self::Maintenance => cell.split(ends).collect(),
+            _ if self.takes_several() => {
+                cell.split(|letter: char| ends(letter) || letter == ',' || letter.is_whitespace()).collect()
+            }
+            _ => vec![cell],
+        }
+    }
+
     /// Whether a cell may hold more than one value.
     #[must_use]
     pub const fn takes_several(self) -> bool {
@@ -90,7 +110,8 @@ impl Column {
 }
 
 /// An asset as it was listed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Row {
     /// Where it stands in the list, from 1.
     pub line: u64,
@@ -145,6 +166,28 @@ impl Row {
         Observation { site: site.to_owned(), known }
     }
 
+    /// The row with one thing said otherwise: as a cell of a list says it, or not at all where the text is empty.
+    ///
+    /// # Errors
+    /// [`Refused`] with what was expected; then the row is as it was.
+    pub fn change(&mut self, column: Column, text: &str, kinds: &Kinds) -> Result<(), Refused> {
+        let mut draft = Draft { row: self.clone(), protected: None, wrong: false };
+        draft.clear(column);
+        let mut refused = Refused::default();
+        for text in column.values(text) {
+            if let Err(expected) = draft.set(column, text, kinds) {
+                refused.add(0, column.as_str(), expected, text);
+            }
+        }
+        match draft.finish(kinds, &mut refused) {
+            Some(row) if refused.is_empty() => {
+                *self = row;
+                Ok(())
+            }
+            _ => Err(refused),
+        }
+    }
+
     /// Writes what was listed over what was guessed.
     pub fn declare(&self, asset: &mut Asset) {
         if let Some(kind) = &self.kind {
@@ -155,6 +198,18 @@ impl Row {
         asset.criticality = self.criticality.unwrap_or(asset.criticality);
         asset.name = self.name.clone().or(asset.name.take());
         asset.mac = asset.mac.or(self.macs.first().copied());
+        let declared = asset.declared.get_or_insert_default();
+        let over = |before: &mut Option<String>, said: &Option<String>| {
+            *before = said.clone().or(before.take());
+        };
+        over(&mut declared.owner, &self.owner);
+        over(&mut declared.place, &self.place);
+        over(&mut declared.district, &self.district);
+        over(&mut declared.serial, &self.serial);
+        over(&mut declared.note, &self.note);
+        if !self.maintenance.is_empty() {
+            declared.maintenance.clone_from(&self.maintenance);
+        }
         for address in &self.addresses {
             if !asset.addresses.contains(address) {
                 asset.addresses.push(*address);
@@ -172,25 +227,30 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    pub(super) const fn new(line: u64) -> Self {
-        let row = Row {
-            line,
-            name: None,
-            kind: None,
-            layer: None,
-            owner: None,
-            place: None,
-            district: None,
-            criticality: None,
-            macs: Vec::new(),
-            addresses: Vec::new(),
-            serial: None,
-            host_name: None,
-            key: None,
-            maintenance: Vec::new(),
-            note: None,
-        };
+    pub(super) fn new(line: u64) -> Self {
+        let row = Row { line, ..Row::default() };
         Self { row, protected: None, wrong: false }
+    }
+
+    fn clear(&mut self, column: Column) {
+        let row = &mut self.row;
+        match column {
+            Column::Name => row.name = None,
+            // Layer and criticality may have come with the kind, and come with the next.
+            Column::Kind => (row.kind, row.layer, row.criticality) = (None, None, None),
+            Column::Layer => row.layer = None,
+            Column::Owner => row.owner = None,
+            Column::Place => row.place = None,
+            Column::District => row.district = None,
+            Column::Criticality | Column::Protected => row.criticality = None,
+            Column::Mac => row.macs.clear(),
+            Column::Addresses => row.addresses.clear(),
+            Column::Serial => row.serial = None,
+            Column::HostName => row.host_name = None,
+            Column::Key => row.key = None,
+            Column::Maintenance => row.maintenance.clear(),
+            Column::Note => row.note = None,
+        }
     }
 
     /// Takes one value; nothing is no value. The error says what was expected.

@@ -315,7 +315,8 @@ impl Responder {
         self.handled.insert(incident.id.clone(), handled);
     }
 
-    /// A person asks for something. [`Order::Exceptions`] is no matter of the responder and is passed over.
+    /// A person asks for something. [`Order::Exceptions`] and [`Order::Known`] are no matter of the responder and
+    /// are passed over.
     pub fn order(&mut self, order: Order, now: Timestamp) {
         if let Order::StopResponding { who } = &order {
             // The lever works before, and without, the lock.
@@ -323,7 +324,7 @@ impl Responder {
                 tracing::error!(%error, "the lever could not be written down");
             }
         }
-        if matches!(order, Order::Exceptions { .. }) {
+        if matches!(order, Order::Exceptions(_) | Order::Known(_)) {
             return;
         }
         let Some(_lock) = self.locked(now) else {
@@ -348,7 +349,7 @@ impl Responder {
             }
             Order::StopResponding { who } => self.stop(&who, now),
             Order::ResumeResponding { who } => self.resume(&who, now),
-            Order::Exceptions { .. } => {}
+            Order::Exceptions(_) | Order::Known(_) => {}
         }
         self.save(now, true);
     }

@@ -6,6 +6,7 @@ mod device;
 mod enrolment;
 mod extract;
 mod incidents;
+mod inventory;
 mod node;
 mod people;
 mod problem;
@@ -68,8 +69,11 @@ fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(device::authorize))
         .routes(routes!(device::token))
         .routes(routes!(device::me))
-        .routes(routes!(node::assets))
-        .routes(routes!(node::asset))
+        .routes(routes!(inventory::assets, inventory::list, inventory::declare))
+        .routes(routes!(inventory::asset, inventory::unlist))
+        .routes(routes!(inventory::sources))
+        .routes(routes!(inventory::join))
+        .routes(routes!(inventory::part))
         .routes(routes!(agent::report))
         .routes(routes!(agent::settings))
         .routes(routes!(agent::posture))

@@ -8,7 +8,6 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
-use std::borrow::Cow;
 use store::StoreError;
 
 /// What went wrong, for a client to read. What an operator needs is in the log.
@@ -18,7 +17,7 @@ pub struct Problem {
     #[serde(rename = "type")]
     kind: &'static str,
     /// The status in words.
-    title: Cow<'static, str>,
+    title: &'static str,
     /// The status.
     status: u16,
     /// What is wrong with this request.
@@ -28,7 +27,10 @@ pub struct Problem {
     expected: Option<String>,
     /// Where to look for more.
     #[serde(skip_serializing_if = "Option::is_none")]
-    see: Option<String>,
+    see: Option<&'static str>,
+    /// One by one, where several things are wrong.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    errors: Box<[String]>,
 }
 
 impl Problem {
@@ -37,11 +39,12 @@ impl Problem {
     pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
         Self {
             kind: "about:blank",
-            title: status.canonical_reason().unwrap_or("Error").into(),
+            title: status.canonical_reason().unwrap_or("Error"),
             status: status.as_u16(),
             detail: detail.into(),
             expected: None,
             see: None,
+            errors: Box::default(),
         }
     }
 
@@ -54,8 +57,15 @@ impl Problem {
 
     /// Says where to look for more.
     #[must_use]
-    pub fn see(mut self, see: impl Into<String>) -> Self {
-        self.see = Some(see.into());
+    pub fn see(mut self, see: &'static str) -> Self {
+        self.see = Some(see);
+        self
+    }
+
+    /// Says one by one what is wrong.
+    #[must_use]
+    pub fn faults(mut self, faults: impl IntoIterator<Item = String>) -> Self {
+        self.errors = faults.into_iter().collect();
         self
     }
 
@@ -89,6 +99,12 @@ impl Problem {
     #[must_use]
     pub fn detail(&self) -> &str {
         &self.detail
+    }
+
+    /// What is wrong, one by one.
+    #[must_use]
+    pub fn each(&self) -> &[String] {
+        &self.errors
     }
 
     /// What would have been right.

@@ -66,7 +66,10 @@ impl Ca {
         let details = Some(view.subject.clone());
         let decided = program(state, deed, about, details)?;
         let der = match state.repository().add_certificate(new, on, decided).await? {
-            Enrolled::Kept => issued.der,
+            Enrolled::Kept => {
+                state.known_changed();
+                issued.der
+            }
             Enrolled::Again(der) => der,
             other => return Err(not_kept(&other)),
         };

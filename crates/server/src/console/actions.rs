@@ -241,7 +241,7 @@ async fn ordered<T>(
 pub(super) struct Fields(Vec<(String, String)>);
 
 impl Fields {
-    const MOST: usize = 200;
+    const MOST: usize = 256;
 
     /// Each of `once` may come once, each of `often` more often, and no other.
     ///

@@ -3,6 +3,7 @@
 use super::{
     devices::{self, Certificate},
     frame::{Frame, Trouble, Visit, page},
+    inventory::{self, SourceRow},
     posture::{self, Reported},
     response::names_in,
     view::{self, Choice, Markup, Pager},
@@ -18,17 +19,21 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Redirect, Response},
 };
-use model::{Asset, AssetStatus, Criticality, Timestamp};
+use model::{Asset, AssetStatus, Criticality, Layer, Timestamp};
+use policy::Action;
 use report::{Names, words};
 use serde::Deserialize;
 use std::net::IpAddr;
-use store::{AssetFilter, AssetSort, CertificateFilter, Findable, IncidentFilter, IncidentSort, Paging};
+use store::{
+    AssetFilter, AssetGroup, AssetSort, CertificateFilter, Findable, IncidentFilter, IncidentSort, Paging,
+};
 
 /// Rows of a page unless the address says otherwise.
 const ROWS: u32 = 50;
 const MOST_INCIDENTS: u32 = 25;
 const MOST_ADDRESSES: usize = 40;
 const MOST_CERTIFICATES: u32 = 20;
+const MOST_DECISIONS: u32 = 20;
 
 /// What the address asks for.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -38,6 +43,9 @@ pub(super) struct Asked {
     kind: String,
     criticality: String,
     status: String,
+    layer: String,
+    owner: String,
+    district: String,
     sort: String,
     page: String,
     rows: String,
@@ -53,7 +61,15 @@ struct Assets {
     kinds: Vec<Choice>,
     criticalities: Vec<Choice>,
     statuses: Vec<Choice>,
+    layers: Vec<Choice>,
+    owners: Vec<Choice>,
+    districts: Vec<Choice>,
     sorts: Vec<Choice>,
+    /// One of those that are folded away is set.
+    more: bool,
+    bulk: inventory::Bulk,
+    /// Where to come back to.
+    here: String,
     filtered: bool,
     rows: Vec<Row>,
     pager: Pager,
@@ -61,6 +77,7 @@ struct Assets {
 }
 
 struct Row {
+    id: String,
     link: String,
     /// Whose, where it is not the node's own.
     whose: String,
@@ -71,6 +88,9 @@ struct Row {
     confidence: u8,
     reasons: String,
     vendor: String,
+    /// Who answers for it, and where it stands.
+    owner: String,
+    place: String,
     criticality: &'static str,
     protected: bool,
     status: &'static str,
@@ -98,6 +118,9 @@ async fn read(state: &AppState, frame: Frame, asked: Asked) -> Result<Assets, Pr
         kind: set(&asked.kind),
         criticality: set(&asked.criticality),
         status: set(&asked.status),
+        layer: set(&asked.layer),
+        owner: set(&asked.owner),
+        district: set(&asked.district),
         text: set(&asked.text),
         sort: match asked.sort.as_str() {
             "name" => AssetSort::Name,
@@ -108,13 +131,14 @@ async fn read(state: &AppState, frame: Frame, asked: Asked) -> Result<Assets, Pr
     let number = |text: &str, other: u32| text.parse::<u32>().unwrap_or(other);
     let paging = Paging::new(number(&asked.page, 1), number(&asked.rows, ROWS).min(200));
     let found = state.repository().assets(&filter, paging).await?;
-    let known = state.repository().asset_kinds().await?;
-    let mut kinds = vec![Choice::new("", "any", &asked.kind)];
-    kinds.extend(known.iter().map(|(kind, number)| {
-        Choice::new(kind, &format!("{kind} ({})", words::count(*number)), &asked.kind)
-    }));
     Ok(Assets {
-        kinds,
+        kinds: grouped(state, AssetGroup::Kind, &asked.kind).await?,
+        owners: grouped(state, AssetGroup::Owner, &asked.owner).await?,
+        districts: grouped(state, AssetGroup::District, &asked.district).await?,
+        layers: choices(&Layer::ALL.map(Layer::as_str), &asked.layer),
+        more: [&asked.layer, &asked.owner, &asked.district].iter().any(|text| !text.is_empty()),
+        bulk: inventory::bulk(),
+        here: link(&asked, found.page),
         criticalities: choices(
             &[Criticality::Protected, Criticality::Important, Criticality::Ordinary, Criticality::Unknown]
                 .map(Criticality::as_str),
@@ -135,9 +159,7 @@ async fn read(state: &AppState, frame: Frame, asked: Asked) -> Result<Assets, Pr
             .iter()
             .map(|(value, label)| Choice::new(value, label, &asked.sort))
             .collect(),
-        filtered: [&asked.text, &asked.kind, &asked.criticality, &asked.status]
-            .iter()
-            .any(|text| !text.is_empty()),
+        filtered: filters(&asked).iter().any(|(_, text)| !text.is_empty()),
         pager: Pager::new(&found, |page| link(&asked, page)),
         rows: found
             .items
@@ -157,17 +179,36 @@ pub(super) fn choices(words: &[&str], chosen: &str) -> Vec<Choice> {
 
 fn link(asked: &Asked, page: u32) -> String {
     let page = if page == 1 { String::new() } else { page.to_string() };
-    let pairs = [
-        ("text", asked.text.as_str()),
-        ("kind", &asked.kind),
-        ("criticality", &asked.criticality),
-        ("status", &asked.status),
-        ("sort", &asked.sort),
+    let rest = [
+        ("sort", asked.sort.as_str()),
         ("rows", &asked.rows),
         ("page", &page),
         ("authority", &asked.authority),
     ];
-    format!("/assets{}", view::query(&pairs))
+    format!("/assets{}", view::query(&[&filters(asked)[..], &rest[..]].concat()))
+}
+
+/// What narrows the list.
+fn filters(asked: &Asked) -> [(&'static str, &str); 7] {
+    [
+        ("text", &asked.text),
+        ("kind", &asked.kind),
+        ("criticality", &asked.criticality),
+        ("status", &asked.status),
+        ("layer", &asked.layer),
+        ("owner", &asked.owner),
+        ("district", &asked.district),
+    ]
+}
+
+/// What there is of something, each with how many, to choose from.
+async fn grouped(state: &AppState, by: AssetGroup, chosen: &str) -> Result<Vec<Choice>, Problem> {
+    let known = state.repository().asset_groups(by).await?;
+    let any = std::iter::once(Choice::new("", "any", chosen));
+    let each = known.iter().map(|(word, number)| {
+        Choice::new(word, &format!("{} ({})", report::clipped(word, 60), words::count(*number)), chosen)
+    });
+    Ok(any.chain(each).collect())
 }
 
 /// The address of an asset's page.
@@ -177,7 +218,12 @@ fn path_of(asset: &Asset) -> String {
 
 fn row(asset: &Asset, now: Timestamp, of: &str) -> Row {
     let more = asset.addresses.len().saturating_sub(1);
+    let declared = asset.declared.as_deref().cloned().unwrap_or_default();
+    let place: Vec<String> = [declared.place, declared.district].into_iter().flatten().collect();
     Row {
+        id: asset.id.clone(),
+        owner: report::clipped(&declared.owner.unwrap_or_default(), 120),
+        place: report::clipped(&place.join(", "), 160),
         link: format!("{}{of}", path_of(asset)),
         whose: if of.is_empty() { String::new() } else { asset.authority_id.to_string() },
         name: report::clipped(&asset.label(), 200),
@@ -231,6 +277,8 @@ struct AssetPage {
     incidents: Vec<IncidentRow>,
     incidents_more: u64,
     all: String,
+    /// Its id, in forms.
+    asset_id: String,
     /// Its id as it stands in addresses, and what has to follow to mean this authority's.
     id: String,
     of: String,
@@ -238,6 +286,19 @@ struct AssetPage {
     certificates: Vec<Certificate>,
     certificates_more: u64,
     reasons_to_revoke: Vec<Choice>,
+    sources: Vec<SourceRow>,
+    one_because: Vec<String>,
+    form: Option<inventory::Form>,
+    /// Unset for who may not see the record.
+    decisions: Option<Vec<Decision>>,
+}
+
+/// What was decided about an asset.
+struct Decision {
+    at: Markup,
+    deed: String,
+    who: String,
+    details: String,
 }
 
 struct IncidentRow {
@@ -256,9 +317,29 @@ pub(super) async fn show(
     visit: Visit,
     Path(id): Path<String>,
 ) -> Result<Response, Trouble> {
-    let state = state.at(Findable::Asset, &id).await.map_err(|problem| visit.trouble(problem))?;
+    let reached = state.clone();
+    let state = match state.at(Findable::Asset, &id).await {
+        Ok(state) => state,
+        Err(problem) if problem.status() == StatusCode::NOT_FOUND => {
+            // It may be one with another by now.
+            let now = reached.repository().asset_once(&id).await.map_err(|error| visit.trouble(error))?;
+            let Some(now) = now else { return Err(visit.trouble(problem)) };
+            return Ok(
+                Redirect::to(&format!("/assets/{}{}", view::encoded(&now), visit.query())).into_response()
+            );
+        }
+        Err(problem) => return Err(visit.trouble(problem)),
+    };
     let asset = state.repository().asset(&id).await.map_err(|error| visit.trouble(error))?;
     let Some(asset) = asset else { return Err(visit.trouble(Problem::not_found("asset", &id))) };
+    let sources = crate::inventory::sources(&state, &id).await;
+    let (sayings, one_because) = sources.map_err(|problem| visit.trouble(problem))?;
+    let may_see =
+        visit.user.as_ref().is_some_and(|user| user.may(Action::SeeRecord, &asset.authority_id).is_ok());
+    let decisions = match may_see {
+        true => Some(decisions(&state, &id).await.map_err(|problem| visit.trouble(problem))?),
+        false => None,
+    };
     let label = report::clipped(&asset.label(), 200);
     let frame = Frame::new(&state, &visit, "assets", label.clone()).await;
     let (incidents, incidents_more) =
@@ -269,6 +350,10 @@ pub(super) async fn show(
     let body = AssetPage {
         name: label,
         known: true,
+        sources: sayings.iter().map(inventory::row).collect(),
+        one_because,
+        form: Some(inventory::form_of(&sayings)),
+        decisions,
         facts: facts(&asset, state.now()),
         reasons: asset.reasons.iter().take(20).map(|reason| report::clipped(reason, 300)).collect(),
         addresses: asset
@@ -284,6 +369,7 @@ pub(super) async fn show(
         incidents_more,
         all: all_of(asset.addresses.first().copied()),
         id: view::encoded(&asset.id),
+        asset_id: asset.id.clone(),
         of: view::of(&state, &asset.authority_id),
         standing: asset.status.as_str(),
         certificates_more: held.total.saturating_sub(held.items.len() as u64),
@@ -315,11 +401,16 @@ async fn stranger(state: &AppState, visit: &Visit, address: IpAddr) -> Result<Re
         incidents_more,
         all: all_of(Some(address)),
         id: String::new(),
+        asset_id: String::new(),
         of: String::new(),
         standing: "",
         certificates: Vec::new(),
         certificates_more: 0,
         reasons_to_revoke: Vec::new(),
+        sources: Vec::new(),
+        one_because: Vec::new(),
+        form: None,
+        decisions: None,
         frame,
     };
     Ok((status, page(&body)).into_response())
@@ -359,8 +450,37 @@ fn facts(asset: &Asset, now: Timestamp) -> Vec<(&'static str, Markup)> {
     if !asset.functions.is_empty() {
         facts.push(("Serves as", text(&asset.functions.join(", "))));
     }
+    if let Some(declared) = &asset.declared {
+        let windows: Vec<String> = declared.maintenance.iter().map(ToString::to_string).collect();
+        let windows = (!windows.is_empty()).then(|| windows.join("; "));
+        for (label, said) in [
+            ("Owner", &declared.owner),
+            ("Place", &declared.place),
+            ("District", &declared.district),
+            ("Serial number", &declared.serial),
+            ("Maintenance", &windows),
+            ("Note", &declared.note),
+        ] {
+            facts.extend(said.as_ref().map(|said| (label, text(said))));
+        }
+    }
+    facts.push(("Layer", text(asset.layer.as_str())));
     facts.push(("Id", view::code(&asset.id)));
     facts
+}
+
+/// What was decided about an asset, the latest first.
+async fn decisions(state: &AppState, id: &str) -> Result<Vec<Decision>, Problem> {
+    let Ok(about) = ledger::Subject::new("asset", id) else { return Ok(Vec::new()) };
+    let found = state.repository().decisions(Some(&about), Paging::new(1, MOST_DECISIONS)).await?;
+    let now = state.now();
+    let decision = |one: &store::DecisionRecord| Decision {
+        at: view::ago(one.at, now),
+        deed: one.deed.as_str().replace('-', " "),
+        who: one.who.clone().unwrap_or_default(),
+        details: report::clipped(&one.details.clone().unwrap_or_default(), 300),
+    };
+    Ok(found.items.iter().map(decision).collect())
 }
 
 /// The incidents of an asset's addresses, the latest first.

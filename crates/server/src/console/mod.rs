@@ -15,6 +15,7 @@ mod frame;
 mod identity;
 mod incident;
 mod incidents;
+mod inventory;
 mod journal;
 mod named;
 mod overview;
@@ -61,7 +62,12 @@ pub(crate) fn router() -> Router<AppState> {
         .route("/responding/resume", post(actions::resume_responding))
         .route("/assets", get(assets::list))
         .route("/assets/at/{address}", get(assets::at))
+        .route("/assets/list", get(inventory::show).post(inventory::list))
+        .route("/assets/declare", post(inventory::declare))
         .route("/assets/{id}", get(assets::show))
+        .route("/assets/{id}/unlist", post(inventory::unlist))
+        .route("/assets/{id}/join", post(inventory::join))
+        .route("/assets/{id}/part", post(inventory::part))
         .route("/assets/{id}/{deed}", post(devices::asset_stands))
         .route("/enrolment", get(devices::enrolment))
         .route("/enrolment/tokens", post(devices::make_token))

@@ -2,6 +2,7 @@
 
 use crate::city::{self, Browser, Page};
 use axum::http::{Method, StatusCode, header};
+use identify::merge::Observed;
 use ledger::{Deed, Salt, Subject};
 use model::{
     Authority, AuthorityId, AuthorityLevel, AuthorityRole, Criticality, Effect, Exception, PersonId,
@@ -117,7 +118,8 @@ async fn night(repository: &Repository, state: &AppState) -> BTreeMap<&'static s
     let (isolate, block) = (city::isolate(now), city::block(now));
     let (attack, guessing) = (city::takeover(now, 240), city::guessing(now, 3, Severity::High));
     let camera = city::asset(now, 17, Some("cam-07"), "camera", Criticality::Ordinary);
-    repository.keep_asset(&camera).await.unwrap();
+    let seen = Observed { asset: camera.clone(), known: Vec::new() };
+    repository.observe(store::Source::Sensor(None), seen).await.unwrap();
     for incident in [&attack, &guessing] {
         repository.keep_incident(incident, &[], now).await.unwrap();
     }

@@ -4,6 +4,7 @@ use super::enrolment;
 use crate::{
     Decided, Page, Paging, Repository, StoreError, Transaction, asset,
     database::{Query, Row, query},
+    inventory,
     repository::{contains_pattern, count, seen, unreadable, whose},
 };
 use model::{Asset, AssetStatus, AuthorityId, Criticality, Kind, Layer, Timestamp};
@@ -209,16 +210,15 @@ impl Repository {
                     return Ok(again.map_or(Enrolled::NoGround, Enrolled::Again));
                 }
                 if let Some(id) = &new.asset {
-                    match asset::one(&mut *transaction, whose, id).await?.map(|asset| asset.status) {
-                        None => {
-                            let asset = enrolled(&authority, id, &new, decided.at);
-                            asset::keep(transaction, whose, &asset).await?;
-                        }
-                        Some(AssetStatus::Discovered | AssetStatus::Enrolled) => {
-                            set_status(transaction, whose, id, AssetStatus::Enrolled).await?;
-                        }
-                        Some(other) => return Ok(Enrolled::NotLetIn(other)),
+                    let known = asset::one(&mut *transaction, whose, id).await?.map(|asset| asset.status);
+                    if let Some(other) = known
+                        .filter(|status| !matches!(status, AssetStatus::Discovered | AssetStatus::Enrolled))
+                    {
+                        return Ok(Enrolled::NotLetIn(other));
                     }
+                    let asset = enrolled(&authority, id, &new, decided.at);
+                    inventory::enrol(transaction, whose, asset, &new.key).await?;
+                    set_status(transaction, whose, id, AssetStatus::Enrolled).await?;
                 }
                 keep(transaction, whose, new, decided.at).await?;
                 transaction.decide(&authority, &decided).await?;
