@@ -13,7 +13,7 @@ use crate::{
 };
 use model::{
     Arp, Asset, Dhcp, DhcpOperation, Dns, Event, EventKind, FlowUpdate, Hint, HintKind, Mac, NetSet, Outcome,
-    Phase, Service, Timestamp,
+    Phase, Service, Talk, Timestamp,
 };
 use std::net::IpAddr;
 
@@ -151,6 +151,7 @@ impl Inventory {
                 continue;
             }
             let id = self.register.place(at, address, mac.filter(|_| !fronts), Binding::Answered);
+            self.register.talks(&id, talk(flow, serves, at));
             if serves && flow.service != Service::Unknown && flow.total.packets_in > 0 {
                 self.register.show(&id, Source::Serves, flow.service.as_str());
                 match flow.service {
@@ -280,6 +281,18 @@ impl Inventory {
         if let Some(source) = Source::of(hint.kind) {
             self.register.show(&id, source, &hint.value);
         }
+    }
+}
+
+/// A flow as one side of it sees it.
+fn talk(flow: &FlowUpdate, serves: bool, at: Timestamp) -> Talk {
+    Talk {
+        peer: if serves { flow.key.src } else { flow.key.dst },
+        port: flow.key.dst_port,
+        service: flow.service,
+        asks: !serves,
+        count: u64::from(flow.phase.closes()),
+        last: at,
     }
 }
 

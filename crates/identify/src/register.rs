@@ -11,7 +11,8 @@ use crate::{
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use model::{
-    Asset, AssetStatus, AuthorityId, Criticality, Hint, HintKind, Identifier, Kind, Layer, Mac, Timestamp,
+    Asset, AssetStatus, AuthorityId, Criticality, Hint, HintKind, Identifier, Kind, Layer, Mac, Service,
+    Talk, Timestamp,
 };
 use std::{hash::BuildHasher as _, net::IpAddr};
 
@@ -27,6 +28,9 @@ const BINDING_HOLDS_SECS: i64 = 600;
 const SEEN_AGAIN_SECS: i64 = 300;
 /// So many different clients must have been answered before a server is believed to be the network's.
 pub(crate) const MANY_CLIENTS: usize = 3;
+
+/// Others with whom an asset talks that are remembered.
+const MAX_TALKS: usize = 16;
 
 /// All assets.
 #[derive(Debug)]
@@ -81,6 +85,8 @@ struct Entry {
     announces_for_others: bool,
     /// How its name came: by DHCP, as a host, as somebody named it; the first wins.
     named_by: Option<HintKind>,
+    /// With whom it talked last.
+    talks: Vec<Talk>,
     /// Clients that it answered as a resolver or time server, until there are enough.
     answered: [Vec<IpAddr>; 2],
     told: Option<Timestamp>,
@@ -121,7 +127,11 @@ impl Register {
             if let Some(entry) = self.entries.get_mut(&id).filter(|entry| entry.is_changed) {
                 entry.is_changed = false;
                 entry.told = Some(entry.asset.last_seen);
-                assets.push(Observed { asset: entry.asset.clone(), known: entry.known() });
+                assets.push(Observed {
+                    asset: entry.asset.clone(),
+                    known: entry.known(),
+                    talks: entry.talks.clone(),
+                });
             }
         }
         assets
@@ -353,6 +363,24 @@ impl Register {
             .map(move |entry| (&entry.asset, Observation { site: site.to_owned(), known: entry.known() }))
     }
 
+    /// A conversation that it holds: remembered, and told with the next word on it.
+    pub(crate) fn talks(&mut self, id: &Id, talk: Talk) {
+        let Some(entry) = self.entries.get_mut(id) else { return };
+        let same = |known: &Talk| (known.peer, known.port, known.asks) == (talk.peer, talk.port, talk.asks);
+        let before = entry.talks.iter().position(same).map(|at| entry.talks.remove(at));
+        let talk = match before {
+            Some(before) => Talk {
+                service: if talk.service == Service::Unknown { before.service } else { talk.service },
+                count: before.count + talk.count,
+                last: before.last.max(talk.last),
+                ..talk
+            },
+            None => talk,
+        };
+        entry.talks.truncate(MAX_TALKS - 1);
+        entry.talks.insert(0, talk);
+    }
+
     pub(crate) fn function(&mut self, id: &Id, function: &str) {
         let Some(entry) = self.entries.get_mut(id) else { return };
         if entry.asset.functions.iter().all(|known| known != function) {
@@ -459,6 +487,7 @@ impl Entry {
             known: Vec::new(),
             announces_for_others: false,
             named_by: None,
+            talks: Vec::new(),
             answered: [Vec::new(), Vec::new()],
             told: None,
             is_changed: false,

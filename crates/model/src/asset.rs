@@ -1,6 +1,6 @@
 //! Assets: what is protected.
 
-use crate::{AuthorityId, Mac, Maintenance, Timestamp};
+use crate::{AuthorityId, Mac, Maintenance, Service, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::{fmt, net::IpAddr};
 
@@ -154,6 +154,23 @@ pub struct Declared {
     pub maintenance: Vec<Maintenance>,
     /// Anything else.
     pub note: Option<String>,
+}
+
+/// With whom an asset holds conversations.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Talk {
+    /// The other side.
+    pub peer: IpAddr,
+    /// The port at the side that answers.
+    pub port: u16,
+    /// What is spoken; `unknown` where that is not known.
+    pub service: Service,
+    /// The asset asks, and does not answer.
+    pub asks: bool,
+    /// How many conversations, as far as they were seen to end.
+    pub count: u64,
+    /// The last sign of one.
+    pub last: Timestamp,
 }
 
 /// Something protected, as far as it is known.

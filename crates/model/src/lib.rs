@@ -20,7 +20,7 @@ mod severity;
 mod time;
 
 pub use address::{AddressError, Mac, Net, NetSet};
-pub use asset::{Asset, AssetStatus, Criticality, Declared, Kind, Layer};
+pub use asset::{Asset, AssetStatus, Criticality, Declared, Kind, Layer, Talk};
 pub use attack::{Tactic, Technique};
 pub use authority::{Authority, AuthorityId, AuthorityLevel, AuthorityRole, Holding, Lineage};
 pub use command::{Action, Command, Effect, Hit, Plan, PlanStatus, Receipt, Target, Withheld};

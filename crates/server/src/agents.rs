@@ -114,7 +114,13 @@ impl Device {
             came: self.state.now(),
             body: body.map_err(unwritable)?,
         };
+        let macs = match &report.about {
+            About::Posture(posture) => posture.hardware.clone(),
+            About::Sbom(_) => Vec::new(),
+        };
+        let came = kept.came;
         self.state.repository().keep_device_report(kept).await?;
+        self.state.repository().heard(&self.asset, macs, came).await?;
         Ok(Taken { version: VERSION, number: report.number, settings: self.number().await? })
     }
 

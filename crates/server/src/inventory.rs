@@ -20,9 +20,9 @@ use std::sync::{Arc, LazyLock};
 use store::{Findable, Joined, Listing, MOST_DECLARED, NotSaid, Parted, Saying, Source};
 
 /// The longest list that is taken at once, in bytes.
-pub(crate) const MOST_BYTES: usize = 16 << 20;
+pub(crate) const MOST_BYTES: usize = 4 << 20;
 /// The most assets that are listed at once: the database takes no other change meanwhile.
-const MOST_ROWS: usize = 50_000;
+const MOST_ROWS: usize = 20_000;
 /// Assets that a decision names one by one.
 const MOST_NAMED: usize = 50;
 

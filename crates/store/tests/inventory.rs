@@ -14,8 +14,8 @@ use ledger::Deed;
 use model::{Asset, AssetStatus, AuthorityId, Criticality, Identifier, Kind, Layer, Mac, Timestamp};
 use std::sync::Arc;
 use store::{
-    Admission, AssetFilter, Enrolled, Joined, ListedAsset, NewCertificate, NotSaid, Paging, Parted,
-    Repository, Retention, Saying, Says, Settled, Source,
+    Admission, AssetFilter, Enrolled, IssuerRecord, IssuerState, Joined, ListedAsset, NewCertificate,
+    NotSaid, Paging, Parted, Repository, Retention, Saying, Says, Settled, Source,
 };
 
 on_both! {
@@ -72,7 +72,7 @@ fn camera(id: &str, known: Vec<Identifier>, from: i64, to: i64) -> Observed {
         declared: None,
     };
     let known = known.into_iter().map(|by| Known { by, during: Some((at(from), at(to))) }).collect();
-    Observed { asset, known }
+    Observed { asset, known, talks: Vec::new() }
 }
 
 fn address(text: &str) -> Identifier {
@@ -242,6 +242,23 @@ fn certificate(asset: &str, name: &str, key: &str) -> NewCertificate {
 
 async fn an_enrolled_asset_keeps_its_id_and_how_it_stands(database: Database) {
     let repository = database.open().await;
+    let issuer = IssuerRecord {
+        id: "issuer".into(),
+        authority: AuthorityId::local(),
+        parent: None,
+        name: "CN=City".into(),
+        certificate: vec![1],
+        key: None,
+        bounds: "{}".into(),
+        begins: at(0),
+        ends: at(2_000_000),
+        state: IssuerState::Root,
+        number: 2,
+        base: 1,
+        changed: at(0),
+    };
+    let made = incidents::decided(Deed::IssuerChanged, at(1), &[("issuer", "issuer")]);
+    repository.add_issuer(&issuer, None, None, made).await.unwrap();
     let enrol = async |new: NewCertificate| {
         let decided = decided(Deed::Enrolled, new.asset.as_deref().unwrap());
         repository.add_certificate(new, Admission::Program, decided).await.unwrap()
@@ -262,7 +279,7 @@ async fn an_enrolled_asset_keeps_its_id_and_how_it_stands(database: Database) {
     // Suspended, and then seen again.
     let held = decided(Deed::Suspended, "dev-2");
     repository.let_stand(store::Which::Asset("dev-2".into()), store::Standing::Held, held).await.unwrap();
-    repository.heard("dev-2", Some(vec![mac(2)]), at(50)).await.unwrap();
+    repository.heard("dev-2", vec![mac(2)], at(50)).await.unwrap();
     let first = camera("00:40:8c:01:02:02", vec![Identifier::Mac(mac(2)), address("10.2.0.6")], 1, 60);
     let settled = repository.observe(SENSOR, first).await.unwrap();
     assert_eq!((settled.asset.id.as_str(), settled.new), ("dev-2", false), "it says what hardware it has");
@@ -274,7 +291,7 @@ async fn an_enrolled_asset_keeps_its_id_and_how_it_stands(database: Database) {
     let decision = decided(Deed::AssetsJoined, "dev-2");
     let joined = repository.join_assets("dev-2", "00:40:8c:01:02:01", decision).await.unwrap();
     assert!(matches!(joined, Joined::Not(_)), "{joined:?}");
-    repository.heard("00:40:8c:01:02:01", Some(vec![mac(2)]), at(70)).await.unwrap();
+    repository.heard("00:40:8c:01:02:01", vec![mac(2)], at(70)).await.unwrap();
     assert_eq!(all(&repository).await.len(), 2, "nor where one claims the other's hardware");
 }
 

@@ -381,7 +381,11 @@ fn camera(id: &str, address: &str, seen: i64) -> Asset {
 
 /// Whether it was new.
 async fn seen(repository: &Repository, asset: Asset) -> bool {
-    repository.observe(Source::Sensor(None), Observed { asset, known: Vec::new() }).await.unwrap().new
+    repository
+        .observe(Source::Sensor(None), Observed { asset, known: Vec::new(), talks: Vec::new() })
+        .await
+        .unwrap()
+        .new
 }
 
 async fn an_address_belongs_to_who_had_it_last(database: Database) {

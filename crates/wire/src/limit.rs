@@ -10,6 +10,8 @@ pub const COMPONENTS: usize = 4_096;
 pub const LISTENING: usize = 1_024;
 /// The most weak accounts of a posture.
 pub const ACCOUNTS: usize = 64;
+/// Network interfaces of a device.
+pub const INTERFACES: usize = 32;
 /// The most sources that could not be read.
 pub const UNREAD: usize = 32;
 /// The longest name, version or reason, in bytes.

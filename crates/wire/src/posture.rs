@@ -4,7 +4,7 @@
 //! to whom.
 
 use crate::limit::{self, Invalid};
-use model::Timestamp;
+use model::{Mac, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
@@ -20,6 +20,9 @@ pub struct Posture {
     pub boot: Option<String>,
     /// When the kernel started, by the clock of the device.
     pub started: Option<Timestamp>,
+    /// The hardware addresses of its own network interfaces, in ascending order.
+    #[serde(default)]
+    pub hardware: Vec<Mac>,
     /// What is installed: the list itself is the SBOM.
     pub software: Option<Software>,
     /// Ports on which something waits, in ascending order.
@@ -127,6 +130,8 @@ impl Posture {
         short("posture.os.kernel", &self.os.kernel)?;
         short("posture.os.architecture", &self.os.architecture)?;
         optional("posture.boot", &self.boot)?;
+        limit::count("posture.hardware", self.hardware.len(), limit::INTERFACES)?;
+        limit::sorted("posture.hardware", &self.hardware)?;
         if let Some(software) = &self.software {
             limit::count("posture.software.packages", software.packages as usize, limit::COMPONENTS)?;
             crate::sbom::serial("posture.software.sbom", &software.sbom)?;

@@ -12,8 +12,9 @@ pub use accounts::Guesses;
 pub use packages::{Database, read_packages};
 pub use ports::read_sockets;
 
+use model::Mac;
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, BufRead, BufReader, Read as _},
     path::{Path, PathBuf},
 };
@@ -66,7 +67,38 @@ impl Machine {
         });
         let (boot, started) = self.start();
         let agent = agent.to_owned();
-        (Posture { agent, os, boot, started, software, listening, telnet, accounts, unread }, sbom)
+        (
+            Posture {
+                agent,
+                os,
+                boot,
+                started,
+                hardware: self.hardware(),
+                software,
+                listening,
+                telnet,
+                accounts,
+                unread,
+            },
+            sbom,
+        )
+    }
+
+    /// The addresses of the interfaces that are hardware: those that it made up itself have no device behind them.
+    fn hardware(&self) -> Vec<Mac> {
+        let interfaces = fs::read_dir(self.path("sys/class/net")).into_iter().flatten().flatten();
+        let real = interfaces.filter(|interface| interface.path().join("device").exists());
+        let address = |interface: fs::DirEntry| {
+            self.line(&format!("sys/class/net/{}/address", interface.file_name().to_str()?))?
+                .trim()
+                .parse()
+                .ok()
+        };
+        let mut found: Vec<Mac> = real.take(limit::INTERFACES).filter_map(address).collect();
+        found.retain(|mac| *mac != Mac::ZERO && !mac.is_group());
+        found.sort_unstable();
+        found.dedup();
+        found
     }
 
     fn path(&self, path: &str) -> PathBuf {

@@ -281,3 +281,19 @@ fn this_machine_can_be_looked_at() {
     assert!(sbom.is_none() && posture.listening.is_none() && posture.accounts.is_none());
     assert!(posture.unread.is_empty());
 }
+
+#[test]
+fn only_interfaces_that_are_hardware_are_told() {
+    let device = Device::new(&[
+        ("sys/class/net/eth0/address", "00:40:8c:01:02:03\n"),
+        ("sys/class/net/eth0/device/vendor", "0x10ec"),
+        ("sys/class/net/wlan0/address", "00:40:8C:01:02:01"),
+        ("sys/class/net/wlan0/device/vendor", "0x10ec"),
+        ("sys/class/net/lo/address", "00:00:00:00:00:00"),
+        ("sys/class/net/docker0/address", "02:42:ac:11:00:02"),
+        ("sys/class/net/odd/address", "rubbish"),
+        ("sys/class/net/odd/device/vendor", "0x1"),
+    ]);
+    let told: Vec<String> = device.look().0.hardware.iter().map(ToString::to_string).collect();
+    assert_eq!(told, ["00:40:8c:01:02:01", "00:40:8c:01:02:03"]);
+}

@@ -83,9 +83,14 @@ impl Asking {
         id: &str,
         text: impl FnOnce(&Value) -> String,
     ) -> anyhow::Result<ExitCode> {
+        self.look(&format!("{path}/{}", encoded(id)), text)
+    }
+
+    /// What there is at a path, which holds no text of others.
+    pub(super) fn look(&self, path: &str, text: impl FnOnce(&Value) -> String) -> anyhow::Result<ExitCode> {
         let connection = self.connect()?;
         super::run(async {
-            let answer = connection.get(&format!("{path}/{}{}", encoded(id), self.query().text())).await?;
+            let answer = connection.get(&format!("{path}{}", self.query().text())).await?;
             self.say(&answer, text)
         })
     }
@@ -100,6 +105,51 @@ impl Asking {
         text: impl FnOnce(&Value) -> String,
     ) -> anyhow::Result<ExitCode> {
         self.act(&format!("{path}/{}/{deed}", encoded(id)), body, text)
+    }
+
+    /// Sends a file that is no JSON of ours.
+    pub(super) fn send(
+        &self,
+        path: &str,
+        filter: Query,
+        kind: &str,
+        body: Vec<u8>,
+        text: impl FnOnce(&Value) -> String,
+    ) -> anyhow::Result<ExitCode> {
+        let connection = self.connect()?;
+        let query = filter.and_some("authority", self.authority.as_ref());
+        super::run(async {
+            let answer = connection.send(&format!("{path}{}", query.text()), kind, body).await?;
+            self.say(&answer, text)
+        })
+    }
+
+    /// Changes some of what is there.
+    pub(super) fn change(
+        &self,
+        path: &str,
+        body: &Value,
+        text: impl FnOnce(&Value) -> String,
+    ) -> anyhow::Result<ExitCode> {
+        let connection = self.connect()?;
+        super::run(async {
+            let answer = connection.patch(&format!("{path}{}", self.query().text()), body).await?;
+            self.say(&answer, text)
+        })
+    }
+
+    /// Takes one thing away.
+    pub(super) fn remove(
+        &self,
+        path: &str,
+        id: &str,
+        text: impl FnOnce(&Value) -> String,
+    ) -> anyhow::Result<ExitCode> {
+        let connection = self.connect()?;
+        super::run(async {
+            let answer = connection.delete(&format!("{path}/{}{}", encoded(id), self.query().text())).await?;
+            self.say(&answer, text)
+        })
     }
 
     /// Has something done; `path` holds no text of others.

@@ -53,6 +53,8 @@ pub(super) struct Answer {
 struct Told {
     detail: String,
     expected: Option<String>,
+    #[serde(default)]
+    errors: Vec<String>,
 }
 
 impl Which {
@@ -151,14 +153,14 @@ impl Connection {
         &self,
         method: Method,
         path: &str,
-        body: Option<(&str, String)>,
+        body: Option<(&str, Vec<u8>)>,
     ) -> anyhow::Result<Answer> {
         let mut request =
             self.remote.to(method, path, env!("CARGO_PKG_VERSION")).header("accept", "application/json");
         if let Some(token) = &self.token {
             request = request.header("authorization", format!("Bearer {token}"));
         }
-        let (kind, body) = body.unwrap_or(("application/json", String::new()));
+        let (kind, body) = body.unwrap_or(("application/json", Vec::new()));
         let request = request
             .header("content-type", kind)
             .body(body.into())
@@ -174,14 +176,29 @@ impl Connection {
 
     /// Has something done.
     pub(super) async fn post(&self, path: &str, body: Option<&Value>) -> anyhow::Result<Value> {
-        self.answered(Method::POST, path, body.map(|body| ("application/json", body.to_string()))).await
+        self.answered(Method::POST, path, body.map(json)).await
+    }
+
+    /// Sends something else than JSON.
+    pub(super) async fn send(&self, path: &str, kind: &str, body: Vec<u8>) -> anyhow::Result<Value> {
+        self.answered(Method::POST, path, Some((kind, body))).await
+    }
+
+    /// Changes some of what is there.
+    pub(super) async fn patch(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
+        self.answered(Method::PATCH, path, Some(json(body))).await
+    }
+
+    /// Takes something away.
+    pub(super) async fn delete(&self, path: &str) -> anyhow::Result<Value> {
+        self.answered(Method::DELETE, path, None).await
     }
 
     async fn answered(
         &self,
         method: Method,
         path: &str,
-        body: Option<(&str, String)>,
+        body: Option<(&str, Vec<u8>)>,
     ) -> anyhow::Result<Value> {
         let answer = self.exchange(method, path, body).await?;
         if answer.status.is_success() && answer.body.is_empty() {
@@ -235,10 +252,11 @@ impl Connection {
             };
         }
         match serde_json::from_slice::<Told>(&answer.body) {
-            Ok(Told { detail, expected }) => {
+            Ok(Told { detail, expected, errors }) => {
                 let expected = expected
                     .map_or_else(String::new, |expected| format!("; expected {}", visible(&expected)));
-                anyhow::anyhow!("{}{expected}", visible(&detail))
+                let each: String = errors.iter().map(|error| format!("\n  {}", visible(error))).collect();
+                anyhow::anyhow!("{}{expected}{each}", visible(&detail))
             }
             Err(_) => anyhow::anyhow!("{server} answered {}: is this a Bastide server?", answer.status),
         }
@@ -265,6 +283,10 @@ impl Connection {
             ),
         }
     }
+}
+
+fn json(body: &Value) -> (&'static str, Vec<u8>) {
+    ("application/json", body.to_string().into_bytes())
 }
 
 /// The query of an address.

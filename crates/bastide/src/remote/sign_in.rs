@@ -193,7 +193,7 @@ async fn who(connection: &Connection) -> anyhow::Result<Me> {
 
 async fn form(connection: &Connection, path: &str, fields: &[(&str, &str)]) -> anyhow::Result<Answer> {
     let pairs: Vec<_> = fields.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
-    let body = Some(("application/x-www-form-urlencoded", pairs.join("&")));
+    let body = Some(("application/x-www-form-urlencoded", pairs.join("&").into_bytes()));
     connection.exchange(Method::POST, path, body).await
 }
 

@@ -13,7 +13,7 @@
 mod devices;
 
 use devices::Devices;
-use model::{Asset, Criticality, Identifier, Mac, Timestamp};
+use model::{Asset, Criticality, Identifier, Mac, Talk, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeSet, net::IpAddr};
 
@@ -50,6 +50,9 @@ pub struct Observed {
     /// By what it is known there.
     #[serde(default)]
     pub known: Vec<Known>,
+    /// With whom it talks, the last first; the latest few.
+    #[serde(default)]
+    pub talks: Vec<Talk>,
 }
 
 /// What people said about devices, each as two identifiers of two observations.

@@ -6,7 +6,7 @@ use axum::{Json, http::StatusCode};
 use identify::{import::Column, merge::Known};
 use model::Asset;
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, net::IpAddr};
+use std::net::IpAddr;
 use store::{AssetFilter, AssetSort, Findable, Saying, Says};
 use utoipa::{IntoParams, ToSchema};
 
@@ -132,15 +132,30 @@ pub(super) async fn list(
     Ok(Json(Taken { assets, new: listing.new, known: listing.known }))
 }
 
-/// What is declared of some assets: the columns of a list beside their ids. An empty text takes back what was declared before.
+/// What is declared of some assets, as a list says it; an empty text takes back what was declared before.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Declaration {
     /// Of which assets, all of one authority.
     ids: Vec<String>,
-    /// Columns such as `owner`, `place`, `district`, `kind`, `criticality`, `maintenance`; in this order.
-    #[serde(flatten)]
-    #[schema(value_type = Object)]
-    columns: BTreeMap<String, String>,
+    /// What people call it.
+    name: Option<String>,
+    /// One of the kinds, such as camera; layer and criticality come with it where nothing else is said.
+    kind: Option<String>,
+    /// device, cloud, marketplace or application.
+    layer: Option<String>,
+    /// Who answers for it.
+    owner: Option<String>,
+    /// Where it stands.
+    place: Option<String>,
+    /// The part of the city.
+    district: Option<String>,
+    /// unknown, ordinary, important or protected.
+    criticality: Option<String>,
+    /// When it is worked on, such as `sun 02:00-04:00`; several with semicolons between.
+    maintenance: Option<String>,
+    /// Anything else.
+    note: Option<String>,
 }
 
 /// Declares the same of some assets: it comes before what was guessed.
@@ -155,19 +170,22 @@ pub(super) struct Declaration {
 pub(super) async fn declare(
     Reach(state): Reach,
     user: User,
-    Body(declaration): Body<Declaration>,
+    Body(said): Body<Declaration>,
 ) -> Result<Json<Vec<Asset>>, Problem> {
-    let mut columns = Vec::new();
-    for (name, text) in declaration.columns {
-        let column = Column::named(&name).ok_or_else(|| {
-            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, format!("there is no column {name:?}"))
-                .expected("the columns of a list, as docs/inventory.md describes them")
-        })?;
-        columns.push((column, text));
-    }
     // What comes with a kind gives way to what is said of it.
-    columns.sort_by_key(|(column, _)| *column);
-    Ok(Json(inventory::declare(&state, &user, declaration.ids, columns).await?))
+    let columns = [
+        (Column::Name, said.name),
+        (Column::Kind, said.kind),
+        (Column::Layer, said.layer),
+        (Column::Owner, said.owner),
+        (Column::Place, said.place),
+        (Column::District, said.district),
+        (Column::Criticality, said.criticality),
+        (Column::Maintenance, said.maintenance),
+        (Column::Note, said.note),
+    ];
+    let columns = columns.into_iter().filter_map(|(column, text)| Some((column, text?))).collect();
+    Ok(Json(inventory::declare(&state, &user, said.ids, columns).await?))
 }
 
 /// Takes an asset off the list: what was declared of it is forgotten, and it too where nothing else speaks of it.

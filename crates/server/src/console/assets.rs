@@ -287,6 +287,7 @@ struct AssetPage {
     certificates_more: u64,
     reasons_to_revoke: Vec<Choice>,
     sources: Vec<SourceRow>,
+    talks: Vec<inventory::TalkRow>,
     one_because: Vec<String>,
     form: Option<inventory::Form>,
     /// Unset for who may not see the record.
@@ -351,6 +352,7 @@ pub(super) async fn show(
         name: label,
         known: true,
         sources: sayings.iter().map(inventory::row).collect(),
+        talks: inventory::talks(&sayings, state.now()),
         one_because,
         form: Some(inventory::form_of(&sayings)),
         decisions,
@@ -408,6 +410,7 @@ async fn stranger(state: &AppState, visit: &Visit, address: IpAddr) -> Result<Re
         certificates_more: 0,
         reasons_to_revoke: Vec::new(),
         sources: Vec::new(),
+        talks: Vec::new(),
         one_because: Vec::new(),
         form: None,
         decisions: None,

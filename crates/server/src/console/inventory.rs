@@ -3,7 +3,7 @@
 use super::{
     actions::Fields,
     frame::{Frame, Trouble, Visit, page},
-    view::{self, Choice},
+    view::{self, Choice, Markup},
 };
 use crate::{AppState, api::Problem, auth::User, inventory, reach::Reach};
 use askama::Template;
@@ -14,11 +14,15 @@ use axum::{
     response::{IntoResponse as _, Redirect, Response},
 };
 use identify::import::Column;
-use model::{Asset, Criticality, Identifier, Kind, Layer, Maintenance};
+use model::{Asset, Criticality, Identifier, Kind, Layer, Maintenance, Service, Talk, Timestamp};
+use std::cmp::Reverse;
 use store::{Saying, Says, Source};
 
-/// The longest form with a list, in bytes: letters that are written as three take the most.
-const MOST_FORM: usize = 3 * inventory::MOST_BYTES;
+/// Others with whom an asset talks that are shown.
+const MOST_TALKS: usize = 32;
+
+/// The longest form with a list, in bytes: some letters are written as three.
+const MOST_FORM: usize = 2 * inventory::MOST_BYTES;
 
 const CRITICALITIES: [Criticality; 4] =
     [Criticality::Protected, Criticality::Important, Criticality::Ordinary, Criticality::Unknown];
@@ -213,6 +217,36 @@ pub(super) fn row(saying: &Saying) -> SourceRow {
 fn lead(by: &Identifier) -> String {
     let text = by.to_string();
     text.strip_prefix("the ").unwrap_or(&text).to_owned()
+}
+
+/// With whom an asset talks, as it stands on its page.
+pub(super) struct TalkRow {
+    pub(super) peer: String,
+    pub(super) what: String,
+    pub(super) asks: bool,
+    pub(super) count: u64,
+    pub(super) last: Markup,
+}
+
+/// With whom an asset talks as sensors saw it, the last first.
+pub(super) fn talks(sayings: &[Saying], now: Timestamp) -> Vec<TalkRow> {
+    let seen = sayings.iter().filter_map(|saying| match &saying.says {
+        Says::Seen(observed) => Some(&observed.talks),
+        Says::Listed(_) => None,
+    });
+    let mut talks: Vec<&Talk> = seen.flatten().collect();
+    talks.sort_by_key(|talk| Reverse(talk.last));
+    let row = |talk: &&Talk| TalkRow {
+        peer: talk.peer.to_string(),
+        what: match talk.service {
+            Service::Unknown => format!("port {}", talk.port),
+            service => format!("{}, port {}", service.as_str(), talk.port),
+        },
+        asks: talk.asks,
+        count: talk.count,
+        last: view::ago(talk.last, now),
+    };
+    talks.iter().take(MOST_TALKS).map(row).collect()
 }
 
 /// What is declared of an asset, as the fields of a form.

@@ -118,7 +118,7 @@ async fn night(repository: &Repository, state: &AppState) -> BTreeMap<&'static s
     let (isolate, block) = (city::isolate(now), city::block(now));
     let (attack, guessing) = (city::takeover(now, 240), city::guessing(now, 3, Severity::High));
     let camera = city::asset(now, 17, Some("cam-07"), "camera", Criticality::Ordinary);
-    let seen = Observed { asset: camera.clone(), known: Vec::new() };
+    let seen = Observed { asset: camera.clone(), known: Vec::new(), talks: Vec::new() };
     repository.observe(store::Source::Sensor(None), seen).await.unwrap();
     for incident in [&attack, &guessing] {
         repository.keep_incident(incident, &[], now).await.unwrap();
@@ -291,6 +291,10 @@ fn body_of(route: &str) -> &'static str {
         "/enrolment/makers" => "name=x&profile=device&certificate=x&place=north",
         "/api/v1/people/{id}/roles" => r#"{"role": "operator", "authority": "north"}"#,
         "/api/v1/people/{id}" | "/api/v1/authorities/{id}" => r#"{"name": "Eve"}"#,
+        "/api/v1/assets" => r#"{"ids": ["02:00:5e:10:00:11"], "owner": "x"}"#,
+        "/api/v1/assets/{id}/join" => r#"{"with": "x"}"#,
+        "/api/v1/assets/{id}/part" => r#"{"source": "sensor", "subject": "x"}"#,
+        "/assets/declare" => "ids=02%3A00%3A5e%3A10%3A00%3A11&owner=x",
         "/api/v1/responding" => r#"{"responding": false}"#,
         "/api/v1/authorities/{id}/identity-provider" => {
             r#"{"name": "x", "issuer": "https://x.example", "client_id": "x", "client_secret": "x"}"#
@@ -452,6 +456,18 @@ async fn siblings_see_and_change_nothing_of_each_other() {
                 secrets.iter().filter(|secret| text.contains(**secret) && !path.contains(**secret)).collect();
             assert!(leaked.is_empty() || page.status == StatusCode::NOT_FOUND, "{method} {path}: {leaked:?}");
             match door {
+                // A list is one's own: it names nothing of others.
+                _ if method == Method::POST
+                    && !path.contains('?')
+                    && ["/assets/list", "/api/v1/assets"].contains(route) =>
+                {
+                    assert_eq!(
+                        page.status,
+                        StatusCode::UNPROCESSABLE_ENTITY,
+                        "{method} {path}: {}",
+                        page.text
+                    );
+                }
                 Door::Here(_) => assert_eq!(page.status, StatusCode::FORBIDDEN, "{method} {path}"),
                 Door::Of(_) if route.contains('{') || path.contains('?') || method != Method::GET => {
                     assert_eq!(page.status, StatusCode::NOT_FOUND, "{method} {path}: {}", page.text);

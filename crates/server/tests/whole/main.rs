@@ -17,6 +17,7 @@ mod device;
 mod doors;
 mod est;
 mod identity;
+mod inventory;
 mod issuer;
 mod leaves;
 mod names;

@@ -21,6 +21,10 @@ use identify::{
 use model::{Asset, Identifier, Mac, Timestamp};
 use serde::{Deserialize, Serialize};
 
+/// Hardware addresses that are believed of one device, and identifiers that are kept of it.
+const MOST_HARDWARE: usize = 8;
+const MOST_KNOWN: usize = 64;
+
 /// Who says something of a device.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(into = "String")]
@@ -145,7 +149,7 @@ impl Repository {
     ///
     /// # Errors
     /// [`StoreError`]; then nothing of it is kept.
-    pub async fn heard(&self, asset: &str, macs: Option<Vec<Mac>>, at: Timestamp) -> Result<(), StoreError> {
+    pub async fn heard(&self, asset: &str, macs: Vec<Mac>, at: Timestamp) -> Result<(), StoreError> {
         let (whose, id) = (self.whose(), asset.to_owned());
         self.write(move |transaction| {
             Box::pin(async move {
@@ -154,13 +158,14 @@ impl Repository {
                 };
                 if let Says::Seen(observed) = &mut saying.says {
                     observed.asset.last_seen = observed.asset.last_seen.max(at);
-                    if let Some(macs) = macs {
-                        observed.asset.mac = macs.first().copied().or(observed.asset.mac);
-                        observed.known.retain(|known| !matches!(known.by, Identifier::Mac(_)));
-                        let during = Some((observed.asset.first_seen, at));
-                        let known = macs.into_iter().map(|mac| Known { by: Identifier::Mac(mac), during });
-                        observed.known.extend(known);
+                    let by = macs.iter().map(|mac| Identifier::Mac(*mac));
+                    for by in by.take(MOST_HARDWARE) {
+                        let known = observed.known.iter().any(|known| known.by == by);
+                        if !known && observed.known.len() < MOST_KNOWN {
+                            observed.known.push(Known { by, during: None });
+                        }
                     }
+                    observed.asset.mac = observed.asset.mac.or(macs.first().copied());
                 }
                 settle::settle(transaction, &whose, vec![saying]).await.map(drop)
             })
@@ -259,7 +264,7 @@ pub(crate) async fn enrol(
             // Whoever said that it is this asset said so of what the asset is known by.
             let others = settle::of_asset(transaction, whose, &id).await?;
             let known = others.iter().flat_map(Saying::known).collect();
-            let mut saying = Saying::seen(Source::Enrolment, Observed { asset, known });
+            let mut saying = Saying::seen(Source::Enrolment, Observed { asset, known, talks: Vec::new() });
             saying.asset = id;
             saying
         }

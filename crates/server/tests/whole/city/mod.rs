@@ -282,7 +282,7 @@ pub(crate) fn seen(asset: Asset) -> Report {
     let mac = asset.mac.map(Identifier::Mac).into_iter();
     let known = mac.chain(asset.addresses.iter().copied().map(Identifier::Address));
     let known = known.map(|by| Known { by, during }).collect();
-    Report::Asset(Box::new(Observed { asset, known }))
+    Report::Asset(Box::new(Observed { asset, known, talks: Vec::new() }))
 }
 
 pub(crate) fn asset(
