@@ -17,6 +17,7 @@ mod incident;
 mod maintenance;
 mod person;
 mod severity;
+mod suspension;
 mod time;
 
 pub use address::{AddressError, Mac, Net, NetSet};
@@ -36,4 +37,5 @@ pub use incident::{Evidence, Incident, IncidentAsset, Role};
 pub use maintenance::{Maintenance, MaintenanceError};
 pub use person::{LoginName, PersonId, PersonState};
 pub use severity::Severity;
+pub use suspension::Suspension;
 pub use time::{Timestamp, TimestampError};

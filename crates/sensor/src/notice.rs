@@ -1,7 +1,7 @@
 //! What a sensor tells and what it is told: the words between it and whoever runs it.
 
 use identify::{import::Row, merge::Observed};
-use model::{CommandId, Exception, Incident, Plan, PlanId, Receipt, Timestamp};
+use model::{CommandId, Exception, Incident, Plan, PlanId, Receipt, Suspension, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -24,7 +24,7 @@ pub enum Notice {
 }
 
 /// Something that a person asks of the sensor. `who` goes into the journal.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "order", content = "data")]
 pub enum Order {
     /// Carry a plan out.
@@ -67,6 +67,13 @@ pub enum Order {
     Exceptions(Vec<Exception>),
     /// The assets that are listed or enrolled, in place of those before.
     Known(Vec<Row>),
+    /// The assets whose identity is taken away now, in place of those before: they are quarantined as long as that stands.
+    Suspended {
+        /// Which.
+        assets: Vec<Suspension>,
+        /// Who changed that.
+        who: String,
+    },
 }
 
 /// What the sensor did so far. Counters only grow while it runs.

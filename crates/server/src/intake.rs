@@ -7,12 +7,13 @@ use crate::{
     AppState,
     auth::salts,
     live::{Change, Order, SensorStatus},
+    quarantine,
     secret::NoRandomness,
 };
 use futures_util::future::join_all;
 use identify::merge::Observed;
 use ledger::{LeafError, Subject};
-use model::{Incident, Plan, Receipt};
+use model::{AssetStatus, Incident, Plan, Receipt};
 use std::time::Duration;
 use store::{Actor, Decided, JournalRow, Kept, Settled, Source, StoreError};
 
@@ -124,6 +125,10 @@ async fn keep(state: &AppState, report: &Report) -> Result<Option<Change>, NotKe
         Report::Asset(observed) => {
             let Settled { asset, new } =
                 repository.observe(Source::Sensor(None), (**observed).clone()).await?;
+            if matches!(asset.status, AssetStatus::Quarantined | AssetStatus::Revoked) {
+                // It may have other addresses now.
+                tell_suspended(state).await;
+            }
             Ok(Some(Change::Asset { label: asset.label(), id: asset.id, new }))
         }
         Report::Plan(plan) => {
@@ -152,9 +157,18 @@ async fn keep(state: &AppState, report: &Report) -> Result<Option<Change>, NotKe
         }
         Report::Stats { status, counted } => {
             state.set_sensor((**status).clone());
+            if state.telling_suspended().await.is_none() {
+                tell_suspended(state).await;
+            }
             repository.add_to_counters(state.now(), counted).await?;
             Ok(Some(Change::Stats(status.clone())))
         }
+    }
+}
+
+async fn tell_suspended(state: &AppState) {
+    if let Err(problem) = quarantine::tell(state, "bastide").await {
+        tracing::warn!(%problem, "the sensor does not know yet what is suspended");
     }
 }
 

@@ -25,6 +25,7 @@ mod metrics;
 pub mod notify;
 mod people;
 mod provider;
+pub mod quarantine;
 mod reach;
 pub mod routes;
 mod secret;

@@ -122,6 +122,13 @@ pub enum Order {
     Exceptions(Vec<model::Exception>),
     /// These assets are listed or enrolled, and no others.
     Known(Vec<identify::import::Row>),
+    /// The identities of these assets are taken away now, and of no others.
+    Suspended {
+        /// Which.
+        assets: Vec<model::Suspension>,
+        /// By whom that was changed.
+        who: String,
+    },
 }
 
 impl Order {
@@ -135,7 +142,7 @@ impl Order {
             Self::UndoAll { .. } => (Deed::AllCommandsUndone, None),
             Self::StopResponding { .. } => (Deed::RespondingStopped, None),
             Self::ResumeResponding { .. } => (Deed::RespondingResumed, None),
-            Self::Exceptions(_) | Self::Known(_) => return None,
+            Self::Exceptions(_) | Self::Known(_) | Self::Suspended { .. } => return None,
         })
     }
 
@@ -148,7 +155,8 @@ impl Order {
             | Self::Undo { who, .. }
             | Self::UndoAll { who }
             | Self::StopResponding { who }
-            | Self::ResumeResponding { who } => who,
+            | Self::ResumeResponding { who }
+            | Self::Suspended { who, .. } => who,
             Self::Exceptions(_) | Self::Known(_) => "",
         }
     }

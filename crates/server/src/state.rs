@@ -7,7 +7,7 @@ use crate::live::{BACKLOG, Change, Order, OrderError, Orders, SensorStatus};
 use crate::people::{Proofs, StartError};
 use crate::witness::Witnessing;
 use ledger::Deed;
-use model::{AuthorityId, IncidentId, Timestamp};
+use model::{AuthorityId, IncidentId, Suspension, Timestamp};
 use policy::DecisionPoint;
 use serde::Serialize;
 use std::{
@@ -53,6 +53,8 @@ struct Shared {
     telling_exceptions: tokio::sync::Mutex<()>,
     /// Told when an asset is listed, enrolled, or declared to be something.
     known: tokio::sync::Notify,
+    /// What the sensor was last told to be suspended; unset where it does not know.
+    suspended: tokio::sync::Mutex<Option<Vec<Suspension>>>,
     witnessing: OnceLock<Witnessing>,
 }
 
@@ -128,6 +130,7 @@ impl AppState {
             stopping,
             telling_exceptions: tokio::sync::Mutex::default(),
             known: tokio::sync::Notify::new(),
+            suspended: tokio::sync::Mutex::default(),
             witnessing: OnceLock::new(),
         });
         Ok(Self { clock: Arc::new(system_time), shared, repository, own: true })
@@ -303,6 +306,11 @@ impl AppState {
 
     pub(crate) async fn until_known_changed(&self) {
         self.shared.known.notified().await;
+    }
+
+    /// Held while what is suspended is read and told; what the sensor was told last.
+    pub(crate) async fn telling_suspended(&self) -> tokio::sync::MutexGuard<'_, Option<Vec<Suspension>>> {
+        self.shared.suspended.lock().await
     }
 
     /// Says what the node has to do with witnesses; once, before it serves.

@@ -71,6 +71,11 @@ impl Directory {
         self.by_kind.get(kind).copied().unwrap_or(0)
     }
 
+    /// The assets that carry a hardware address.
+    pub fn with_mac(&self, mac: Mac) -> impl Iterator<Item = &Asset> {
+        self.by_mac.get(&mac).into_iter().flatten().filter_map(|id| self.assets.get(id))
+    }
+
     /// How many assets carry a hardware address: more than one means that it fronts others.
     #[must_use]
     pub fn sharing(&self, mac: Mac) -> usize {

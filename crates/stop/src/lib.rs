@@ -15,5 +15,5 @@ mod talks;
 
 pub use actuator::{Actuator, Adopted, Count};
 pub use directory::Directory;
-pub use plan::{Context, command_id, difference, exempt, plan, plan_id};
+pub use plan::{Context, command_id, difference, exempt, plan, plan_id, quarantine};
 pub use talks::{Pressure, Talk, Talks};

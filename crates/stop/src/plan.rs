@@ -51,7 +51,7 @@ pub struct Context<'a> {
 /// carried out is the licence's matter.
 #[must_use]
 pub fn plan(incident: &Incident, context: &Context<'_>) -> Plan {
-    let mut draft = Draft { incident, context, commands: Vec::new(), withheld: BTreeMap::new() };
+    let mut draft = Draft::new(incident, context);
     if incident.severity >= Severity::Medium {
         for asset in ordered(incident) {
             draft.consider(asset);
@@ -59,6 +59,17 @@ pub fn plan(incident: &Incident, context: &Context<'_>) -> Plan {
         if draft.commands.is_empty() {
             draft.limit_floods();
         }
+    }
+    draft.finish()
+}
+
+/// What quarantines the assets that an incident made of a suspension names. Planned like a response, with nobody hit who is
+/// spared there; it holds for as long as the settings let anything hold, to be renewed while the suspension stands.
+#[must_use]
+pub fn quarantine(incident: &Incident, context: &Context<'_>) -> Plan {
+    let mut draft = Draft { standing: true, ..Draft::new(incident, context) };
+    for asset in &incident.assets {
+        draft.consider_device(asset);
     }
     draft.finish()
 }
@@ -157,6 +168,8 @@ pub fn exempt(
 struct Draft<'a> {
     incident: &'a Incident,
     context: &'a Context<'a>,
+    /// A person wants the devices of the incident cut off for as long as they say.
+    standing: bool,
     commands: Vec<Command>,
     withheld: BTreeMap<IpAddr, String>,
 }
@@ -178,7 +191,11 @@ fn ordered(incident: &Incident) -> Vec<&IncidentAsset> {
     assets
 }
 
-impl Draft<'_> {
+impl<'a> Draft<'a> {
+    const fn new(incident: &'a Incident, context: &'a Context<'a>) -> Self {
+        Self { incident, context, standing: false, commands: Vec::new(), withheld: BTreeMap::new() }
+    }
+
     fn consider(&mut self, asset: &IncidentAsset) {
         if self.commands.len() >= MAX_COMMANDS {
             self.withhold(asset.address, format!("a plan holds at most {MAX_COMMANDS} commands"));
@@ -203,7 +220,11 @@ impl Draft<'_> {
         if let (Some(seen), Some(bound)) = (named.mac, asset.mac)
             && seen != bound
         {
-            let reason = format!("the attack came from {seen} and the address belongs to {bound}");
+            let reason = if self.standing {
+                format!("the address belongs to {bound} now, and this is {seen}")
+            } else {
+                format!("the attack came from {seen} and the address belongs to {bound}")
+            };
             return self.withhold(named.address, reason);
         }
         let addresses = own_addresses(asset, named.address, context);
@@ -223,10 +244,15 @@ impl Draft<'_> {
         };
         let hits = hits::of_device(asset, &addresses, &action, self.incident, context);
         let name = asset.label();
-        let why = format!("{name} is {} in \u{201c}{}\u{201d}", named.role, self.incident.title);
+        let why = if self.standing {
+            self.incident.title.clone()
+        } else {
+            format!("{name} is {} in \u{201c}{}\u{201d}", named.role, self.incident.title)
+        };
         let inverse = format!("let {name} talk again");
         let on = Target::Device { addresses, mac: asset.mac };
-        let secs = context.config.isolate_for_secs;
+        let config = context.config;
+        let secs = if self.standing { config.longest_secs } else { config.isolate_for_secs };
         let same = self.commands.iter().any(|command| command.on.subject() == on.subject());
         if !same {
             self.push(action, on, secs, why, hits, inverse, asset.kind.clone());

@@ -305,7 +305,8 @@ fn searchable(asset: &Asset) -> String {
     text.chars().take(4_096).collect()
 }
 
-fn asset(row: &Row) -> Result<Asset, StoreError> {
+/// From id, body, authority and status.
+pub(crate) fn asset(row: &Row) -> Result<Asset, StoreError> {
     let id: String = row.try_get(0)?;
     let body: String = row.try_get(1)?;
     let mut asset: Asset = from_json("asset", &id, &body)?;

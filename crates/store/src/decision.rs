@@ -126,6 +126,15 @@ impl Actor {
         }
     }
 
+    /// Of what [`Self::value`] gave, what may stand in texts that cannot be changed later: a person's id, or the token's.
+    pub(crate) fn lasting(value: &str) -> &str {
+        match value.rsplit_once(' ') {
+            Some((token, person)) if token.starts_with("token ") => person,
+            Some((id, _)) if id.parse::<model::PersonId>().is_ok() => id,
+            _ => value,
+        }
+    }
+
     /// The person whose data it is.
     fn person(&self) -> Option<&str> {
         match self {

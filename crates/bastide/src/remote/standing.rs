@@ -40,5 +40,8 @@ pub(super) fn ended(what: &str, answer: &Value) -> String {
     };
     let certificates = counted("certificates", "certificate", "certificates");
     let connections = counted("connections", "connection", "connections");
-    format!("{what}: {certificates}, {connections} ended")
+    let said = answer.pointer("/quarantine/said").and_then(Value::as_array);
+    let said = said.into_iter().flatten().filter_map(Value::as_str);
+    let quarantine: String = said.map(|line| format!("\n  {}", report::visible(line))).collect();
+    format!("{what}: {certificates}, {connections} ended{quarantine}")
 }

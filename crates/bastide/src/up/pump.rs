@@ -52,6 +52,7 @@ pub(super) fn orders(to: SyncSender<sensor::Order>) -> Orders {
             Order::ResumeResponding { who } => sensor::Order::ResumeResponding { who },
             Order::Exceptions(exceptions) => sensor::Order::Exceptions(exceptions),
             Order::Known(known) => sensor::Order::Known(known),
+            Order::Suspended { assets, who } => sensor::Order::Suspended { assets, who },
         };
         to.try_send(order).map_err(|error| match error {
             TrySendError::Full(_) => OrderError::Busy,

@@ -12,6 +12,7 @@ use sensor::SensorHandle;
 use server::{
     AppState, Doors, Node, act, auth, basis, ca, listen,
     notify::{self, Receiver, Syslog, Webhook},
+    quarantine,
     tls::{self, Tls},
     witness::Witnessing,
 };
@@ -77,6 +78,9 @@ pub(super) async fn serve(
     };
     if let Err(problem) = act::send_exceptions(&state).await {
         tracing::warn!(problem = problem.detail(), "the sensor does not know the exceptions yet");
+    }
+    if let Err(problem) = quarantine::tell(&state, "bastide").await {
+        tracing::warn!(%problem, "the sensor does not know yet what is suspended");
     }
     greet(&state, settings, &tls, &url).await?;
 

@@ -49,7 +49,8 @@ impl Responder {
         if acted {
             let withheld =
                 if asks.is_empty() && shows.is_empty() { plan.withheld.clone() } else { Vec::new() };
-            self.act(incident, None, acts, withheld, "auto", now);
+            let because = "the settings let it run by itself".to_owned();
+            self.act(incident, None, acts, withheld, "auto", because, now);
         }
         let because = |waiting: &[Waiting]| {
             let mut reasons: Vec<&str> = waiting.iter().map(|waiting| waiting.reason.as_str()).collect();
@@ -175,6 +176,7 @@ impl Responder {
     }
 
     /// Puts commands in force: first the journal, durable; then the firewall; then the outcome.
+    #[expect(clippy::too_many_arguments, reason = "who wants what of which incident, and why")]
     pub(super) fn act(
         &mut self,
         incident: &Incident,
@@ -182,6 +184,7 @@ impl Responder {
         acts: Vec<(Command, Permit)>,
         withheld: Vec<Withheld>,
         who: &str,
+        because: String,
         now: Timestamp,
     ) {
         let mut plan = Plan {
@@ -191,10 +194,7 @@ impl Responder {
             status: PlanStatus::Active,
             commands: acts.iter().map(|(command, _)| command.clone()).collect(),
             withheld,
-            because: match who {
-                "auto" => "the settings let it run by itself".into(),
-                who => format!("{who} approved it"),
-            },
+            because,
         };
         plan.id = approved.cloned().unwrap_or_else(|| stop::plan_id(&plan));
         let intents: Vec<(String, Act)> = plan

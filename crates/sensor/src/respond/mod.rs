@@ -19,6 +19,7 @@ mod orders;
 mod responder;
 mod sharing;
 mod state;
+mod suspended;
 mod upkeep;
 mod watch;
 

@@ -56,7 +56,7 @@ impl Responder {
         }
         // The later word of a person takes the place of an earlier one.
         self.state.decided.retain(|word| word.incident != incident.id || !subjects.contains(&word.subject));
-        self.act(&incident, Some(id), acts, plan.withheld, who, now);
+        self.act(&incident, Some(id), acts, plan.withheld, who, format!("{who} approved it"), now);
     }
 
     pub(super) fn refuse(&mut self, id: &PlanId, who: &str, now: Timestamp) {
@@ -78,10 +78,21 @@ impl Responder {
             self.note(now, who, format!("{id} was to be taken back and is not in force"));
             return;
         };
+        if !self.take_back(&held, who, now) {
+            return;
+        }
+        self.decide(&held.incident, &held.command.on, who, false, now);
+        self.quarantine_due = true;
+        self.generation += 1;
+    }
+
+    /// Takes a command back, and closes its plan where nothing else is in force by that; whether it could be done.
+    pub(super) fn take_back(&mut self, held: &Held, who: &str, now: Timestamp) -> bool {
+        let id = &held.command.id;
         let why = format!("{who} asked to {}", held.command.inverse);
         // Giving way needs no journal: where it cannot be written, the command is taken back all the same.
         self.write(now, who, &why, Act::Undoing { command: id.clone() }, true);
-        let receipt = self.give_way(&held, now);
+        let receipt = self.give_way(held, now);
         self.write(
             now,
             "bastide",
@@ -92,15 +103,14 @@ impl Responder {
         let failed = matches!(receipt.effect, Effect::Failed { .. });
         self.notify(Notice::Receipt(receipt));
         if failed {
-            return;
+            return false;
         }
         self.state.in_force.retain(|held| held.command.id != *id);
         self.watch.end(id);
-        self.decide(&held.incident, &held.command.on, who, false, now);
         if self.state.in_force.iter().all(|other| other.plan != held.plan) {
             self.close_plan(&held.plan, PlanStatus::Undone, &format!("{who} took it back"));
         }
-        self.generation += 1;
+        true
     }
 
     /// Takes a command back where it was put in force: that may have been the kernel, also where this run found that it
@@ -174,6 +184,7 @@ impl Responder {
         self.write(now, who, "the lever was pulled", Act::Stopped, true);
         self.was_stopped = true;
         self.undo_all(who, "responding was stopped", false, now);
+        self.quarantine(now);
     }
 
     pub(super) fn resume(&mut self, who: &str, now: Timestamp) {
@@ -184,5 +195,6 @@ impl Responder {
         }
         self.was_stopped = false;
         self.generation += 1;
+        self.quarantine(now);
     }
 }

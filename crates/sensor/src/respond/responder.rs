@@ -10,7 +10,8 @@ use super::{
 };
 use crate::{Notice, Order};
 use model::{
-    Asset, FlowUpdate, Incident, IncidentId, Mac, NetSet, Plan, PlanId, Protocol, Severity, Timestamp,
+    Asset, FlowUpdate, Incident, IncidentId, Mac, NetSet, Plan, PlanId, Protocol, Severity, Suspension,
+    Timestamp,
 };
 use protect::{ConfigError, Licence, ResponseConfig};
 use std::{
@@ -111,6 +112,8 @@ pub struct Responder {
     /// Grows whenever the state changes in a way that may change decisions.
     pub(super) generation: u64,
     pub(super) was_stopped: bool,
+    /// What is known of a suspended asset changed.
+    pub(super) quarantine_due: bool,
     /// What people asked for while another program held the lock.
     pub(super) waiting: VecDeque<Order>,
     pub(super) notices: VecDeque<Notice>,
@@ -195,6 +198,7 @@ impl Responder {
             replan: BTreeSet::new(),
             generation: 0,
             was_stopped: dir.is_stopped(),
+            quarantine_due: false,
             waiting: VecDeque::new(),
             notices: VecDeque::new(),
             clocks: super::upkeep::Clocks::default(),
@@ -215,6 +219,11 @@ impl Responder {
             };
             view(known) == view(asset) && known.addresses.len() == asset.addresses.len()
         });
+        if !self.state.suspended.is_empty() && self.is_suspended(asset) {
+            let addresses = |asset: &Asset| asset.addresses.iter().copied().collect::<BTreeSet<_>>();
+            let moved = known.is_none_or(|known| addresses(known) != addresses(asset));
+            self.quarantine_due |= moved || !same;
+        }
         self.directory.insert(asset.clone());
         if !same {
             // What it is may decide a plan that was made before that was known.
@@ -346,9 +355,11 @@ impl Responder {
             Order::Undo { command, who } => self.undo(&command, &who, now),
             Order::UndoAll { who } => {
                 self.undo_all(&who, "everything was taken back", true, now);
+                self.quarantine_due = true;
             }
             Order::StopResponding { who } => self.stop(&who, now),
             Order::ResumeResponding { who } => self.resume(&who, now),
+            Order::Suspended { assets, who } => self.suspend(assets, &who, now),
             Order::Exceptions(_) | Order::Known(_) => {}
         }
         self.save(now, true);
@@ -383,7 +394,12 @@ impl Responder {
             rounds: &rounds,
             now,
         };
-        stop::plan(incident, &context)
+        let made_of = |one: &Suspension| Suspension::incident_id(&one.asset.id, one.at) == incident.id;
+        if self.state.suspended.iter().any(made_of) {
+            stop::quarantine(incident, &context)
+        } else {
+            stop::plan(incident, &context)
+        }
     }
 
     pub(super) fn tell_entries(&mut self, entries: Vec<stop::journal::Entry>) {

@@ -110,6 +110,7 @@ impl Responder {
         }
         let Some(_lock) = self.locked(now) else { return };
         self.was_stopped = stopped;
+        self.quarantine_due = true;
         self.generation += 1;
         if stopped && !self.state.in_force.is_empty() {
             self.undo_all("bastide", "the file `stopped` was found", false, now);

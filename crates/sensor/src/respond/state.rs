@@ -4,7 +4,7 @@
 //! never overwritten silently. The lever is a file: who can make a file can stop all responding. One holder of the
 //! lock at a time, in this program or another; a holder that dies lets go.
 
-use model::{Command, Incident, IncidentId, Plan, PlanId, Receipt, Timestamp};
+use model::{Command, Incident, IncidentId, Plan, PlanId, Receipt, Suspension, Timestamp};
 use protect::{Acted, Grant, ResponseConfig};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -50,6 +50,9 @@ pub struct State {
     /// Plans that were given up because more were open than are kept.
     #[serde(default)]
     pub plans_given_up: u64,
+    /// Assets whose identity is taken away, as was last told.
+    #[serde(default)]
+    pub suspended: Vec<Suspension>,
 }
 
 /// A command in force.

@@ -20,6 +20,7 @@ pub(super) struct Clocks {
     adoption: Option<Timestamp>,
     forgetting: Option<Timestamp>,
     writing: Option<Timestamp>,
+    quarantine: Option<Timestamp>,
 }
 
 /// Whether so many microseconds have gone by; then the clock is set. A clock that was set back counts as gone by.
@@ -59,6 +60,13 @@ impl Responder {
         }
         if due(&mut self.clocks.adoption, 5_000_000, now) && !self.state.in_force.is_empty() {
             self.restore_lost(now);
+        }
+        let looked = !self.state.suspended.is_empty() && due(&mut self.clocks.quarantine, 10_000_000, now);
+        if (looked || std::mem::take(&mut self.quarantine_due))
+            && let Some(_lock) = self.locked(now)
+        {
+            self.quarantine(now);
+            self.save(now, false);
         }
         if due(&mut self.clocks.forgetting, 10_000_000, now) {
             self.forget_old_talks(now);

@@ -5,6 +5,7 @@ use crate::{
     AppState,
     auth::User,
     ca::{self, Act},
+    quarantine::Quarantine,
     reach::Reach,
 };
 use axum::{Json, extract::Path, http::header, response::IntoResponse};
@@ -151,9 +152,12 @@ pub(super) struct Ended {
     /// The asset as it stands now; null where it was about one certificate.
     #[schema(value_type = Option<Object>)]
     asset: Option<Asset>,
+    /// What became of its addresses; null where it was about one certificate.
+    quarantine: Option<Quarantine>,
 }
 
-/// Suspends, restores or revokes an asset: all its certificates, its tokens and its connections at once.
+/// Suspends, restores or revokes an asset: all its certificates, its tokens, its connections and its addresses at once. The
+/// answer comes as soon as the sensor has said what became of its addresses, or after a second.
 #[utoipa::path(
     post, path = "/api/v1/assets/{id}/{deed}", tag = "devices", request_body = Reasons,
     params(
@@ -210,5 +214,6 @@ async fn stands(
         certificates: ended.certificates,
         connections: ended.connections,
         asset: ended.asset.map(|asset| *asset),
+        quarantine: ended.quarantine,
     }))
 }

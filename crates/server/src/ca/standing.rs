@@ -1,7 +1,7 @@
 //! The one action that takes an identity away, for a while or for ever, and gives it back.
 //!
 //! Guarantees: what is decided is kept and in the ledger before anything ends; then, before the answer, the connections of the
-//! asset end and no answer is given any more that was made before. A part that keeps sessions of its own ends them at the
+//! asset end, no answer is given any more that was made before, and the sensor quarantines its addresses. A part that keeps sessions of its own ends them at the
 //! same place.
 
 use crate::{
@@ -9,6 +9,7 @@ use crate::{
     api::Problem,
     auth::{User, decided},
     live::Change,
+    quarantine::{self, Quarantine},
     words,
 };
 use axum::http::StatusCode;
@@ -64,6 +65,8 @@ pub(crate) struct Ended {
     pub(crate) connections: usize,
     /// The asset as it stands now; unset where it was about one certificate.
     pub(crate) asset: Option<Box<Asset>>,
+    /// What became of its addresses; unset where it was about one certificate.
+    pub(crate) quarantine: Option<Quarantine>,
 }
 
 /// Suspends, restores or revokes an asset with all its certificates, or one certificate.
@@ -109,10 +112,14 @@ pub(crate) async fn let_stand(
                 Act::Restore => 0,
                 Act::Suspend | Act::Revoke => certificates.iter().map(|one| ca.sessions.cut(one)).sum(),
             };
-            if let Some(asset) = &asset {
-                state.announce(Change::Asset { id: asset.id.clone(), label: asset.label(), new: false });
-            }
-            Ok(Ended { certificates: certificates.len(), connections, asset })
+            let quarantine = match &asset {
+                Some(asset) => {
+                    state.announce(Change::Asset { id: asset.id.clone(), label: asset.label(), new: false });
+                    Some(quarantine::follow(&state, user, asset).await?)
+                }
+                None => None,
+            };
+            Ok(Ended { certificates: certificates.len(), connections, asset, quarantine })
         }
     }
 }

@@ -4,6 +4,7 @@ use super::{
     devices::{self, Certificate},
     frame::{Frame, Trouble, Visit, page},
     inventory::{self, SourceRow},
+    named::{Named, named_in},
     posture::{self, Reported},
     response::names_in,
     view::{self, Choice, Markup, Pager},
@@ -11,6 +12,7 @@ use super::{
 use crate::{
     AppState,
     api::{Parameters, Problem},
+    quarantine,
     reach::{Narrowed, Reach},
 };
 use askama::Template;
@@ -285,6 +287,8 @@ struct AssetPage {
     standing: &'static str,
     certificates: Vec<Certificate>,
     certificates_more: u64,
+    /// What became of its addresses, where its identity is taken away.
+    quarantine: Vec<String>,
     reasons_to_revoke: Vec<Choice>,
     sources: Vec<SourceRow>,
     talks: Vec<inventory::TalkRow>,
@@ -348,8 +352,10 @@ pub(super) async fn show(
     let filter = CertificateFilter { asset: Some(asset.id.clone()), ..CertificateFilter::default() };
     let held = state.repository().certificates(&filter, Paging::new(1, MOST_CERTIFICATES)).await;
     let held = held.map_err(|error| visit.trouble(error))?;
+    let quarantine = quarantined(&state, &asset).await.map_err(|problem| visit.trouble(problem))?;
     let body = AssetPage {
         name: label,
+        quarantine,
         known: true,
         sources: sayings.iter().map(inventory::row).collect(),
         talks: inventory::talks(&sayings, state.now()),
@@ -385,6 +391,14 @@ pub(super) async fn show(
     Ok(page(&body))
 }
 
+/// What became of the addresses of an asset whose identity is taken away.
+async fn quarantined(state: &AppState, asset: &Asset) -> Result<Vec<String>, Problem> {
+    let Some(quarantine) = quarantine::of(state, asset).await? else { return Ok(Vec::new()) };
+    let said = quarantine.said();
+    let named = Named::of(state, named_in(said.iter().map(String::as_str))).await?;
+    Ok(said.iter().take(MOST_ADDRESSES).map(|line| report::clipped(&named.text(line), 300)).collect())
+}
+
 /// An address that no asset of ours has: somebody outside, or too old.
 async fn stranger(state: &AppState, visit: &Visit, address: IpAddr) -> Result<Response, Problem> {
     let frame = Frame::new(state, visit, "assets", address.to_string()).await;
@@ -408,6 +422,7 @@ async fn stranger(state: &AppState, visit: &Visit, address: IpAddr) -> Result<Re
         standing: "",
         certificates: Vec::new(),
         certificates_more: 0,
+        quarantine: Vec::new(),
         reasons_to_revoke: Vec::new(),
         sources: Vec::new(),
         talks: Vec::new(),

@@ -23,4 +23,5 @@ mod leaves;
 mod names;
 mod passkey;
 mod people;
+mod quarantine;
 mod sign_in;

@@ -9,6 +9,7 @@ mod enrolment;
 mod issued;
 mod issuer;
 mod standing;
+mod suspended;
 
 pub use enrolment::{
     EnrolmentRecord, EnrolmentState, EnrolmentToken, MOST_ENROLMENT_TOKENS, MOST_MAKERS, MOST_WAITING, Maker,
