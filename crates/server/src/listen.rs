@@ -1,11 +1,13 @@
 //! The listener: TLS and HTTP/1.1 or HTTP/2 for a bounded number of connections.
 //!
-//! Guarantees: at most [`CONNECTIONS`] at once, of which no single household has more than [`OF_ONE_ADDRESS`]; a
+//! Guarantees: at most [`CONNECTIONS`] of strangers at once, of which no single household has more than [`OF_ONE_ADDRESS`], and
+//! [`DEVICES`] that showed a certificate of this node, no more than [`OF_ONE_CERTIFICATE`] with the same; a
 //! handshake, a header or a first request that takes longer than [`HANDSHAKE`] ends the connection, and so does
 //! [`IDLE`] without a request; one that showed a certificate ends with that; a stop lets requests under way finish for a while.
 
 use crate::{
-    ca::peer::{Peer, Session, Sessions},
+    AppState,
+    ca::peer::{Peer, Session},
     unread,
 };
 use axum::{Router, body::Body, extract::ConnectInfo, http::Request};
@@ -18,6 +20,7 @@ use hyper_util::{
         graceful::{GracefulShutdown, Watcher},
     },
 };
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustls::ServerConfig;
 use std::{
     collections::HashMap,
@@ -28,13 +31,17 @@ use std::{
 };
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{Semaphore, watch},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
 };
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt as _;
 
-/// Connections at once.
+/// Connections at once of those who showed no certificate of this node (yet).
 pub const CONNECTIONS: usize = 512;
+/// Connections at once of those who did.
+pub const DEVICES: usize = 12_288;
+/// Of these, with one certificate.
+pub const OF_ONE_CERTIFICATE: usize = 16;
 /// Connections at once of one address, or of one network of 64 bits in IPv6.
 pub const OF_ONE_ADDRESS: usize = 128;
 /// How long a handshake, a header or the first request may take.
@@ -52,10 +59,12 @@ pub async fn serve(
     listener: TcpListener,
     tls: watch::Receiver<Arc<ServerConfig>>,
     router: Router,
-    sessions: Sessions,
+    state: AppState,
     stop: impl Future<Output = ()>,
 ) {
+    raise_open_files();
     let room = Arc::new(Semaphore::new(CONNECTIONS));
+    let devices = Arc::new(Semaphore::new(DEVICES));
     let crowd = Arc::new(Crowd::default());
     let graceful = GracefulShutdown::new();
     let mut stop = std::pin::pin!(stop);
@@ -72,14 +81,49 @@ pub async fn serve(
         };
         // Looked up each time: the certificate is made anew while the server runs.
         let acceptor = TlsAcceptor::from(Arc::clone(&tls.borrow()));
-        let (router, watcher, sessions) = (router.clone(), graceful.watcher(), sessions.clone());
-        tokio::spawn(async move {
-            connection(stream, peer, acceptor, router, sessions, watcher).await;
-            drop((place, seat));
-        });
+        let (router, watcher, state) = (router.clone(), graceful.watcher(), state.clone());
+        let place = (Place::Stranger((place, seat)), Arc::clone(&devices));
+        tokio::spawn(connection((stream, peer), acceptor, router, state, watcher, place));
     }
     drop(listener);
     let _ = tokio::time::timeout(FAREWELL, graceful.shutdown()).await;
+}
+
+/// What a connection takes up while it is open.
+enum Place {
+    /// A connection in all, and one of its address.
+    Stranger(#[expect(dead_code, reason = "given back when dropped")] (OwnedSemaphorePermit, Seat)),
+    /// A device's.
+    Device(#[expect(dead_code, reason = "given back when dropped")] OwnedSemaphorePermit),
+}
+
+impl Place {
+    /// A device of ours does not take up what there is for strangers, as long as there is room for it.
+    async fn for_device(
+        self,
+        devices: Arc<Semaphore>,
+        shown: &Peer,
+        session: &Session,
+        state: &AppState,
+    ) -> Self {
+        if session.count() <= OF_ONE_CERTIFICATE
+            && let Ok(room) = devices.try_acquire_owned()
+            && shown.known(state).await.is_ok_and(|known| known.is_some())
+        {
+            return Self::Device(room);
+        }
+        self
+    }
+}
+
+/// A process may have so many files open as its limits let it raise: each connection is one.
+fn raise_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current < limit.maximum
+        && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit })
+    {
+        tracing::warn!(%error, "the limit of open files cannot be raised: fewer connections at once");
+    }
 }
 
 async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
@@ -102,17 +146,20 @@ fn is_of_the_peer(error: &io::Error) -> bool {
 }
 
 async fn connection(
-    stream: TcpStream,
-    peer: SocketAddr,
+    (stream, peer): (TcpStream, SocketAddr),
     acceptor: TlsAcceptor,
     router: Router,
-    sessions: Sessions,
+    state: AppState,
     watcher: Watcher,
+    (mut place, devices): (Place, Arc<Semaphore>),
 ) {
     let _ = stream.set_nodelay(true);
     let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await else { return };
     let shown = Peer::of(stream.get_ref().1);
-    let mut session = shown.fingerprint().map(|fingerprint| sessions.enter(fingerprint));
+    let mut session = shown.fingerprint().map(|fingerprint| state.sessions().enter(fingerprint));
+    if let Some(session) = &session {
+        place = place.for_device(devices, &shown, session, &state).await;
+    }
     let requests = Arc::new(watch::Sender::new(0_usize));
     let idle = idle(requests.subscribe(), HANDSHAKE, IDLE);
     let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
@@ -154,6 +201,7 @@ async fn connection(
         () = idle => tracing::debug!(%peer, "a connection asked for nothing and was closed"),
         () = cut(&mut session) => tracing::info!(%peer, "a connection ended with its certificate"),
     }
+    drop(place);
 }
 
 /// Resolves when the certificate that was shown is no good any more.

@@ -106,7 +106,7 @@ pub(super) async fn serve(
         stop.asked().await;
         state.stop();
     };
-    listen::serve(listener, certificates, router, state.sessions(), stopping).await;
+    listen::serve(listener, certificates, router, state.clone(), stopping).await;
 
     // First the sensor, so that its last words are kept; then the store.
     let last_words = async {

@@ -477,6 +477,37 @@ async fn one_action_ends_connections_lists_and_answers_at_once() {
     );
 }
 
+/// From one address come many devices behind a router, and whoever else: the ones do not keep the others out.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_does_not_take_up_the_room_of_strangers() {
+    let city = City::new().await;
+    city.enrolled("camera").await;
+    let mut held = Vec::new();
+    for _ in 0..4 {
+        held.push(city.hold("camera").await);
+    }
+    let at = city.served.url.strip_prefix("https://").unwrap().to_owned();
+    let mut strangers = Vec::new();
+    for _ in 0..server::listen::OF_ONE_ADDRESS + 1 {
+        strangers.push(tokio::net::TcpStream::connect(&at).await.unwrap());
+    }
+    // Whoever found no room is let go at once; the others have time for their handshake.
+    let mut gone = 0;
+    for stranger in &mut strangers {
+        let mut one = [0];
+        let read = tokio::time::timeout(
+            Duration::from_millis(20),
+            tokio::io::AsyncReadExt::read(stranger, &mut one),
+        );
+        gone += usize::from(read.await.is_ok());
+    }
+    assert_eq!(gone, 1);
+    for mut device in held {
+        assert!(device.try_wait().unwrap().is_none(), "nor are devices");
+        let _ = device.kill();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_delta_says_what_changed_since() {
     let city = City::new().await;
