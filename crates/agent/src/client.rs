@@ -6,14 +6,18 @@ use crate::{
     identity::{Identity, Trust, moment, provider},
 };
 use model::Timestamp;
+use pki::{Algorithm, Signer};
 use rustls::{
-    CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme, Stream,
+    CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, SignatureAlgorithm,
+    SignatureScheme, Stream,
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature},
-    pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName, UnixTime},
+    pki_types::{CertificateDer, ServerName, UnixTime},
+    sign::{CertifiedKey, SigningKey, SingleCertAndKey},
     time_provider::TimeProvider,
 };
 use std::{
+    fmt,
     io::{self, Read, Write},
     net::{TcpStream, ToSocketAddrs as _},
     sync::Arc,
@@ -118,8 +122,9 @@ impl Client {
             None => builder.with_no_client_auth(),
             Some(identity) => {
                 let chain = identity.chain().iter().cloned().map(CertificateDer::from).collect();
-                let key = PrivatePkcs8KeyDer::from(identity.key().pkcs8().to_vec());
-                builder.with_client_auth_cert(chain, key.into()).map_err(|error| error.to_string())?
+                let key = Arc::new(TlsKey(Arc::clone(identity.key().signer())));
+                let shown = SingleCertAndKey::from(CertifiedKey::new(chain, key));
+                builder.with_client_cert_resolver(Arc::new(shown))
             }
         };
         Ok(Self { server: server.clone(), config: Arc::new(config), now })
@@ -234,6 +239,49 @@ fn in_words(error: io::Error) -> io::Error {
         return io::Error::new(io::ErrorKind::TimedOut, "no answer in time");
     }
     error
+}
+
+/// The device's key as TLS uses it, wherever it is.
+struct TlsKey(Arc<dyn Signer>);
+
+impl TlsKey {
+    fn scheme(&self) -> SignatureScheme {
+        match self.0.algorithm() {
+            Algorithm::P256 => SignatureScheme::ECDSA_NISTP256_SHA256,
+            Algorithm::P384 => SignatureScheme::ECDSA_NISTP384_SHA384,
+            Algorithm::Ed25519 => SignatureScheme::ED25519,
+        }
+    }
+}
+
+impl fmt::Debug for TlsKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("TlsKey").field(&self.scheme()).finish()
+    }
+}
+
+impl SigningKey for TlsKey {
+    fn choose_scheme(&self, offered: &[SignatureScheme]) -> Option<Box<dyn rustls::sign::Signer>> {
+        let key = || -> Box<dyn rustls::sign::Signer> { Box::new(Self(Arc::clone(&self.0))) };
+        offered.contains(&self.scheme()).then(key)
+    }
+
+    fn algorithm(&self) -> SignatureAlgorithm {
+        match self.0.algorithm() {
+            Algorithm::P256 | Algorithm::P384 => SignatureAlgorithm::ECDSA,
+            Algorithm::Ed25519 => SignatureAlgorithm::ED25519,
+        }
+    }
+}
+
+impl rustls::sign::Signer for TlsKey {
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rustls::Error> {
+        self.0.sign(message).map_err(|error| rustls::Error::General(error.to_string()))
+    }
+
+    fn scheme(&self) -> SignatureScheme {
+        Self::scheme(self)
+    }
 }
 
 /// Believes any certificate, and verifies only that the server has its key. Nothing secret may be said to it.

@@ -6,10 +6,11 @@ use crate::{
     clock,
     disk::{DiskError, Folder},
     est::{self, Answer, Est, EstError},
-    identity::{Identity, Key, Trust, fingerprint},
+    identity::{Identity, Key, KeyError, Trust, fingerprint},
     state::{Enrolment, State},
 };
 use model::Timestamp;
+use pkcs11::Place;
 use pki::{Algorithm, SignError, ask, ask_again};
 use std::time::Duration;
 use wire::Token;
@@ -32,6 +33,8 @@ pub struct Enrol {
     pub name: String,
     /// The kind of its key.
     pub algorithm: Algorithm,
+    /// On which token its key is made; without one, in the folder.
+    pub token: Option<Place>,
 }
 
 /// On what ground a device is let in, and whom it trusts.
@@ -71,6 +74,15 @@ pub enum EnrolError {
     Unusable(String),
 }
 
+impl From<KeyError> for EnrolError {
+    fn from(error: KeyError) -> Self {
+        match error {
+            KeyError::Disk(error) => Self::Disk(error),
+            KeyError::Sign(error) => Self::Key(error),
+        }
+    }
+}
+
 impl Enrol {
     /// Enrols the device, however long a person takes to say yes: `wait` waits, and says what the time is then; `say`
     /// tells whoever looks on. Can be begun again after a power cut, with the same key.
@@ -94,15 +106,24 @@ impl Enrol {
         }
         let est = Est::new(self.label.as_deref()).map_err(EnrolError::Unusable)?;
         let trust = self.trust(&est, now, say)?;
+        // One that is enrolled anew, and whose key nobody uses then.
+        let before = Identity::load(folder).ok().flatten();
+        let is_there = |key: &Key| {
+            let place =
+                |token: &Place| key.token().and_then(Place::object).map(|object| token.with_object(object));
+            self.token.as_ref().and_then(place).as_ref() == key.token()
+        };
         let key = match Key::pending(folder)? {
-            Some(key) if pki::Signer::algorithm(key.signer()) == self.algorithm => key,
-            _ => {
-                let key = Key::generate(self.algorithm)?;
+            Some(key) if key.signer().algorithm() == self.algorithm && is_there(&key) => key,
+            other => {
+                let key = Key::generate_on(self.token.as_ref(), self.algorithm)?;
                 key.save_pending(folder)?;
+                // Nobody was told of it.
+                let _ = other.map(|other| other.destroy());
                 key
             }
         };
-        let csr = ask(key.signer(), &self.name, &[]).map_err(unusable)?;
+        let csr = ask(&**key.signer(), &self.name, &[]).map_err(unusable)?;
         let issued = loop {
             let client = Client::trusting(&self.server, &trust, None, now).map_err(EnrolError::Unusable)?;
             match est.enrol(&client, &csr, &self.name, self.ground.token())? {
@@ -112,7 +133,7 @@ impl Enrol {
                     say(format!(
                         "waiting for a person to approve {}; its key is {}; asking again in {secs} s",
                         self.name,
-                        fingerprint(key.signer())
+                        fingerprint(&**key.signer())
                     ));
                     now = wait(Duration::from_secs(secs));
                 }
@@ -128,6 +149,9 @@ impl Enrol {
         enrolment.save(folder)?;
         // The last: with it the device is enrolled.
         identity.save(folder)?;
+        if let Some(Err(error)) = before.map(|before| before.key().destroy()) {
+            say(format!("the key of before stays on its token: {error}"));
+        }
         Ok(identity)
     }
 
@@ -163,7 +187,7 @@ pub fn renew(
     let key = match Key::pending(folder)? {
         Some(key) => key,
         None => {
-            let key = Key::generate(enrolment.algorithm)?;
+            let key = Key::generate_on(identity.key().token(), enrolment.algorithm)?;
             key.save_pending(folder)?;
             key
         }
@@ -175,12 +199,14 @@ pub fn renew(
         Ok(new) if new.shares_with(trust) => new,
         _ => trust.clone(),
     };
-    let csr = ask_again(key.signer(), identity.certificate()).map_err(unusable)?;
+    let csr = ask_again(&**key.signer(), identity.certificate()).map_err(unusable)?;
     let Answer::Certificates(issued) = est.renew(&client, &csr)? else { return Ok(None) };
-    let identity = accepted(key, issued, &authorities, &trust, now)?;
+    let renewed = accepted(key, issued, &authorities, &trust, now)?;
     trust.save(folder)?;
-    identity.save(folder)?;
-    Ok(Some((identity, trust)))
+    renewed.save(folder)?;
+    // A token that does not let go of it keeps one key more, which proves nothing once its certificate ended.
+    let _ = identity.key().destroy();
+    Ok(Some((renewed, trust)))
 }
 
 /// The identity that the server's answer makes, where it is one.
@@ -191,7 +217,6 @@ fn accepted(
     trust: &Trust,
     now: Timestamp,
 ) -> Result<Identity, EnrolError> {
-    use pki::Signer as _;
     let own = |der: &Vec<u8>| {
         pki::Certificate::from_der(der).is_ok_and(|read| read.key() == key.signer().public_key())
     };

@@ -2,10 +2,11 @@
 
 use crate::{
     disk::{DiskError, Folder},
-    pem,
+    pem, tpm,
 };
 use model::Timestamp;
-use pki::{Algorithm, Certificate, SignError, SoftwareKey};
+use pkcs11::{Place, TokenKey};
+use pki::{Algorithm, Certificate, SignError, Signer, SoftwareKey};
 use rustls::{
     RootCertStore,
     client::{WebPkiServerVerifier, danger::ServerCertVerifier as _},
@@ -22,16 +23,34 @@ const MOST_BYTES: usize = 256 * 1024;
 /// The most authorities that are trusted: the one that is, and the next.
 const MOST_ROOTS: usize = 8;
 
-/// A private key in memory and on the disk.
+/// A private key: in memory and on the disk, or on a token.
 pub struct Key {
-    pkcs8: Vec<u8>,
-    signer: SoftwareKey,
+    kept: Kept,
+    signer: Arc<dyn Signer>,
+}
+
+enum Kept {
+    /// Here, as PKCS #8 in DER.
+    Here(Vec<u8>),
+    /// There, and nowhere else.
+    On(Place),
 }
 
 impl std::fmt::Debug for Key {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.signer.fmt(f)
+        f.debug_struct("Key").field("algorithm", &self.signer.algorithm()).finish_non_exhaustive()
     }
+}
+
+/// Why a key that was begun with cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// The disk.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// The token.
+    #[error(transparent)]
+    Sign(#[from] SignError),
 }
 
 /// A key with its certificate.
@@ -55,32 +74,70 @@ impl Key {
     /// [`SignError`] where there is no randomness.
     pub fn generate(algorithm: Algorithm) -> Result<Self, SignError> {
         let pkcs8 = SoftwareKey::generate(algorithm)?;
-        Ok(Self { signer: SoftwareKey::from_pkcs8(algorithm, &pkcs8)?, pkcs8 })
+        let signer = Arc::new(SoftwareKey::from_pkcs8(algorithm, &pkcs8)?);
+        Ok(Self { signer, kept: Kept::Here(pkcs8) })
+    }
+
+    /// A new one on this token; without one, here.
+    ///
+    /// # Errors
+    /// [`SignError`].
+    pub fn generate_on(token: Option<&Place>, algorithm: Algorithm) -> Result<Self, SignError> {
+        let Some(token) = token else { return Self::generate(algorithm) };
+        let place = token.with_object(&format!("{}{}", tpm::LABEL, tpm::random()?));
+        let key = TokenKey::make(place.clone(), algorithm)?;
+        Ok(Self { signer: Arc::new(key), kept: Kept::On(place) })
     }
 
     fn read(pkcs8: Vec<u8>) -> Option<Self> {
-        Some(Self { signer: SoftwareKey::read(&pkcs8).ok()?, pkcs8 })
+        Some(Self { signer: Arc::new(SoftwareKey::read(&pkcs8).ok()?), kept: Kept::Here(pkcs8) })
     }
 
     /// What signs with it.
     #[must_use]
-    pub const fn signer(&self) -> &SoftwareKey {
+    pub fn signer(&self) -> &Arc<dyn Signer> {
         &self.signer
     }
 
-    /// As TLS takes it.
+    /// On which token it is; nothing where it is in the folder.
     #[must_use]
-    pub fn pkcs8(&self) -> &[u8] {
-        &self.pkcs8
+    pub const fn token(&self) -> Option<&Place> {
+        match &self.kept {
+            Kept::Here(_) => None,
+            Kept::On(place) => Some(place),
+        }
+    }
+
+    /// Forgets it for ever, where others would not: its token keeps what nobody uses any more.
+    ///
+    /// # Errors
+    /// [`SignError`].
+    pub fn destroy(&self) -> Result<(), SignError> {
+        match &self.kept {
+            Kept::Here(_) => Ok(()),
+            Kept::On(place) => Ok(TokenKey::destroy(place)?),
+        }
+    }
+
+    fn text(&self) -> String {
+        match &self.kept {
+            Kept::Here(pkcs8) => pem::write("PRIVATE KEY", pkcs8),
+            Kept::On(place) => format!("{place}\n"),
+        }
     }
 
     /// The one that an enrolment was begun with, if one was.
     ///
     /// # Errors
-    /// [`DiskError`].
-    pub fn pending(folder: &Folder) -> Result<Option<Self>, DiskError> {
+    /// [`KeyError`], also where its token is away.
+    pub fn pending(folder: &Folder) -> Result<Option<Self>, KeyError> {
         let Some(text) = folder.read_secret(PENDING, MOST_BYTES)? else { return Ok(None) };
-        Ok(pem::read(&text).ok().and_then(|parts| parts.keys.into_iter().next()).and_then(Self::read))
+        let Ok(parts) = pem::read(&text) else { return Ok(None) };
+        if let Some(place) = parts.places.into_iter().next() {
+            let signer = Arc::new(TokenKey::open(place.clone()).map_err(SignError::from)?);
+            return Ok(Some(Self { signer, kept: Kept::On(place) }));
+        }
+        Ok(parts.keys.into_iter().next().and_then(Self::read))
     }
 
     /// Keeps it until a certificate is there.
@@ -88,7 +145,7 @@ impl Key {
     /// # Errors
     /// [`DiskError`].
     pub fn save_pending(&self, folder: &Folder) -> Result<(), DiskError> {
-        folder.replace(PENDING, pem::write("PRIVATE KEY", &self.pkcs8).as_bytes())
+        folder.replace(PENDING, self.text().as_bytes())
     }
 }
 
@@ -98,7 +155,6 @@ impl Identity {
     /// # Errors
     /// What is wrong.
     pub fn new(key: Key, chain: Vec<Vec<u8>>) -> Result<Self, String> {
-        use pki::Signer as _;
         let first = chain.first().ok_or("expected a certificate")?;
         let certificate = Certificate::from_der(first).map_err(|error| error.to_string())?;
         if certificate.key() != key.signer.public_key() {
@@ -115,7 +171,10 @@ impl Identity {
         let Some(text) = folder.read_secret(IDENTITY, MOST_BYTES)? else { return Ok(None) };
         let read = || {
             let parts = pem::read(&text)?;
-            let key = parts.keys.into_iter().next().and_then(Key::read).ok_or("expected a private key")?;
+            let key = match parts.places.into_iter().next() {
+                Some(place) => on_token(place, &parts.certificates)?,
+                None => parts.keys.into_iter().next().and_then(Key::read).ok_or("expected a private key")?,
+            };
             Self::new(key, parts.certificates)
         };
         read().map(Some).map_err(|reason| {
@@ -128,7 +187,7 @@ impl Identity {
     /// # Errors
     /// [`DiskError`].
     pub fn save(&self, folder: &Folder) -> Result<(), DiskError> {
-        let mut text = pem::write("PRIVATE KEY", &self.key.pkcs8);
+        let mut text = self.key.text();
         text.extend(self.chain.iter().map(|certificate| pem::write("CERTIFICATE", certificate)));
         folder.replace(IDENTITY, text.as_bytes())?;
         folder.remove(PENDING)
@@ -155,7 +214,7 @@ impl Identity {
     /// SHA-256 of its public key, in hexadecimal digits: by this the server's settings name it.
     #[must_use]
     pub fn fingerprint(&self) -> String {
-        fingerprint(&self.key.signer)
+        fingerprint(&*self.key.signer)
     }
 
     /// From when it is to be renewed: two thirds of its life and up to a twentieth more, by its serial number, so that those
@@ -176,10 +235,19 @@ impl Identity {
     }
 }
 
+/// The key at this place: its certificate says which it is, so that the token is not asked before it has to sign.
+fn on_token(place: Place, chain: &[Vec<u8>]) -> Result<Key, String> {
+    let first = chain.first().ok_or("expected a certificate")?;
+    let certificate = Certificate::from_der(first).map_err(|error| error.to_string())?;
+    let public = certificate.key().clone();
+    let algorithm = public.algorithm().ok_or("the certificate is about a key that is not used here")?;
+    let signer = Arc::new(TokenKey::known(place.clone(), algorithm, public));
+    Ok(Key { signer, kept: Kept::On(place) })
+}
+
 /// SHA-256 of a public key, in hexadecimal digits.
 #[must_use]
-pub fn fingerprint(signer: &SoftwareKey) -> String {
-    use pki::Signer as _;
+pub fn fingerprint(signer: &dyn Signer) -> String {
     let bytes = signer.public_key().fingerprint().unwrap_or_default();
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

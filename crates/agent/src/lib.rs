@@ -19,3 +19,4 @@ pub mod run;
 pub mod settings;
 pub mod spool;
 pub mod state;
+pub mod tpm;

@@ -9,15 +9,18 @@ use agent::{
     run::Agent,
     spool::Spool,
     state::{Enrolment, State},
+    tpm,
 };
 use clap::{Args, Parser, Subcommand};
 use model::Timestamp;
+use pkcs11::PlaceError;
 use pki::Algorithm;
 use std::{
     error::Error,
     io::{self, Read as _, Write as _},
+    os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
-    process::ExitCode,
+    process::{Command, ExitCode},
     time::{Duration, Instant, SystemTime},
 };
 use wire::{Collect, Token};
@@ -40,7 +43,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Verb {
     /// Asks the server for a certificate: once, with a token
-    Enrol(EnrolArgs),
+    Enrol(Box<EnrolArgs>),
     /// Reports, renews the certificate and takes settings, until it is ended
     Run(Place),
     /// As whom this device is enrolled, until when, and what waits for the server
@@ -89,9 +92,30 @@ struct EnrolArgs {
     /// The kind of key: p256, p384 or ed25519
     #[arg(long, value_name = "ALGORITHM", default_value = "p256", value_parser = algorithm)]
     algorithm: Algorithm,
+    /// Where the key is made: `file` (in DIR), or a token (pkcs11:token=…?module-path=…&pin-source=file:…)
+    /// [default: the TPM where one can be used, else file]
+    #[arg(long, value_name = "PLACE", value_parser = key_place)]
+    key: Option<KeyPlace>,
     /// Enrol anew, though this device is enrolled already
     #[arg(long)]
     replace: bool,
+}
+
+/// Where a key is made.
+#[derive(Clone, Debug)]
+enum KeyPlace {
+    File,
+    Token(pkcs11::Place),
+}
+
+fn key_place(text: &str) -> Result<KeyPlace, String> {
+    match text {
+        "file" => Ok(KeyPlace::File),
+        other => other
+            .parse()
+            .map(KeyPlace::Token)
+            .map_err(|error: PlaceError| format!("expected file, or a token: {error}")),
+    }
 }
 
 fn main() -> ExitCode {
@@ -103,8 +127,8 @@ fn main() -> ExitCode {
         }
     };
     let outcome = match cli.verb {
-        Verb::Enrol(args) => enrol(args),
-        Verb::Run(place) => run(&place.dir),
+        Verb::Enrol(args) => tell_tpm(&args.place.dir).and_then(|()| enrol(*args)),
+        Verb::Run(place) => tell_tpm(&place.dir).and_then(|()| run(&place.dir)),
         Verb::Status(place) => status(&place.dir),
         Verb::Posture => posture(),
         Verb::Sbom => sbom(),
@@ -161,7 +185,22 @@ fn enrol(args: EnrolArgs) -> Result<(), Box<dyn Error>> {
     }
     let name = args.name.or_else(|| Machine::new(Path::new("/")).host_name());
     let name = name.ok_or("this device has no host name: expected --name NAME")?;
-    let enrol = Enrol { server: args.server, label: args.label, ground, name, algorithm: args.algorithm };
+    let token = match args.key {
+        Some(KeyPlace::File) => None,
+        Some(KeyPlace::Token(place)) => Some(place),
+        None => match tpm::token(&folder, std::env::var_os(tpm::TPM).as_deref()) {
+            Ok(place) => {
+                say("the key is made in the TPM (--key file would make it in a file)");
+                Some(place)
+            }
+            Err(why) => {
+                say(&format!("the key is made in a file for the agent only; no TPM can be used: {why}"));
+                None
+            }
+        },
+    };
+    let algorithm = args.algorithm;
+    let enrol = Enrol { server: args.server, label: args.label, ground, name, algorithm, token };
     let mut wait = |time| {
         std::thread::sleep(time);
         now()
@@ -175,6 +214,21 @@ fn enrol(args: EnrolArgs) -> Result<(), Box<dyn Error>> {
         certificate.serial(),
         args.place.dir.display()
     ))
+}
+
+/// Begins again with what tpm2-pkcs11 reads from variables, where it is installed and nobody set them: that it keeps its
+/// own in the agent's folder, and which TPM there is.
+fn tell_tpm(dir: &Path) -> Result<(), Box<dyn Error>> {
+    if std::env::var_os(tpm::STORE).is_some() || tpm::module().is_none() {
+        return Ok(());
+    }
+    let store = Folder::open(dir)?.inside("tpm")?;
+    let mut program = Command::new(std::env::current_exe()?);
+    program.args(std::env::args_os().skip(1)).env(tpm::STORE, std::fs::canonicalize(store.path(""))?);
+    if std::env::var_os(tpm::TPM).is_none() {
+        program.env(tpm::TPM, tpm::KERNELS);
+    }
+    Err(program.exec().into())
 }
 
 fn run(dir: &Path) -> Result<(), Box<dyn Error>> {
@@ -213,7 +267,7 @@ fn status(dir: &Path) -> Result<(), Box<dyn Error>> {
     let taken = state.taken.map_or_else(|| "none yet".to_owned(), |at| at.to_string());
     print(&format!(
         "server       {}\nname         {}\ncertificate  {}, {standing}\nserial       {}\nfrom         {}\nuntil        {}\n\
-         renewed from {}\nkey          {}\nlast report  {taken}\nwaiting      {waiting} reports, {} shed\n",
+         renewed from {}\nkey          {}, {}\nlast report  {taken}\nwaiting      {waiting} reports, {} shed\n",
         enrolment.server,
         enrolment.name,
         certificate.view().subject,
@@ -222,6 +276,7 @@ fn status(dir: &Path) -> Result<(), Box<dyn Error>> {
         certificate.view().ends,
         identity.renew_from(),
         identity.fingerprint(),
+        identity.key().token().map_or_else(|| "in a file".to_owned(), |place| format!("at {place}")),
         state.shed
     ))
 }

@@ -59,6 +59,7 @@ fn an_enrolment_that_was_cut_off_is_taken_up_with_the_same_key() {
             ground: agent::enrol::Ground::Token(city.token()),
             name: "camera-7".into(),
             algorithm: pki::Algorithm::P256,
+            token: None,
         };
         let _ = enrol.run(&device.folder(), now(), &mut |_| {}, &mut |_| panic!("the power is cut"));
     }));
@@ -152,6 +153,7 @@ fn a_server_that_is_not_there_is_said_to_be_away() {
         ground: agent::enrol::Ground::Token(Token::new(b"x", SECRET).unwrap()),
         name: "camera-7".into(),
         algorithm: pki::Algorithm::Ed25519,
+        token: None,
     };
     let error = enrol.run(&device.folder(), now(), &mut |_| {}, &mut |_| now()).unwrap_err().to_string();
     assert!(error.starts_with(&format!("https://{address} cannot be reached")), "{error}");

@@ -118,8 +118,14 @@ impl Camera {
 
     fn enrol(&self, city: &City, ground: Ground, wait: &mut dyn FnMut(&str)) -> Result<Identity, String> {
         let server = city.node.url.parse().unwrap();
-        let enrol =
-            Enrol { server, label: None, ground, name: "camera-7".into(), algorithm: Algorithm::P256 };
+        let enrol = Enrol {
+            server,
+            label: None,
+            ground,
+            name: "camera-7".into(),
+            algorithm: Algorithm::P256,
+            token: None,
+        };
         let mut said = String::new();
         let said = std::cell::RefCell::new(&mut said);
         let outcome = enrol.run(&self.folder(), now(), &mut |word| **said.borrow_mut() = word, &mut |_| {

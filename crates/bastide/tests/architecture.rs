@@ -28,6 +28,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("policy", &["model", "protect"]),
     ("ledger", &["model"]),
     ("pki", &["model"]),
+    ("pkcs11", &["pki"]),
     ("store", &["model", "ledger"]),
     ("wire", &["model"]),
     // what runs
@@ -37,12 +38,12 @@ const ARROWS: &[(&str, &[&str])] = &[
         "gateway",
         &["model", "parse", "observe", "identify", "protect", "detect", "stop", "report", "policy", "wire"],
     ),
-    ("agent", &["model", "pki", "wire"]),
+    ("agent", &["model", "pkcs11", "pki", "wire"]),
     (
         "server",
         &[
-            "model", "observe", "identify", "protect", "detect", "stop", "report", "policy", "ledger", "pki",
-            "store", "wire",
+            "model", "observe", "identify", "protect", "detect", "stop", "report", "policy", "ledger",
+            "pkcs11", "pki", "store", "wire",
         ],
     ),
     ("lab", &["model"]),
@@ -62,6 +63,7 @@ const BEHIND_ONE_CRATE: &[(&str, &[&str])] = &[
     ("sqlx", &["store"]),
     ("cedar-policy", &["policy"]),
     ("cms", &["pki"]),
+    ("cryptoki", &["pkcs11"]),
     ("x509-cert", &["pki"]),
     ("x509-ocsp", &["pki"]),
     ("axum", &["server", "sensor", "gateway", "bastide"]),

@@ -127,6 +127,9 @@ pub enum SignError {
     /// It lies encrypted and does not open.
     #[error("the private key does not open: {0}")]
     NotOpened(String),
+    /// Where the key is kept cannot be reached.
+    #[error("the private key cannot be reached: {0}")]
+    Away(String),
     /// Where the key is kept it was refused.
     #[error("the key did not sign: {0}")]
     Refused(String),

@@ -135,10 +135,7 @@ impl Jws {
         if key.algorithm() != Some(marked) {
             return Err(JwsError::Algorithm { marked: marked.jws_name(), key: key.describe() });
         }
-        let signature = match marked.coordinate() {
-            Some(length) => sequence(&self.signature, length).ok_or(JwsError::NotSigned)?,
-            None => self.signature,
-        };
+        let signature = marked.signature_from_plain(self.signature).ok_or(JwsError::NotSigned)?;
         match key.verify(&marked.identifier(), self.signed.as_bytes(), &signature) {
             Ok(true) => Ok(self.payload),
             _ => Err(JwsError::NotSigned),
@@ -156,8 +153,18 @@ impl Algorithm {
         }
     }
 
-    /// The length of each of the two numbers of an ECDSA signature in JWS.
-    const fn coordinate(self) -> Option<usize> {
+    /// A signature as the plain numbers or bytes that tokens and JWS give, in the form of certificates: ECDSA's in DER.
+    /// `None` where it has not the length of one.
+    #[must_use]
+    pub fn signature_from_plain(self, plain: Vec<u8>) -> Option<Vec<u8>> {
+        match self.coordinate() {
+            Some(length) => sequence(&plain, length),
+            None => Some(plain).filter(|plain| plain.len() == 64),
+        }
+    }
+
+    /// The length of each of the two numbers of an ECDSA signature in JWS, and of a coordinate of a point.
+    pub(crate) const fn coordinate(self) -> Option<usize> {
         match self {
             Self::P256 => Some(32),
             Self::P384 => Some(48),

@@ -211,7 +211,25 @@ impl PublicKey {
         Ok(Self { info, kind })
     }
 
-    fn of_point(algorithm: Algorithm, point: &[u8]) -> der::Result<Self> {
+    /// From the point of a curve as X9.62 writes it (uncompressed), or the 32 bytes of an Ed25519 key.
+    ///
+    /// # Errors
+    /// [`KeyError`] where it has not the length of one.
+    pub fn of_point(algorithm: Algorithm, point: &[u8]) -> Result<Self, KeyError> {
+        let (length, mark) = match algorithm.coordinate() {
+            Some(length) => (2 * length + 1, Some(&4)),
+            None => (32, None),
+        };
+        if point.len() != length || mark.is_some_and(|mark| point.first() != Some(mark)) {
+            return Err(KeyError::Kind(format!(
+                "a point of {} bytes that is none of {algorithm}",
+                point.len()
+            )));
+        }
+        Self::from_point(algorithm, point).map_err(KeyError::NotDer)
+    }
+
+    fn from_point(algorithm: Algorithm, point: &[u8]) -> der::Result<Self> {
         let (oid, parameters, kind) = match algorithm {
             Algorithm::P256 => (oid::EC_PUBLIC_KEY, Some(oid::SECP256R1), Kind::P256),
             Algorithm::P384 => (oid::EC_PUBLIC_KEY, Some(oid::SECP384R1), Kind::P384),
@@ -247,7 +265,8 @@ impl PublicKey {
     }
 
     /// With what it is used here to sign; nothing where such keys sign nothing here.
-    pub(crate) const fn algorithm(&self) -> Option<Algorithm> {
+    #[must_use]
+    pub const fn algorithm(&self) -> Option<Algorithm> {
         match self.kind {
             Kind::P256 => Some(Algorithm::P256),
             Kind::P384 => Some(Algorithm::P384),

@@ -64,7 +64,7 @@ pub(crate) async fn make_token(state: &AppState, user: &User, new: NewToken) -> 
         return Err(field("hours", format!("1 to {MOST_HOURS}")));
     }
     let root = state.ca().trusted(state).await?;
-    let root = secret::hash(root.issuer.der());
+    let root = secret::hash(&root.certificate);
     let text = format!("{}{}_{}", ca::TOKEN, root.get(..32).unwrap_or_default(), secret::fresh()?);
     let now = state.now();
     let token = EnrolmentToken {

@@ -14,8 +14,8 @@ use ledger::Deed;
 use model::{Asset, AssetStatus, AuthorityId, Criticality, Identifier, Kind, Layer, Mac, Timestamp};
 use std::sync::Arc;
 use store::{
-    Admission, AssetFilter, Enrolled, IssuerRecord, IssuerState, Joined, ListedAsset, NewCertificate,
-    NotSaid, Paging, Parted, Repository, Retention, Saying, Says, Settled, Source,
+    Admission, AssetFilter, Enrolled, IssuerKey, IssuerRecord, IssuerState, Joined, ListedAsset,
+    NewCertificate, NotSaid, Paging, Parted, Repository, Retention, Saying, Says, Settled, Source,
 };
 
 on_both! {
@@ -248,7 +248,7 @@ async fn an_enrolled_asset_keeps_its_id_and_how_it_stands(database: Database) {
         parent: None,
         name: "CN=City".into(),
         certificate: vec![1],
-        key: None,
+        key: IssuerKey::Away,
         bounds: "{}".into(),
         begins: at(0),
         ends: at(2_000_000),

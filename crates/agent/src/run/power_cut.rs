@@ -1,7 +1,7 @@
 //! The power is cut at every step that changes the disk: whatever was done before holds, and the agent goes on.
 
 use super::*;
-use pki::{Addresses, Algorithm, Bounds, Issuer, Profiles, Serial, Signer as _, SoftwareKey, Subject};
+use pki::{Addresses, Algorithm, Bounds, Issuer, Profiles, Serial, SoftwareKey, Subject};
 use std::{cell::Cell, collections::BTreeSet, fs, path::Path, rc::Rc, sync::Arc};
 use wire::Collect;
 

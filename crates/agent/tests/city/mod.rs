@@ -396,6 +396,7 @@ impl Device {
             ground: Ground::Token(token),
             name: "camera-7".into(),
             algorithm: Algorithm::P256,
+            token: None,
         };
         let mut words = Vec::new();
         let outcome = enrol.run(&self.folder(), at, &mut |word| words.push(word), &mut |_| at);

@@ -305,6 +305,14 @@ pub(super) const KNOWN: &[Known] = &[
          the console's address where nothing is said.",
     ),
     known(
+        "certificates.keys",
+        None,
+        Text,
+        "Token on which the private keys of certificate authorities made from now on are made, such as \
+         pkcs11:token=city?module-path=/usr/lib/softhsm/libsofthsm2.so&pin-source=file:/etc/bastide/pin; without one they lie \
+         encrypted in the database.",
+    ),
+    known(
         "certificates.profiles",
         None,
         Table,

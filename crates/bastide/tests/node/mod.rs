@@ -22,9 +22,15 @@ pub(crate) struct Node {
 
 impl Node {
     pub(crate) fn start(dir: &Path, more: &[&str]) -> Self {
+        Self::start_with(dir, more, &[])
+    }
+
+    /// With variables.
+    pub(crate) fn start_with(dir: &Path, more: &[&str], variables: &[(&str, String)]) -> Self {
         let mut child = command(dir)
             .args(["--listen", "127.0.0.1:0"])
             .args(more)
+            .envs(variables.iter().cloned())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()

@@ -11,7 +11,7 @@ use crate::{
 use axum::{Json, extract::Path, http::header, response::IntoResponse};
 use model::{Asset, AuthorityId, Timestamp};
 use serde::{Deserialize, Serialize};
-use store::{CertificateFilter, CertificateRecord, CertificateState, IssuerState, Which};
+use store::{CertificateFilter, CertificateRecord, CertificateState, IssuerKey, IssuerState, Which};
 use utoipa::{IntoParams, ToSchema};
 
 /// Which certificates to list. What is left out matches anything.
@@ -97,8 +97,8 @@ pub(super) struct Authority {
     /// Within what it issues: `domains` and `networks`.
     #[schema(value_type = Object)]
     bounds: serde_json::Value,
-    /// Whether its private key is on this node.
-    has_key: bool,
+    /// Where its private key is: here (in the database, under the passphrase), token, away.
+    key: &'static str,
     /// From when it is good.
     #[schema(value_type = String, format = DateTime)]
     begins: Timestamp,
@@ -123,7 +123,11 @@ pub(super) async fn authorities(Reach(state): Reach) -> Result<Json<Vec<Authorit
         name: issuer.name,
         state: issuer.state,
         parent: issuer.parent,
-        has_key: issuer.key.is_some(),
+        key: match issuer.key {
+            IssuerKey::Sealed(_) => "here",
+            IssuerKey::At(_) => "token",
+            IssuerKey::Away => "away",
+        },
         begins: issuer.begins,
         ends: issuer.ends,
         revocation_list: issuer.number,

@@ -1,12 +1,13 @@
 //! The certificate authorities of this node: one for each authority that lets devices in, all under one root.
 //!
 //! Guarantees: an issuer comes to be when it is first needed and is replaced long before it ends, or when its bounds grow; what
-//! it issued before stays good, and its list goes on. A private key lies in the database under a passphrase that does not. A
-//! certificate leaves this machine only after it is kept and its leaf is written.
+//! it issued before stays good, and its list goes on. A private key lies in the database under a passphrase that does not, or on
+//! a token. A certificate leaves this machine only after it is kept and its leaf is written.
 
 mod est;
 mod issuing;
 mod key;
+mod keys;
 pub mod peer;
 mod settings;
 mod signing;
@@ -33,7 +34,7 @@ use std::{
     collections::HashMap,
     sync::{Arc, PoisonError, RwLock},
 };
-use store::{Actor, Decided, IssuerRecord, IssuerState, NewCertificate};
+use store::{Actor, Decided, IssuerKey, IssuerRecord, IssuerState, NewCertificate};
 
 const DAY: i64 = 86_400;
 /// How long a root is good.
@@ -50,7 +51,7 @@ const KNOWN_DAYS: i64 = 365;
 /// What issues certificates and says how they stand.
 pub(crate) struct Ca {
     settings: Settings,
-    passphrase: key::Passphrase,
+    keys: keys::Keys,
     /// The names of the node itself, which its own issuer has to cover.
     own: RwLock<Bounds>,
     /// Those that were read, by their id.
@@ -118,8 +119,8 @@ impl Ca {
             settings.addresses.push(node.url.clone());
         }
         Ok(Self {
+            keys: keys::Keys::new(key::Passphrase::at(&node.data_dir)?, settings.keys.clone()),
             settings,
-            passphrase: key::Passphrase::at(&node.data_dir)?,
             own: RwLock::default(),
             working: RwLock::default(),
             making: tokio::sync::Mutex::default(),
@@ -169,6 +170,14 @@ impl Ca {
         }
     }
 
+    /// The issuer of a record.
+    fn at_work(&self, record: IssuerRecord, now: Timestamp) -> Result<Arc<Working>, CaError> {
+        match self.known(&record.id, now) {
+            Some(known) => Ok(known),
+            None => self.put_to_work(record, now),
+        }
+    }
+
     fn known(&self, id: &str, now: Timestamp) -> Option<Arc<Working>> {
         let working = self.working.read().unwrap_or_else(PoisonError::into_inner);
         // A responder is made anew in time, but for that of an issuer which ends itself.
@@ -181,13 +190,11 @@ impl Ca {
     }
 
     fn put_to_work(&self, record: IssuerRecord, now: Timestamp) -> Result<Arc<Working>, CaError> {
-        let sealed = record.key.as_deref().ok_or_else(|| CaError::Away(record.name.clone()))?;
-        let key = |error| CaError::Key { issuer: record.name.clone(), error };
-        let signer = SoftwareKey::read(self.passphrase.open(sealed).map_err(key)?.as_bytes()).map_err(key)?;
+        let signer = self.keys.open(&record)?;
         let bounds =
             serde_json::from_str(&record.bounds).map_err(|_| CaError::Unreadable(record.name.clone()))?;
         let addresses = self.addresses(&record.id);
-        let issuer = Issuer::new(&record.certificate, Arc::new(signer), bounds, addresses)?;
+        let issuer = Issuer::new(&record.certificate, signer, bounds, addresses)?;
         let (responder, responder_ends) = responder(&issuer, self.settings.algorithm, now)?;
         let working = Arc::new(Working { record, issuer, responder, responder_ends });
         self.working
@@ -226,15 +233,22 @@ impl Ca {
             if let Some(working) = self.fitting(state, &needed).await? {
                 return Ok(working);
             }
-            let root = self.issuing_root(state).await?;
             let before = state.repository().issuer_in(IssuerState::Active).await?;
+            let root = match (self.at_work(self.issuing_root(state).await?, state.now()), &before) {
+                (Ok(root), _) => root,
+                // The root is away: the issuer that there is goes on with what it covers for as long as it is good.
+                (Err(error), Some(before)) if state.now() < before.ends => {
+                    tracing::warn!(%error, issuer = before.name, "this issuer cannot be replaced");
+                    return Ok(self.at_work(before.clone(), state.now())?);
+                }
+                (Err(error), _) => return Err(error.into()),
+            };
             let bounds: Bounds = before
                 .as_ref()
                 .and_then(|record| serde_json::from_str(&record.bounds).ok())
                 .unwrap_or_else(Bounds::default)
                 .and(&needed);
-            let pkcs8 = SoftwareKey::generate(self.settings.algorithm).map_err(CaError::from)?;
-            let key = SoftwareKey::read(&pkcs8).map_err(CaError::from)?;
+            let kept = self.keys.make(self.settings.algorithm).map_err(CaError::from)?;
             let new = NewAuthority {
                 organization: &self.settings.organization,
                 unit: authority.as_str(),
@@ -243,11 +257,11 @@ impl Ca {
             };
             let issued = root
                 .issuer
-                .authority(&new, key.public_key(), serial()?, state.now())
+                .authority(&new, kept.signer.public_key(), serial()?, state.now())
                 .map_err(CaError::from)?;
             let made = Made {
                 issued,
-                pkcs8: &pkcs8,
+                key: kept.key,
                 parent: Some(&root.record.id),
                 bounds: &bounds,
                 state: IssuerState::Active,
@@ -262,7 +276,7 @@ impl Ca {
 
     /// The root that whoever is let in now is to trust: its hash begins a token, so that a device needs nothing else. The
     /// next one is made as soon as this one's end can be seen.
-    pub(crate) async fn trusted(&self, state: &AppState) -> Result<Arc<Working>, Problem> {
+    pub(crate) async fn trusted(&self, state: &AppState) -> Result<IssuerRecord, Problem> {
         let _turn = self.making.lock().await;
         self.issuing_root(&state.in_name_of(state.authority())).await
     }
@@ -275,28 +289,24 @@ impl Ca {
         if !fits {
             return Ok(None);
         }
-        match self.known(&record.id, state.now()) {
-            Some(known) => Ok(Some(known)),
-            None => Ok(Some(self.put_to_work(record, state.now())?)),
-        }
+        Ok(Some(self.at_work(record, state.now())?))
     }
 
     /// The root that issues now. The next one comes while the one before it is good for long, is known for a while, and only
     /// then issues.
-    async fn issuing_root(&self, state: &AppState) -> Result<Arc<Working>, Problem> {
+    async fn issuing_root(&self, state: &AppState) -> Result<IssuerRecord, Problem> {
         let now = state.now();
         let enough = (ISSUER_DAYS + RENEW_DAYS) * DAY;
         let mut roots = state.repository().roots().await?;
         roots.sort_by_key(|root| std::cmp::Reverse(root.begins));
         let latest = roots.first();
         if latest.is_none_or(|root| now.plus_secs(enough + KNOWN_DAYS * DAY) >= root.ends) {
-            let pkcs8 = SoftwareKey::generate(self.settings.algorithm).map_err(CaError::from)?;
-            let key = SoftwareKey::read(&pkcs8).map_err(CaError::from)?;
-            let issued = Issuer::root(&self.settings.organization, &key, serial()?, now, ROOT_DAYS)
+            let kept = self.keys.make(self.settings.algorithm).map_err(CaError::from)?;
+            let issued = Issuer::root(&self.settings.organization, &*kept.signer, serial()?, now, ROOT_DAYS)
                 .map_err(CaError::from)?;
             let bounds = Bounds::default();
             let made =
-                Made { issued, pkcs8: &pkcs8, parent: None, bounds: &bounds, state: IssuerState::Root };
+                Made { issued, key: kept.key, parent: None, bounds: &bounds, state: IssuerState::Root };
             self.keep(
                 state,
                 made,
@@ -309,13 +319,7 @@ impl Ca {
         let known = |root: &&IssuerRecord| root.begins.plus_secs(KNOWN_DAYS * DAY) <= now;
         let lasting = |root: &&IssuerRecord| now.plus_secs(ISSUER_DAYS * DAY) < root.ends;
         let chosen = roots.iter().filter(lasting).find(known).or(roots.first()).cloned();
-        let Some(record) = chosen else {
-            return Err(CaError::Unreadable("the root".into()).into());
-        };
-        match self.known(&record.id, now) {
-            Some(known) => Ok(known),
-            None => Ok(self.put_to_work(record, now)?),
-        }
+        Ok(chosen.ok_or_else(|| CaError::Unreadable("the root".into()))?)
     }
 
     /// Keeps an issuer that was made. Where another was made in the meantime, this one is forgotten.
@@ -325,7 +329,7 @@ impl Ca {
         made: Made<'_>,
         instead_of: Option<String>,
     ) -> Result<(), Problem> {
-        let Made { issued, pkcs8, parent, bounds, state: standing } = made;
+        let Made { issued, key, parent, bounds, state: standing } = made;
         let view = pki::View::of(&issued.der).map_err(CaError::from)?;
         let id: String = secret::hash(&issued.der).chars().take(32).collect();
         let record = IssuerRecord {
@@ -333,7 +337,7 @@ impl Ca {
             authority: state.repository().authority().clone(),
             parent: parent.map(str::to_owned),
             name: view.subject.clone(),
-            key: Some(self.passphrase.seal(pkcs8).map_err(CaError::from)?),
+            key,
             bounds: serde_json::to_string(bounds).unwrap_or_default(),
             begins: issued.from,
             ends: issued.to,
@@ -350,7 +354,9 @@ impl Ca {
         };
         let about = Subject::new("issuer", &id).into_iter().collect();
         let decided = program(state, Deed::IssuerChanged, about, Some(format!("made: {}", view.subject)))?;
-        state.repository().add_issuer(&record, instead_of.as_deref(), certificate, decided).await?;
+        if !state.repository().add_issuer(&record, instead_of.as_deref(), certificate, decided).await? {
+            self.keys.forget(&record.key);
+        }
         Ok(())
     }
 }
@@ -358,7 +364,7 @@ impl Ca {
 /// An issuer that was made and is not kept yet.
 struct Made<'a> {
     issued: Issued,
-    pkcs8: &'a [u8],
+    key: IssuerKey,
     parent: Option<&'a str>,
     bounds: &'a Bounds,
     state: IssuerState,

@@ -1,6 +1,7 @@
 //! What is set about certificates.
 
 use model::Net;
+use pkcs11::Place;
 use pki::{Algorithm, Bounds, Profiles, SubjectName};
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
@@ -27,6 +28,9 @@ pub struct Settings {
     /// Where lists and OCSP are found, as it stands in certificates; where the console is, where nothing is said.
     #[serde(deserialize_with = "addresses")]
     pub addresses: Vec<String>,
+    /// On which token the keys of issuers are made; unset: they lie in the database, under a passphrase.
+    #[serde(with = "place")]
+    pub keys: Option<Place>,
     /// What certificates are for.
     pub profiles: Profiles,
 }
@@ -39,6 +43,7 @@ impl Default for Settings {
             domains: Vec::new(),
             networks: Vec::new(),
             addresses: Vec::new(),
+            keys: None,
             profiles: Profiles::default(),
         }
     }
@@ -82,6 +87,29 @@ fn addresses<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error
         }
     };
     bounded(Vec::<String>::deserialize(from)?)?.into_iter().map(read).collect()
+}
+
+/// A token as its URI.
+mod place {
+    use super::{Deserialize, Deserializer, Place};
+    use serde::{Serializer, de::Error as _};
+
+    pub(super) fn serialize<S: Serializer>(place: &Option<Place>, to: S) -> Result<S::Ok, S::Error> {
+        match place {
+            Some(place) => to.collect_str(place),
+            None => to.serialize_none(),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Place>, D::Error> {
+        let place: Place = String::deserialize(from)?.parse().map_err(D::Error::custom)?;
+        match place.object() {
+            None => Ok(Some(place)),
+            Some(_) => Err(D::Error::custom(
+                "expected a token, and no object on it: keys are named as they are made",
+            )),
+        }
+    }
 }
 
 fn bounded<T, E: serde::de::Error>(all: Vec<T>) -> Result<Vec<T>, E> {

@@ -25,7 +25,8 @@ use model::{AuthorityId, Timestamp};
 use policy::Action;
 use serde::{Deserialize, Serialize};
 use store::{
-    CertificateFilter, CertificateRecord, CertificateState, EnrolmentState, IssuerState, Paging, Which,
+    CertificateFilter, CertificateRecord, CertificateState, EnrolmentState, IssuerKey, IssuerState, Paging,
+    Which,
 };
 
 const ENROLMENT: &str = "/enrolment";
@@ -415,7 +416,11 @@ fn issuer(one: store::IssuerRecord, now: Timestamp) -> Issuer {
         id: one.id,
         name: report::visible(&one.name),
         state: one.state,
-        key: if one.key.is_some() { "on this node, encrypted" } else { "elsewhere" },
+        key: match one.key {
+            IssuerKey::Sealed(_) => "on this node, encrypted",
+            IssuerKey::At(_) => "on a token",
+            IssuerKey::Away => "elsewhere",
+        },
         ends: view::left(one.ends, now),
         number: one.number,
     }

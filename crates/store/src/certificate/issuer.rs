@@ -37,6 +37,37 @@ impl IssuerState {
     }
 }
 
+/// Where the private key of an issuer is.
+#[derive(Clone, PartialEq, Eq)]
+pub enum IssuerKey {
+    /// Here, as encrypted PKCS #8 in PEM.
+    Sealed(String),
+    /// On a token, at this URI (RFC 7512).
+    At(String),
+    /// Elsewhere: it signs nothing here.
+    Away,
+}
+
+impl IssuerKey {
+    /// The scheme by which a place is told from a key.
+    const SCHEME: &str = "pkcs11:";
+
+    fn kept(&self) -> Option<&str> {
+        match self {
+            Self::Sealed(text) | Self::At(text) => Some(text),
+            Self::Away => None,
+        }
+    }
+
+    fn of(kept: Option<String>) -> Self {
+        match kept {
+            None => Self::Away,
+            Some(place) if place.starts_with(Self::SCHEME) => Self::At(place),
+            Some(pem) => Self::Sealed(pem),
+        }
+    }
+}
+
 /// An issuer as it is kept.
 #[derive(Clone, PartialEq, Eq)]
 pub struct IssuerRecord {
@@ -50,8 +81,8 @@ pub struct IssuerRecord {
     pub name: String,
     /// Its certificate in DER.
     pub certificate: Vec<u8>,
-    /// Its private key as encrypted PKCS #8 in PEM; unset while that is kept elsewhere.
-    pub key: Option<String>,
+    /// Where its private key is.
+    pub key: IssuerKey,
     /// Within what it issues, as JSON.
     pub bounds: String,
     /// From when it is good.
@@ -123,7 +154,7 @@ impl Repository {
                 .bind(&new.parent)
                 .bind(&new.name)
                 .bind(new.certificate)
-                .bind(&new.key)
+                .bind(new.key.kept())
                 .bind(&new.bounds)
                 .bind(new.begins.micros())
                 .bind(new.ends.micros())
@@ -235,7 +266,7 @@ fn record(row: &Row) -> Result<IssuerRecord, StoreError> {
         parent: row.try_get(2)?,
         name: row.try_get(3)?,
         certificate: row.try_get(4)?,
-        key: row.try_get(5)?,
+        key: IssuerKey::of(row.try_get(5)?),
         bounds: row.try_get(6)?,
         begins: moment(7)?,
         ends: moment(8)?,

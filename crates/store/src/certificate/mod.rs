@@ -17,7 +17,7 @@ pub use enrolment::{
 pub use issued::{
     Admission, CertificateFilter, CertificateRecord, CertificateState, Enrolled, NewCertificate,
 };
-pub use issuer::{IssuerRecord, IssuerState};
+pub use issuer::{IssuerKey, IssuerRecord, IssuerState};
 pub use standing::{Changed, Listed, Standing, Which};
 
 /// A count as the databases keep it.
