@@ -74,7 +74,7 @@ async fn a_list_is_taken_whole_or_not_at_all() {
     let page = city.browser.get("/assets?district=North").await;
     assert!(page.text.contains("Gate") && page.text.contains("1 of 1"), "{}", page.text);
     // No list at all, and one that is none.
-    for (list, said) in [("", "a header"), ("[1, 2]", "an object"), ("name\n\"open", "")] {
+    for (list, said) in [("", "a header"), ("[1, 2]", "an object")] {
         let refused = city.list("", list).await;
         assert!(refused.status == 422 && refused.text.contains(said), "{list:?}: {}", refused.text);
     }
@@ -114,7 +114,7 @@ async fn what_is_declared_holds_for_all_that_were_chosen() {
     for (body, status, said) in [
         (json!({"ids": [], "owner": "x"}), 422, "no asset was chosen"),
         (json!({"ids": ["nobody"], "owner": "x"}), 404, "nobody"),
-        (json!({"ids": ids, "colour": "red"}), 422, "there is no column"),
+        (json!({"ids": ids, "colour": "red"}), 422, "unknown field `colour`"),
         (json!({"ids": ids}), 422, "nothing was declared"),
         (json!({"ids": ids, "kind": "spaceship"}), 422, "one of the kinds"),
         (json!({"ids": vec!["x"; 501], "owner": "x"}), 422, "too many"),

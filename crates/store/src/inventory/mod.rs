@@ -158,14 +158,24 @@ impl Repository {
                 };
                 if let Says::Seen(observed) = &mut saying.says {
                     observed.asset.last_seen = observed.asset.last_seen.max(at);
-                    let by = macs.iter().map(|mac| Identifier::Mac(*mac));
-                    for by in by.take(MOST_HARDWARE) {
+                    for mac in macs.iter().take(MOST_HARDWARE) {
+                        let by = Identifier::Mac(*mac);
                         let known = observed.known.iter().any(|known| known.by == by);
-                        if !known && observed.known.len() < MOST_KNOWN {
+                        if known || observed.known.len() >= MOST_KNOWN {
+                            continue;
+                        }
+                        // Whose hardware it is was told before: nobody takes it away by saying so later.
+                        if is_of_another(transaction, &whose, &by, &id).await? {
+                            tracing::warn!(device = id, %by, "claims what another enrolled device has");
+                        } else {
                             observed.known.push(Known { by, during: None });
                         }
                     }
-                    observed.asset.mac = observed.asset.mac.or(macs.first().copied());
+                    let believed = observed.known.iter().find_map(|known| match known.by {
+                        Identifier::Mac(mac) => Some(mac),
+                        _ => None,
+                    });
+                    observed.asset.mac = observed.asset.mac.or(believed);
                 }
                 settle::settle(transaction, &whose, vec![saying]).await.map(drop)
             })
@@ -276,6 +286,25 @@ pub(crate) async fn enrol(
         }
     }
     settle::settle(transaction, whose, vec![saying]).await.map(drop)
+}
+
+/// Whether another enrolled device is known by this.
+async fn is_of_another(
+    transaction: &mut Transaction,
+    whose: &str,
+    by: &Identifier,
+    id: &str,
+) -> Result<bool, StoreError> {
+    let row = query(
+        "SELECT 1 FROM observation_identifier WHERE authority_id = $1 AND identifier = $2 AND source = 'enrolment' \
+         AND subject <> $3 LIMIT 1",
+    )
+    .bind(whose)
+    .bind(written(by))
+    .bind(id)
+    .fetch_optional(transaction)
+    .await?;
+    Ok(row.is_some())
 }
 
 async fn one(
