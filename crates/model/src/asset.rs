@@ -204,7 +204,7 @@ pub struct Asset {
     pub functions: Vec<String>,
     /// First seen.
     pub first_seen: Timestamp,
-    /// Last seen.
+    /// Last seen; [`Asset::NEVER`] for what was only listed.
     pub last_seen: Timestamp,
     /// What people say of it; unset where nobody listed it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -212,6 +212,9 @@ pub struct Asset {
 }
 
 impl Asset {
+    /// When that was last seen which nobody has seen yet.
+    pub const NEVER: Timestamp = Timestamp::from_micros(0);
+
     /// What to call it: a name comes before an address.
     #[must_use]
     pub fn label(&self) -> String {

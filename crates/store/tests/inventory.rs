@@ -134,7 +134,10 @@ async fn an_id_stays_while_any_source_does(database: Database) {
     assert_eq!(list(&repository, "name,mac\nGate,00408c010203\n", 5).await, (1, 0));
     let id = all(&repository).await[0].id.clone();
     assert!(id.starts_with("list-"), "{id}");
-    assert_eq!(all(&repository).await[0].first_seen, at(5));
+    assert_eq!(
+        (all(&repository).await[0].first_seen, all(&repository).await[0].last_seen),
+        (at(5), Asset::NEVER)
+    );
     // It is seen: the same asset, with what was seen.
     let seen = camera("00:40:8c:01:02:03", vec![Identifier::Mac(mac(3))], 10, 20);
     let settled = repository.observe(SENSOR, seen).await.unwrap();

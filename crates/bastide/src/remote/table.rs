@@ -79,7 +79,9 @@ pub(super) fn text(row: &Value, field: &str) -> String {
 
 /// A moment to the minute, in UTC.
 pub(super) fn moment(row: &Value, field: &str) -> String {
-    text(row, field).replace('T', " ").chars().take("2026-01-01 00:00".len()).collect()
+    let moment: String = text(row, field).replace('T', " ").chars().take("2026-01-01 00:00".len()).collect();
+    // Of what was listed and not seen yet.
+    if moment.starts_with("1970-01-01 00:00") { "not yet".into() } else { moment }
 }
 
 #[cfg(test)]

@@ -238,7 +238,7 @@ fn row(asset: &Asset, now: Timestamp, of: &str) -> Row {
         criticality: asset.criticality.as_str(),
         protected: asset.criticality.is_protected(),
         status: asset.status.as_str(),
-        last: view::ago(asset.last_seen, now),
+        last: seen(asset, now),
     }
 }
 
@@ -450,14 +450,19 @@ const fn protection(criticality: Criticality) -> &'static str {
     }
 }
 
+/// When it was last seen.
+fn seen(asset: &Asset, now: Timestamp) -> Markup {
+    if asset.last_seen == Asset::NEVER { Markup::text("not yet") } else { view::ago(asset.last_seen, now) }
+}
+
 fn facts(asset: &Asset, now: Timestamp) -> Vec<(&'static str, Markup)> {
     let text = |text: &str| Markup::text(&report::clipped(text, 200));
     let mut facts = vec![
         ("Kind", text(&format!("{} ({} % sure)", asset.kind, asset.confidence))),
         ("Criticality", text(asset.criticality.as_str())),
         ("Status", text(asset.status.as_str())),
-        ("Last seen", view::ago(asset.last_seen, now)),
-        ("First seen", view::ago(asset.first_seen, now)),
+        ("Last seen", seen(asset, now)),
+        ("Known since", view::ago(asset.first_seen, now)),
     ];
     if let Some(vendor) = &asset.vendor {
         facts.push(("Maker", text(vendor)));

@@ -385,7 +385,7 @@ fn unseen(since: Timestamp) -> Asset {
         addresses: Vec::new(),
         functions: Vec::new(),
         first_seen: since,
-        last_seen: since,
+        last_seen: Asset::NEVER,
         declared: None,
     }
 }
