@@ -11,7 +11,8 @@ use crate::{
 };
 use model::Timestamp;
 use pkcs11::Place;
-use pki::{Algorithm, SignError, ask, ask_again};
+pub use pki::Algorithm;
+use pki::{SignError, ask, ask_again};
 use std::time::Duration;
 use wire::Token;
 

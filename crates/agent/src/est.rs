@@ -167,7 +167,8 @@ fn accepted(answer: Response) -> Result<Vec<u8>, EstError> {
 }
 
 /// The words of a refusal, on one line: as problem details (RFC 9457), or as they are.
-pub(crate) fn said(body: &[u8]) -> String {
+#[must_use]
+pub fn said(body: &[u8]) -> String {
     #[derive(serde::Deserialize)]
     struct Problem {
         detail: String,

@@ -1,9 +1,14 @@
-//! `bastide sensor`: the sensor alone. Says what it notices as lines for people or for programs.
+//! `bastide sensor`: the sensor alone. Says what it notices as lines for people or for programs, and reports it to the server
+//! that it has joined.
+
+mod remote;
+mod spool;
 
 use crate::settings::{self, Given, Settings};
 use ::sensor::{Notice, Order, SensorConfig, SensorHandle, Stats};
 use anyhow::Context as _;
 use model::{Asset, Effect, Incident, Plan, Receipt};
+use remote::{Join, Remote};
 use std::{
     collections::HashSet,
     io::{self, BufRead, Write},
@@ -43,6 +48,8 @@ pub(crate) struct Args {
     /// Take orders from standard input, one JSON object a line
     #[arg(long)]
     orders: bool,
+    #[command(flatten)]
+    join: Join,
     /// Lines for people, or one JSON object a line
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -69,24 +76,43 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         .with_writer(io::stderr)
         .try_init();
     let state_dir = args.state_dir.clone().unwrap_or_else(|| settings.data_dir.join("sensor"));
-    let sensor = ::sensor::spawn(config(&settings, state_dir))?;
+    // Whatever is made from here on is for its owner only.
+    rustix::process::umask(rustix::fs::Mode::from_bits_truncate(0o077));
+    let remote = Remote::join(args.join, &state_dir)?;
+    let identity = remote.as_ref().map(|remote| remote.identity().to_owned()).unwrap_or_default();
+    let sensor = ::sensor::spawn(SensorConfig { identity, ..config(&settings, state_dir.clone()) })?;
     ::sensor::give_up_privileges().context("privileges cannot be given up")?;
     let SensorHandle { notices, orders: to_sensor, guard } = sensor;
     stop_on_signal(guard.stopper())?;
+    let reported = match &remote {
+        Some(remote) => Some(remote.start(to_sensor.clone(), state_dir, settings.response.mode.as_str())?),
+        None => None,
+    };
     if args.orders {
         thread::Builder::new().name("orders".to_owned()).spawn(move || take_orders(&to_sensor))?;
     }
 
     let mut teller = Teller::new(args.format, io::stdout().lock());
+    let mut heard = true;
     for notice in notices {
-        match teller.tell(&notice) {
-            Ok(()) => {}
-            // Nobody reads on: as good as a signal.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => break,
-            Err(error) => return Err(error.into()),
+        if heard {
+            match teller.tell(&notice) {
+                Ok(()) => {}
+                // Nobody reads on: as good as a signal, where no server does.
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => heard = false,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let kept = reported.as_ref().is_some_and(|(to, _)| to.send(notice).is_ok());
+        if !heard && !kept {
+            break;
         }
     }
     drop(guard);
+    if let Some((notices, keeping)) = reported {
+        drop(notices);
+        let _ = keeping.join();
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -49,7 +49,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("lab", &["model"]),
     (
         "bastide",
-        &["model", "analyze", "sensor", "gateway", "server", "lab", "report", "ledger", "store", "wire"],
+        &[
+            "model", "agent", "analyze", "sensor", "gateway", "server", "lab", "report", "ledger", "store",
+            "wire",
+        ],
     ),
     // not part of the house: what the project does with itself
     ("xtask", &["model"]),

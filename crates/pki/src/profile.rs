@@ -106,6 +106,7 @@ impl Default for Profiles {
         };
         let profiles = [
             ("device", profile(90, &[Usage::Client], &[Dns, Address, Uri])),
+            ("sensor", profile(90, &[Usage::Client], &[Dns, Address])),
             ("service", profile(90, &[Usage::Client, Usage::Server], &[Dns, Address, Uri])),
             ("gateway", profile(90, &[Usage::Client, Usage::Server], &[Dns, Address, Uri])),
             ("person", profile(365, &[Usage::Client], &[Mail])),

@@ -64,6 +64,9 @@ const MOST_ORDERS: usize = 256;
 pub struct SensorConfig {
     /// What this sensor is called in receipts, such as `router`.
     pub name: String,
+    /// What tells its plans from those of other sensors of one server, which may see the same attack; empty for the one of a
+    /// node.
+    pub identity: String,
     /// Interfaces to watch.
     pub interfaces: Vec<String>,
     /// EVE, Zeek and Cowrie logs to follow.
@@ -94,6 +97,7 @@ impl Default for SensorConfig {
     fn default() -> Self {
         Self {
             name: "sensor".to_owned(),
+            identity: String::new(),
             interfaces: Vec::new(),
             follow: Vec::new(),
             follow_from_start: false,
@@ -202,6 +206,7 @@ pub fn spawn(config: SensorConfig) -> Result<SensorHandle, SensorError> {
     let making = Making {
         config: config.response.clone(),
         home: config.home.clone(),
+        identity: config.identity.clone(),
         state_dir: config.state_dir.clone(),
         actuator: choose_actuator(&config),
         own: own_addresses(),

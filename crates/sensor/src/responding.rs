@@ -74,6 +74,7 @@ pub(crate) struct Making {
     /// As it was set, without this machine's addresses.
     pub(crate) config: ResponseConfig,
     pub(crate) home: NetSet,
+    pub(crate) identity: String,
     pub(crate) state_dir: PathBuf,
     pub(crate) actuator: Choosing,
     /// This machine's addresses: whoever runs the sensor is never acted on.
@@ -84,7 +85,8 @@ impl Making {
     pub(crate) fn make(&self) -> Result<Responder, RespondError> {
         let config = spared(&self.config, &self.own);
         let actuator = (self.actuator)(&config);
-        Responder::open(config, self.home.clone(), &self.state_dir, actuator, clock::now())
+        let responder = Responder::open(config, self.home.clone(), &self.state_dir, actuator, clock::now())?;
+        Ok(responder.called(&self.identity))
     }
 
     /// Lets a responder follow this machine's addresses, which come and go while it runs.

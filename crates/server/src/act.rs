@@ -214,15 +214,11 @@ pub(crate) async fn set_responding(state: &AppState, user: &User, responding: bo
 /// [`Problem`] where they cannot be read or the sensor takes no orders.
 pub async fn send_exceptions(state: &AppState) -> Result<(), Problem> {
     state.announce(Change::Exceptions);
-    if state.repository().authority() != state.authority() {
-        // No sensor of that authority runs here.
-        return Ok(());
-    }
     let _turn = state.telling_exceptions().await;
     let exceptions = state.repository().exceptions_in_force(state.now()).await?;
     match state.order(Order::Exceptions(exceptions)) {
         Ok(()) | Err(OrderError::NoSensor) => Ok(()),
-        Err(error @ OrderError::Busy) => Err(Problem::new(
+        Err(error @ (OrderError::Busy | OrderError::Away)) => Err(Problem::new(
             StatusCode::SERVICE_UNAVAILABLE,
             format!("the exceptions are kept and hold from the next start on: {error}"),
         )),
@@ -341,8 +337,22 @@ async fn decide(
     incident: Option<&IncidentId>,
     order: Order,
 ) -> Result<(), Problem> {
-    if !state.has_sensor() || state.repository().authority() != state.authority() {
-        return Err(Problem::new(StatusCode::CONFLICT, OrderError::NoSensor.to_string()));
+    // What is about a plan is for the sensor whose plan it is.
+    let one = match &order {
+        Order::Approve { plan, .. } | Order::Refuse { plan, .. } => {
+            state.repository().sensor_of_plan(plan).await?
+        }
+        Order::Undo { command, .. } => state.repository().sensor_of_command(command).await?,
+        _ => None,
+    };
+    let refusal = match one.as_deref() {
+        Some(sensor) if state.takes_orders(sensor) => None,
+        None if state.has_sensor() => None,
+        Some("") | None => Some(OrderError::NoSensor),
+        Some(_) => Some(OrderError::Away),
+    };
+    if let Some(refusal) = refusal {
+        return Err(Problem::new(StatusCode::CONFLICT, refusal.to_string()));
     }
     let Some((deed, nearest)) = order.decision() else { return Ok(()) };
     let incident = incident.map(|id| ("incident", id.as_str()));
@@ -351,10 +361,14 @@ async fn decide(
     let not_carried_out = decided(state, user, Deed::NotCarriedOut, &about, Some(deed.to_string()))?;
     let repository = state.repository();
     repository.decide(decision).await?;
-    let Err(error) = state.order(order) else { return Ok(()) };
+    let ordered = match one {
+        Some(sensor) => state.order_one(&sensor, order),
+        None => state.order(order),
+    };
+    let Err(error) = ordered else { return Ok(()) };
     repository.decide(not_carried_out).await?;
     Err(match error {
-        OrderError::NoSensor => Problem::new(StatusCode::CONFLICT, error.to_string()),
+        OrderError::NoSensor | OrderError::Away => Problem::new(StatusCode::CONFLICT, error.to_string()),
         OrderError::Busy => Problem::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
     })
 }

@@ -6,7 +6,7 @@
 use crate::{
     AppState,
     auth::salts,
-    live::{Change, Order, SensorStatus},
+    live::{Change, Order, OrderError, SensorStatus},
     quarantine,
     secret::NoRandomness,
 };
@@ -14,11 +14,13 @@ use futures_util::future::join_all;
 use identify::merge::Observed;
 use ledger::{LeafError, Subject};
 use model::{AssetStatus, Incident, Plan, Receipt};
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use store::{Actor, Decided, JournalRow, Kept, Settled, Source, StoreError};
 
-/// Something that a sensor reports.
-#[derive(Clone, Debug)]
+/// Something that a sensor reports. As JSON it is what sensors on other machines tell.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "notice", content = "data")]
 pub enum Report {
     /// An incident is new or changed.
     Incident(Box<Incident>),
@@ -38,7 +40,7 @@ pub enum Report {
         /// The figures.
         status: Box<SensorStatus>,
         /// Amounts to add to the counters by the hour.
-        counted: Vec<(&'static str, u64)>,
+        counted: Vec<(String, u64)>,
     },
 }
 
@@ -66,6 +68,8 @@ impl NotKept {
     }
 }
 
+/// What is counted by the hour.
+pub(crate) const COUNTED: &[&str] = &["packets", "bytes", "packets dropped", "lines", "events", "findings"];
 /// How many reports are written together.
 pub const BATCH: usize = 128;
 /// How often a record is tried again before the intake says so and goes on without it: for about six minutes.
@@ -86,6 +90,21 @@ pub async fn take(state: &AppState, reports: Vec<Report>) {
             Err(error) => tracing::error!(%error, "a report was not kept"),
         }
     }
+}
+
+/// The same of a sensor that tells them again where they could not be kept now: what never can be is said and left out.
+pub(crate) async fn take_now(state: &AppState, reports: &[Report]) -> Result<(), NotKept> {
+    let outcomes = join_all(reports.iter().map(|report| keep(state, report))).await;
+    let mut passing = Ok(());
+    for outcome in outcomes {
+        match outcome {
+            Ok(Some(change)) => state.announce(change),
+            Ok(None) => {}
+            Err(error) if error.is_passing() => passing = Err(error),
+            Err(error) => tracing::error!(%error, "a report was not kept"),
+        }
+    }
+    passing
 }
 
 /// Tries again, ever slower. Meanwhile the sensor's queue fills; it sheds and counts.
@@ -123,8 +142,9 @@ async fn keep(state: &AppState, report: &Report) -> Result<Option<Change>, NotKe
             }))
         }
         Report::Asset(observed) => {
-            let Settled { asset, new } =
-                repository.observe(Source::Sensor(None), (**observed).clone()).await?;
+            let named = Some(repository.sensor()).filter(|named| !named.is_empty());
+            let source = Source::Sensor(named.map(str::to_owned));
+            let Settled { asset, new } = repository.observe(source, (**observed).clone()).await?;
             if matches!(asset.status, AssetStatus::Quarantined | AssetStatus::Revoked) {
                 // It may have other addresses now.
                 tell_suspended(state).await;
@@ -157,17 +177,22 @@ async fn keep(state: &AppState, report: &Report) -> Result<Option<Change>, NotKe
         }
         Report::Stats { status, counted } => {
             state.set_sensor((**status).clone());
-            if state.telling_suspended().await.is_none() {
+            if !state.telling_suspended().await.contains_key(state.repository().authority()) {
                 tell_suspended(state).await;
             }
-            repository.add_to_counters(state.now(), counted).await?;
+            let known = |name: &str| COUNTED.iter().copied().find(|known| *known == name);
+            let counted: Vec<_> =
+                counted.iter().filter_map(|(name, amount)| Some((known(name)?, *amount))).collect();
+            repository.add_to_counters(state.now(), &counted).await?;
             Ok(Some(Change::Stats(status.clone())))
         }
     }
 }
 
 async fn tell_suspended(state: &AppState) {
-    if let Err(problem) = quarantine::tell(state, "bastide").await {
+    if let Err(problem) = quarantine::tell(state, "bastide").await
+        && !matches!(problem, quarantine::Untold::Order(OrderError::NoSensor))
+    {
         tracing::warn!(%problem, "the sensor does not know yet what is suspended");
     }
 }

@@ -29,6 +29,7 @@ pub mod quarantine;
 mod reach;
 pub mod routes;
 mod secret;
+mod sensors;
 mod state;
 pub mod tls;
 mod unread;

@@ -5,7 +5,7 @@
 
 use ledger::Deed;
 use model::{CommandId, IncidentId, PlanId, PlanStatus, Receipt, Severity, Timestamp};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// How many changes a reader may be behind.
@@ -79,8 +79,9 @@ impl Change {
     }
 }
 
-/// What a person (or a program with the right to act) wants the sensor to do.
-#[derive(Clone, Debug, PartialEq)]
+/// What a person (or a program with the right to act) wants the sensor to do. As JSON it is what sensors read.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "order", content = "data")]
 pub enum Order {
     /// Do what the plan says, computed anew.
     Approve {
@@ -146,6 +147,11 @@ impl Order {
         })
     }
 
+    /// Whether it says what holds now, in place of what held before.
+    pub(crate) const fn is_state(&self) -> bool {
+        matches!(self, Self::Exceptions(_) | Self::Known(_) | Self::Suspended { .. })
+    }
+
     /// By whom it was given, as the journal names them.
     #[must_use]
     pub fn who(&self) -> &str {
@@ -173,13 +179,19 @@ pub enum OrderError {
         "the sensor does not take orders at the moment; try again, or use `bastide stop-responding` on the machine"
     )]
     Busy,
+    /// It is on another machine, and has not asked for orders for a minute.
+    #[error(
+        "the sensor that this is for is out of reach; on its machine, `bastide respond` and `bastide stop-responding` work without a server"
+    )]
+    Away,
 }
 
 /// Takes orders to the sensor. Must not block.
 pub type Orders = Box<dyn Fn(Order) -> Result<(), OrderError> + Send + Sync>;
 
 /// What the sensor watches and how it fares.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct SensorStatus {
     /// When these figures were taken; unset where no sensor has reported yet.
     pub at: Option<Timestamp>,
@@ -196,7 +208,8 @@ pub struct SensorStatus {
 }
 
 /// One interface or file that is watched.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct InputStatus {
     /// The interface or the file.
     pub name: String,

@@ -75,16 +75,19 @@ pub enum Untold {
 /// # Errors
 /// [`Untold`]; then it is told with the sensor's next word.
 pub async fn tell(state: &AppState, who: &str) -> Result<(), Untold> {
-    let state = &state.in_name_of(state.authority());
+    let authority = state.repository().authority();
+    let state = &state.in_name_of(authority);
     if !state.has_sensor() {
         return Err(OrderError::NoSensor.into());
     }
     let mut told = state.telling_suspended().await;
     let assets = state.repository().suspended().await?;
-    if told.as_ref().is_some_and(|told| told.iter().map(matters).eq(assets.iter().map(matters))) {
+    let before = told.remove(authority);
+    if before.as_ref().is_some_and(|told| told.iter().map(matters).eq(assets.iter().map(matters))) {
+        told.insert(authority.clone(), assets);
         return Ok(());
     }
-    let is_new = |one: &&Suspension| !told.iter().flatten().any(|before| matters(before) == matters(one));
+    let is_new = |one: &&Suspension| !before.iter().flatten().any(|before| matters(before) == matters(one));
     for suspension in assets.iter().filter(is_new) {
         let incident = suspension.incident();
         let kept = state.repository().keep_incident(&incident, &[], state.now()).await?;
@@ -94,10 +97,8 @@ pub async fn tell(state: &AppState, who: &str) -> Result<(), Untold> {
             state.announce(Change::Incident { id, title, severity, state: IncidentState::Open, new });
         }
     }
-    // Before: where it cannot be told, it does not know.
-    *told = None;
     state.order(Order::Suspended { assets: assets.clone(), who: who.to_owned() })?;
-    *told = Some(assets);
+    told.insert(authority.clone(), assets);
     Ok(())
 }
 
@@ -112,23 +113,18 @@ fn matters(suspension: &Suspension) -> impl PartialEq {
 
 /// Brings the quarantine of an asset to how that stands now, and waits a moment for what comes of it.
 pub(crate) async fn follow(state: &AppState, user: &User, asset: &Asset) -> Result<Quarantine, Problem> {
-    if state.repository().authority() != state.authority() {
-        return Ok(Quarantine::not(
-            "No sensor of its authority takes orders here: its addresses are as reachable as before.",
-        ));
-    }
-    let before =
-        state.telling_suspended().await.iter().flatten().find(|one| one.asset.id == asset.id).cloned();
+    let before = told_of(state, asset).await;
     let mut changes = state.changes();
     match tell(state, &user.lasting_name()).await {
         Ok(()) => {}
         Err(Untold::Store(error)) => return Err(error.into()),
         Err(Untold::Order(OrderError::NoSensor)) => {
             return Ok(Quarantine::not(
-                "No sensor runs here: its addresses are as reachable as before. One that is started quarantines them.",
+                "No sensor of its authority takes orders here: its addresses are as reachable as before. One that comes \
+                 quarantines them.",
             ));
         }
-        Err(Untold::Order(error @ OrderError::Busy)) => {
+        Err(Untold::Order(error @ (OrderError::Busy | OrderError::Away))) => {
             let details = Some(format!("quarantine: {error}"));
             let about = [("asset", asset.id.as_str())];
             state.repository().decide(decided(state, user, Deed::NotCarriedOut, &about, details)?).await?;
@@ -139,9 +135,7 @@ pub(crate) async fn follow(state: &AppState, user: &User, asset: &Asset) -> Resu
     }
     let taken_away = matches!(asset.status, AssetStatus::Quarantined | AssetStatus::Revoked);
     let suspension = match taken_away {
-        true => {
-            state.telling_suspended().await.iter().flatten().find(|one| one.asset.id == asset.id).cloned()
-        }
+        true => told_of(state, asset).await,
         false => before,
     };
     let Some(suspension) = suspension else {
@@ -196,11 +190,17 @@ pub(crate) async fn of(state: &AppState, asset: &Asset) -> Result<Option<Quarant
     if !matches!(asset.status, AssetStatus::Quarantined | AssetStatus::Revoked) || !state.has_sensor() {
         return Ok(None);
     }
-    let told = state.telling_suspended().await.iter().flatten().find(|one| one.asset.id == asset.id).cloned();
-    let Some(suspension) = told else { return Ok(None) };
+    let Some(suspension) = told_of(state, asset).await else { return Ok(None) };
     let incident = Suspension::incident_id(&suspension.asset.id, suspension.at);
     let found = look(state, &incident).await?;
     Ok(found.is_settled().then(|| found.told(incident, true)))
+}
+
+/// The suspension of an asset, as the sensors of its authority were told of it.
+async fn told_of(state: &AppState, asset: &Asset) -> Option<Suspension> {
+    let told = state.telling_suspended().await;
+    let mut theirs = told.get(state.repository().authority()).into_iter().flatten();
+    theirs.find(|one| one.asset.id == asset.id).cloned()
 }
 
 async fn close(state: &AppState, user: &User, incident: &IncidentId) -> Result<(), Problem> {

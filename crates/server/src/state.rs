@@ -5,6 +5,7 @@ use crate::ca::{Ca, peer::Sessions};
 use crate::guard::Doors;
 use crate::live::{BACKLOG, Change, Order, OrderError, Orders, SensorStatus};
 use crate::people::{Proofs, StartError};
+use crate::sensors::Sensors;
 use crate::witness::Witnessing;
 use ledger::Deed;
 use model::{AuthorityId, IncidentId, Suspension, Timestamp};
@@ -42,6 +43,7 @@ struct Shared {
     changes: broadcast::Sender<Change>,
     orders: Option<Orders>,
     sensor: Mutex<SensorStatus>,
+    sensors: Sensors,
     node: Node,
     doors: Doors,
     attempts: Attempts,
@@ -53,8 +55,8 @@ struct Shared {
     telling_exceptions: tokio::sync::Mutex<()>,
     /// Told when an asset is listed, enrolled, or declared to be something.
     known: tokio::sync::Notify,
-    /// What the sensor was last told to be suspended; unset where it does not know.
-    suspended: tokio::sync::Mutex<Option<Vec<Suspension>>>,
+    /// What the sensors of an authority were last told to be suspended; unset where they do not know.
+    suspended: tokio::sync::Mutex<HashMap<AuthorityId, Vec<Suspension>>>,
     witnessing: OnceLock<Witnessing>,
 }
 
@@ -120,6 +122,7 @@ impl AppState {
             changes,
             orders,
             sensor,
+            sensors: Sensors::default(),
             proofs: Proofs::open(&node)?,
             ca: Ca::open(&node)?,
             node,
@@ -169,6 +172,17 @@ impl AppState {
     /// The same in the name of an authority, for a program whose right to that its handler has looked at.
     pub(crate) fn in_name_of(&self, authority: &AuthorityId) -> Self {
         self.reaching(std::slice::from_ref(authority))
+    }
+
+    /// The same for what a sensor on another machine says.
+    pub(crate) fn of_sensor(mut self, id: &str) -> Self {
+        self.repository = self.repository.of_sensor(id);
+        self
+    }
+
+    /// The sensors on other machines.
+    pub(crate) fn sensors(&self) -> &Sensors {
+        &self.shared.sensors
     }
 
     /// What issues certificates.
@@ -250,10 +264,10 @@ impl AppState {
         self.shared.started.elapsed().as_secs()
     }
 
-    /// Whether a sensor runs here that takes orders about what is reached.
+    /// Whether a sensor takes orders about what is reached: the one of this node, or one on another machine.
     #[must_use]
     pub fn has_sensor(&self) -> bool {
-        self.own && self.shared.orders.is_some()
+        self.own && self.shared.orders.is_some() || self.sensors().any_of(self.repository.authority())
     }
 
     /// What the sensor last said of itself; nothing where it belongs to an authority that is not reached.
@@ -262,11 +276,33 @@ impl AppState {
         if self.own { self.locked_sensor().clone() } else { SensorStatus::default() }
     }
 
-    /// Takes an order to the sensor; does not wait for what comes of it.
+    /// Takes an order to all sensors of the authority that is reached; does not wait for what comes of it.
     ///
     /// # Errors
-    /// [`OrderError`] where there is no sensor or it takes no orders.
+    /// [`OrderError`] where there is none, or one of them takes no orders.
     pub fn order(&self, order: Order) -> Result<(), OrderError> {
+        let others = self.sensors().order_all(self.repository.authority(), &order);
+        match (self.order_own(order), others) {
+            (Err(OrderError::NoSensor), Ok(0)) => Err(OrderError::NoSensor),
+            (Ok(()) | Err(OrderError::NoSensor), others) => others.map(drop),
+            (Err(error), _) => Err(error),
+        }
+    }
+
+    /// Takes an order to one sensor: that on another machine, or, where its name is empty, the one of this node.
+    pub(crate) fn order_one(&self, sensor: &str, order: Order) -> Result<(), OrderError> {
+        if sensor.is_empty() { self.order_own(order) } else { self.sensors().order(sensor, order) }
+    }
+
+    /// Whether that one takes orders.
+    pub(crate) fn takes_orders(&self, sensor: &str) -> bool {
+        match sensor {
+            "" => self.shared.orders.is_some() && self.repository.authority() == self.authority(),
+            other => self.sensors().is_in_reach(other),
+        }
+    }
+
+    fn order_own(&self, order: Order) -> Result<(), OrderError> {
         let orders = self.shared.orders.as_ref().filter(|_| self.repository.authority() == self.authority());
         orders.map_or(Err(OrderError::NoSensor), |orders| orders(order))
     }
@@ -308,8 +344,10 @@ impl AppState {
         self.shared.known.notified().await;
     }
 
-    /// Held while what is suspended is read and told; what the sensor was told last.
-    pub(crate) async fn telling_suspended(&self) -> tokio::sync::MutexGuard<'_, Option<Vec<Suspension>>> {
+    /// Held while what is suspended is read and told; what the sensors of each authority were told last.
+    pub(crate) async fn telling_suspended(
+        &self,
+    ) -> tokio::sync::MutexGuard<'_, HashMap<AuthorityId, Vec<Suspension>>> {
         self.shared.suspended.lock().await
     }
 

@@ -1,9 +1,31 @@
 //! Counters by the hour, and small named settings.
 
-use crate::{Repository, StoreError, database::query};
+use crate::{Repository, StoreError, Transaction, database::query};
 use model::Timestamp;
 
 const HOUR: i64 = 3_600_000_000;
+
+/// Adds to counters in the hour of `at`.
+pub(crate) async fn add(
+    transaction: &mut Transaction,
+    whose: &str,
+    at: Timestamp,
+    amounts: &[(&'static str, u64)],
+) -> Result<(), StoreError> {
+    for (name, amount) in amounts.iter().filter(|(_, amount)| *amount > 0) {
+        query(
+            "INSERT INTO counter (authority_id, name, hour, value) VALUES ($1, $2, $3, $4) \
+             ON CONFLICT (authority_id, name, hour) DO UPDATE SET value = counter.value + $4",
+        )
+        .bind(whose)
+        .bind(*name)
+        .bind(at.micros().div_euclid(HOUR))
+        .bind(i64::try_from(*amount).unwrap_or(i64::MAX))
+        .execute(&mut *transaction)
+        .await?;
+    }
+    Ok(())
+}
 
 impl Repository {
     /// Adds to counters in the hour of `at`. Names are the program's own, never taken from traffic.
@@ -20,25 +42,8 @@ impl Repository {
             return Ok(());
         }
         let whose = self.whose();
-        let hour = at.micros().div_euclid(HOUR);
-        self.write(move |transaction| {
-            Box::pin(async move {
-                for (name, amount) in amounts {
-                    query(
-                        "INSERT INTO counter (authority_id, name, hour, value) VALUES ($1, $2, $3, $4) \
-                         ON CONFLICT (authority_id, name, hour) DO UPDATE SET value = counter.value + $4",
-                    )
-                    .bind(&whose)
-                    .bind(name)
-                    .bind(hour)
-                    .bind(i64::try_from(amount).unwrap_or(i64::MAX))
-                    .execute(&mut *transaction)
-                    .await?;
-                }
-                Ok(())
-            })
-        })
-        .await
+        self.write(move |transaction| Box::pin(async move { add(transaction, &whose, at, &amounts).await }))
+            .await
     }
 
     /// A counter by the hour, from `from` (its hour included) to `until`; hours without a value are left out.

@@ -144,6 +144,14 @@ pub enum StoreError {
         /// The bound.
         most: usize,
     },
+    /// It belongs to another sensor than the one that speaks of it.
+    #[error("{table} {id} is another sensor's")]
+    Another {
+        /// The table.
+        table: &'static str,
+        /// Which record.
+        id: String,
+    },
     /// More is asked of the database than it answers in bearable time.
     #[error("the database is too slow: no answer within {seconds} s")]
     Overloaded {
@@ -191,6 +199,7 @@ impl StoreError {
             Self::Database(error) => !error.as_database_error().is_some_and(blames_the_question),
             Self::Away { .. } | Self::Overloaded { .. } | Self::NotKept => true,
             Self::Unreadable { .. }
+            | Self::Another { .. }
             | Self::TooLarge { .. }
             | Self::Full { .. }
             | Self::Moved

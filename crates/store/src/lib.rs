@@ -33,6 +33,7 @@ mod repository;
 mod response;
 mod retention;
 mod schema;
+mod sensor;
 mod witness;
 mod writer;
 
@@ -66,6 +67,7 @@ pub use provider::{Bound, MOST_PROVIDERS, Provider, Recognises, Vouched, Vouchin
 pub use repository::{Findable, Health, MOST_BYTES, Page, Paging, Repository};
 pub use response::{CommandRecord, JournalRow, PlanRecord};
 pub use retention::{Retention, Swept};
+pub use sensor::SensorRecord;
 pub use witness::LogState;
 
 use writer::Transaction;

@@ -29,6 +29,8 @@ pub struct Repository {
     sees: Arc<str>,
     /// What writes rest on.
     grounds: Arc<[Ground]>,
+    /// Whose plans and journal are written: empty for the sensor of the node itself.
+    pub(crate) sensor: Arc<str>,
     pub(crate) inner: Arc<Inner>,
 }
 
@@ -163,7 +165,7 @@ impl Default for Paging {
 impl Repository {
     pub(crate) fn from_parts(authority: AuthorityId, inner: Arc<Inner>) -> Self {
         let shown = Arc::new(BTreeSet::from([authority.clone()]));
-        Self { sees: json(&shown), shown, authority, grounds: Arc::default(), inner }
+        Self { sees: json(&shown), shown, authority, grounds: Arc::default(), sensor: "".into(), inner }
     }
 
     /// The same store, for another authority, on the same grounds.
@@ -171,6 +173,18 @@ impl Repository {
     pub fn of(&self, authority: AuthorityId) -> Self {
         let grounds = Arc::clone(&self.grounds);
         Self { grounds, ..Self::from_parts(authority, Arc::clone(&self.inner)) }
+    }
+
+    /// The same for what a sensor on another machine says: plans and the journal are that sensor's from here on.
+    #[must_use]
+    pub fn of_sensor(&self, id: &str) -> Self {
+        Self { sensor: id.into(), ..self.clone() }
+    }
+
+    /// Whose plans and journal are written; empty for the sensor of the node itself.
+    #[must_use]
+    pub fn sensor(&self) -> &str {
+        &self.sensor
     }
 
     /// The same, writing only while all these stand, beside those that were given before.

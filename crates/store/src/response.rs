@@ -11,7 +11,8 @@ use crate::{
 };
 use ledger::Salt;
 use model::{AuthorityId, Command, CommandId, IncidentId, Plan, PlanId, PlanStatus, Receipt, Timestamp};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// A plan as it is kept.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -62,7 +63,7 @@ impl CommandRecord {
 }
 
 /// One entry of the journal as it came.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct JournalRow {
     /// Its place in the chain, from 0 or 1 as the writer counts.
     pub seq: u64,
@@ -104,10 +105,14 @@ impl Repository {
     /// [`StoreError`]; then nothing of it is kept.
     pub async fn keep_plan(&self, plan: &Plan, now: Timestamp, salts: [Salt; 2]) -> Result<(), StoreError> {
         let body = to_json("plan", plan.id.as_str(), plan)?;
-        let (authority, plan) = (self.authority.clone(), plan.clone());
+        let (authority, plan, sensor) = (self.authority.clone(), plan.clone(), Arc::clone(&self.sensor));
         self.write(move |transaction| {
             Box::pin(async move {
-                keep_plan(transaction, authority.as_str(), &plan, &body, now).await?;
+                own(transaction, authority.as_str(), &sensor, Owned::Plan(&plan.id)).await?;
+                for command in &plan.commands {
+                    own(transaction, authority.as_str(), &sensor, Owned::Command(&command.id)).await?;
+                }
+                keep_plan(transaction, authority.as_str(), &plan, &sensor, &body, now).await?;
                 transaction.settings_approve(&authority, &plan, salts).await
             })
         })
@@ -182,9 +187,11 @@ impl Repository {
     /// [`StoreError`]; then nothing of it is kept.
     pub async fn keep_receipt(&self, receipt: &Receipt, salts: [Salt; 2]) -> Result<(), StoreError> {
         let body = to_json("receipt", receipt.command.as_str(), receipt)?;
-        let (authority, receipt) = (self.authority.clone(), receipt.clone());
+        let (authority, receipt, sensor) =
+            (self.authority.clone(), receipt.clone(), Arc::clone(&self.sensor));
         self.write(move |transaction| {
             Box::pin(async move {
+                own(transaction, authority.as_str(), &sensor, Owned::Command(&receipt.command)).await?;
                 keep_receipt(transaction, authority.as_str(), &receipt, &body).await?;
                 transaction.came_to(&authority, &receipt, salts).await
             })
@@ -294,9 +301,9 @@ impl Repository {
     /// [`StoreError`]; then it is not kept.
     pub async fn keep_journal(&self, row: &JournalRow) -> Result<(), StoreError> {
         let body = to_json("journal", &row.hash, &row.entry)?;
-        let (whose, row) = (self.whose(), row.clone());
+        let (whose, row, sensor) = (self.whose(), row.clone(), Arc::clone(&self.sensor));
         self.write(move |transaction| {
-            Box::pin(async move { keep_journal(transaction, &whose, &row, &body).await })
+            Box::pin(async move { keep_journal(transaction, &whose, &sensor, &row, &body).await })
         })
         .await
     }
@@ -308,7 +315,7 @@ impl Repository {
     /// [`StoreError`]; then neither is kept.
     pub async fn keep_journalled(&self, row: &JournalRow, mut decided: Decided) -> Result<(), StoreError> {
         let body = to_json("journal", &row.hash, &row.entry)?;
-        let (authority, row) = (self.authority.clone(), row.clone());
+        let (authority, row, sensor) = (self.authority.clone(), row.clone(), Arc::clone(&self.sensor));
         self.write(move |transaction| {
             Box::pin(async move {
                 let entry = subject("journal", &row.hash)?;
@@ -320,7 +327,7 @@ impl Repository {
                     return Ok(());
                 }
                 decided.about.push(entry);
-                keep_journal(transaction, authority.as_str(), &row, &body).await?;
+                keep_journal(transaction, authority.as_str(), &sensor, &row, &body).await?;
                 transaction.decide(&authority, &decided).await.map(drop)
             })
         })
@@ -352,14 +359,47 @@ impl Repository {
     }
 }
 
+/// What a sensor speaks of.
+#[derive(Clone, Copy)]
+enum Owned<'a> {
+    Plan(&'a PlanId),
+    Command(&'a CommandId),
+}
+
+/// What is known already has to be this sensor's.
+async fn own(
+    transaction: &mut Transaction,
+    whose: &str,
+    sensor: &str,
+    what: Owned<'_>,
+) -> Result<(), StoreError> {
+    let (sql, table, id) = match what {
+        Owned::Plan(id) => {
+            ("SELECT sensor FROM plan WHERE authority_id = $1 AND id = $2", "plan", id.as_str())
+        }
+        Owned::Command(id) => (
+            "SELECT plan.sensor FROM command JOIN plan ON plan.authority_id = command.authority_id \
+             AND plan.id = command.plan WHERE command.authority_id = $1 AND command.id = $2",
+            "command",
+            id.as_str(),
+        ),
+    };
+    let known = query(sql).bind(whose).bind(id).fetch_optional(transaction).await?;
+    match known.map(|row| row.try_get::<String>(0)).transpose()? {
+        Some(other) if other != sensor => Err(StoreError::Another { table, id: id.to_owned() }),
+        _ => Ok(()),
+    }
+}
+
 async fn keep_journal(
     transaction: &mut Transaction,
     whose: &str,
+    sensor: &str,
     row: &JournalRow,
     body: &str,
 ) -> Result<(), StoreError> {
     query(
-        "INSERT INTO journal (authority_id, seq, at, hash, body) VALUES ($1, $2, $3, $4, $5) \
+        "INSERT INTO journal (authority_id, seq, at, hash, body, sensor) VALUES ($1, $2, $3, $4, $5, $6) \
          ON CONFLICT (authority_id, seq, hash) DO NOTHING",
     )
     .bind(whose)
@@ -367,6 +407,7 @@ async fn keep_journal(
     .bind(row.at.micros())
     .bind(&row.hash)
     .bind(body)
+    .bind(sensor)
     .execute(transaction)
     .await
     .map(drop)
@@ -376,11 +417,12 @@ async fn keep_plan(
     transaction: &mut Transaction,
     whose: &str,
     plan: &Plan,
+    sensor: &str,
     body: &str,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     query(
-        "INSERT INTO plan (authority_id, id, incident, status, made, changed, body) VALUES ($1, $2, $3, $4, $5, $6, $7) \
+        "INSERT INTO plan (authority_id, id, incident, status, made, changed, body, sensor) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) \
          ON CONFLICT (authority_id, id) DO UPDATE SET incident = $3, status = $4, made = $5, changed = $6, body = $7",
     )
     .bind(whose)
@@ -390,6 +432,7 @@ async fn keep_plan(
     .bind(plan.made.micros())
     .bind(now.micros())
     .bind(body)
+    .bind(sensor)
     .execute(&mut *transaction)
     .await?;
     for command in &plan.commands {

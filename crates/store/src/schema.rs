@@ -61,10 +61,15 @@ pub(crate) fn tables() -> Vec<Table> {
         observation_identifier 4 { authority_id Text, identifier Text, source Text, subject Text }
         judgement 3 { authority_id Text, one Text, other Text, same Int }
         asset_address 3 { authority_id Text, address Text, asset Text, last_seen Int }
-        plan 2 { authority_id Text, id Text, incident Text, status Text, made Int, changed Int, body Text }
+        plan 2 {
+            authority_id Text, id Text, incident Text, status Text, made Int, changed Int, body Text, sensor Text,
+        }
         command 2 { authority_id Text, id Text, plan Text, expires Int }
         receipt 4 { authority_id Text, command Text, at Int, effect Text, body Text }
-        journal 3 { authority_id Text, seq Int, hash Text, at Int, body Text }
+        journal 3 { authority_id Text, seq Int, hash Text, at Int, body Text, sensor Text }
+        sensor 2 {
+            authority_id Text, id Text, name Text, program Text, number Int, shed Int, heard Int,
+        }
         exception 2 { authority_id Text, id Text, incident Text, made Int, until Int, revoked Int, body Text }
         counter 3 { authority_id Text, name Text, hour Int, value Int }
         setting 2 { authority_id Text, name Text, value Text, changed Int }
@@ -140,6 +145,7 @@ migrations! {
     7 "0007_certificates",
     8 "0008_reports",
     9 "0009_inventory",
+    10 "0010_sensors",
 }
 
 fn step(version: i64, what: &'static str, sql: &'static str) -> Migration {

@@ -4,6 +4,16 @@
 pub const REPORT_BYTES: usize = 4 * 1024 * 1024;
 /// The largest answer to a report in bytes, and the largest signed settings.
 pub const ANSWER_BYTES: usize = 64 * 1024;
+/// The most notices of a batch.
+pub const NOTICES: usize = 128;
+/// The largest batch of notices in bytes, as JSON.
+pub const NOTICES_BYTES: usize = 8 * 1024 * 1024;
+/// The most orders of an answer.
+pub const ORDERS: usize = 256;
+/// The largest answer with orders, in bytes: what is known of every asset fits.
+pub const ORDERS_BYTES: usize = 32 * 1024 * 1024;
+/// How long a server lets a sensor wait for orders at most, in seconds.
+pub const WAIT_SECS: u64 = 20;
 /// The most components of an SBOM.
 pub const COMPONENTS: usize = 4_096;
 /// The most listening ports of a posture.

@@ -215,3 +215,40 @@ fn a_token_names_one_certificate() {
         assert!(refused.contains(expected) && !refused.contains(&secret), "{wrong}: {refused}");
     }
 }
+
+#[test]
+fn notices_and_orders_are_bounded_before_anybody_reads_them() {
+    let batch = |change: fn(&mut Value)| {
+        let mut batch = json!({"version": 1, "number": 3, "shed": 0, "program": "0.1.0", "notices": [{"notice": "stats"}]});
+        change(&mut batch);
+        wire::Notices::from_json(&bytes(&batch)).map(|read| read.number).map_err(|error| error.to_string())
+    };
+    assert_eq!(batch(|_| {}), Ok(3));
+    for (change, expected) in [
+        ((|batch| batch["version"] = json!(2)) as fn(&mut Value), "`version` is 2: expected 1"),
+        (|batch| batch["program"] = json!("\u{1b}[2J"), "`program` is 4 bytes"),
+        (|batch| batch["notices"] = json!(["x"]), "`notices` is \"x\": expected objects"),
+        (
+            |batch| batch["notices"] = json!(vec![json!({}); 129]),
+            "`notices` is 129 long: expected at most 128",
+        ),
+        (|batch| batch["gossip"] = json!(1), "unknown field `gossip`"),
+    ] {
+        let said = batch(change).unwrap_err();
+        assert!(said.contains(expected), "{said}");
+    }
+    let long = vec![b' '; limit::NOTICES_BYTES + 1];
+    assert!(wire::Notices::from_json(&long).unwrap_err().to_string().contains("at most 8388608"));
+
+    let orders = |numbers: &[u64]| {
+        let orders: Vec<Value> =
+            numbers.iter().map(|number| json!({"number": number, "order": {"order": "undo-all"}})).collect();
+        wire::Orders::from_json(&bytes(&json!({"version": 1, "orders": orders})))
+    };
+    assert_eq!(orders(&[1, 2, 7]).unwrap().orders.len(), 3);
+    for wrong in [[2, 1], [1, 1]] {
+        assert!(orders(&wrong).unwrap_err().to_string().contains("out of order"));
+    }
+    assert!(wire::Ask::from_json(b"{\"version\":1,\"after\":0}").is_ok());
+    assert!(wire::Heard::from_json(b"{\"version\":1,\"number\":-1}").is_err());
+}

@@ -25,7 +25,7 @@ pub(crate) enum Verb {
         /// What the device is called; what it calls itself where nothing is said
         #[arg(long)]
         name: Option<String>,
-        /// By which profile its certificate is issued: device, service, gateway, person, or one of the settings
+        /// By which profile its certificate is issued: device, sensor, service, gateway, person, or one of the settings
         #[arg(long, default_value = "device")]
         profile: String,
         /// The asset that it is, where that is known already: as `bastide asset list` names it

@@ -6,7 +6,7 @@
 
 mod greeting;
 pub(crate) mod place;
-mod pump;
+pub(crate) mod pump;
 mod serve;
 
 use crate::settings::{self, Given, Loaded};

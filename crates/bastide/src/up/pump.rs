@@ -94,7 +94,13 @@ pub(super) fn start(
     })
 }
 
-fn report(notice: Notice, state_dir: &Path, mode: &str, in_force: u64, counting: &mut Counting) -> Report {
+pub(crate) fn report(
+    notice: Notice,
+    state_dir: &Path,
+    mode: &str,
+    in_force: u64,
+    counting: &mut Counting,
+) -> Report {
     match notice {
         Notice::Incident(incident) => Report::Incident(incident),
         Notice::Asset(observed) => Report::Asset(observed),
@@ -105,13 +111,15 @@ fn report(notice: Notice, state_dir: &Path, mode: &str, in_force: u64, counting:
             let mut status = status(&stats, mode);
             status.responding_stopped = state_dir.join("stopped").exists();
             status.commands_in_force = in_force;
-            Report::Stats { status: Box::new(status), counted: counting.take(&stats) }
+            let counted = counting.take(&stats).into_iter();
+            let counted = counted.map(|(name, amount)| (name.to_owned(), amount)).collect();
+            Report::Stats { status: Box::new(status), counted }
         }
     }
 }
 
 /// An entry of the journal; with the order that it carried out, where that was given past the server.
-fn journalled(entry: &Entry) -> Report {
+pub(crate) fn journalled(entry: &Entry) -> Report {
     let row = JournalRow {
         seq: entry.seq,
         at: entry.at,
@@ -187,7 +195,7 @@ fn status(stats: &Stats, mode: &str) -> SensorStatus {
 
 /// What was counted since the counters were last written.
 #[derive(Default)]
-struct Counting {
+pub(crate) struct Counting {
     written: Option<Stats>,
     last: Option<Stats>,
     at: Option<Instant>,

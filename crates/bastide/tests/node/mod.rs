@@ -22,13 +22,22 @@ pub(crate) struct Node {
 
 impl Node {
     pub(crate) fn start(dir: &Path, more: &[&str]) -> Self {
-        Self::start_with(dir, more, &[])
+        Self::start_at(dir, "127.0.0.1:0", more)
+    }
+
+    /// At this address.
+    pub(crate) fn start_at(dir: &Path, listen: &str, more: &[&str]) -> Self {
+        Self::started(dir, listen, more, &[])
     }
 
     /// With variables.
     pub(crate) fn start_with(dir: &Path, more: &[&str], variables: &[(&str, String)]) -> Self {
+        Self::started(dir, "127.0.0.1:0", more, variables)
+    }
+
+    fn started(dir: &Path, listen: &str, more: &[&str], variables: &[(&str, String)]) -> Self {
         let mut child = command(dir)
-            .args(["--listen", "127.0.0.1:0"])
+            .args(["--listen", listen])
             .args(more)
             .envs(variables.iter().cloned())
             .stdout(Stdio::piped())

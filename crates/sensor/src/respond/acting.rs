@@ -196,7 +196,7 @@ impl Responder {
             withheld,
             because,
         };
-        plan.id = approved.cloned().unwrap_or_else(|| stop::plan_id(&plan));
+        plan.id = approved.cloned().unwrap_or_else(|| self.plan_id(&plan));
         let intents: Vec<(String, Act)> = plan
             .commands
             .iter()
@@ -261,7 +261,7 @@ impl Responder {
         plan.commands = waiting.into_iter().map(|waiting| waiting.command).collect();
         plan.status = status;
         plan.because = because;
-        plan.id = stop::plan_id(&plan);
+        plan.id = self.plan_id(&plan);
         let open = self.state.plans.iter().find(|open| open.plan.id == plan.id);
         let same = |open: &Open| open.plan.status == plan.status && open.plan.because == plan.because;
         if open.is_some_and(same) {

@@ -10,8 +10,8 @@ use super::{
 };
 use crate::{Notice, Order};
 use model::{
-    Asset, FlowUpdate, Incident, IncidentId, Mac, NetSet, Plan, PlanId, Protocol, Severity, Suspension,
-    Timestamp,
+    Asset, CommandId, ContentHasher, FlowUpdate, Incident, IncidentId, Mac, NetSet, Plan, PlanId, Protocol,
+    Severity, Suspension, Timestamp,
 };
 use protect::{ConfigError, Licence, ResponseConfig};
 use std::{
@@ -95,6 +95,8 @@ pub struct Responder {
     pub(super) config: ResponseConfig,
     pub(super) fingerprint: String,
     pub(super) home: NetSet,
+    /// What its plans are told from those of other sensors by.
+    pub(super) identity: String,
     pub(super) dir: StateDir,
     pub(super) actuator: Box<dyn Actuator>,
     pub(super) directory: Directory,
@@ -148,6 +150,13 @@ impl Responder {
         Ok(responder)
     }
 
+    /// The same with plans and commands whose ids are its own, also where another sensor plans for the same incident.
+    #[must_use]
+    pub fn called(mut self, identity: &str) -> Self {
+        identity.clone_into(&mut self.identity);
+        self
+    }
+
     /// Opens a state directory without taking anything up: for one order from the command line, with or without a
     /// sensor at work. The settings are those that the state was written under, unless some are given.
     pub(super) fn attach(
@@ -186,6 +195,7 @@ impl Responder {
             actuator: actuator(&config),
             fingerprint,
             home,
+            identity: String::new(),
             directory: Directory::new(MAX_ASSETS),
             talks: Talks::new(MAX_TALKS),
             licence,
@@ -395,11 +405,27 @@ impl Responder {
             now,
         };
         let made_of = |one: &Suspension| Suspension::incident_id(&one.asset.id, one.at) == incident.id;
-        if self.state.suspended.iter().any(made_of) {
+        let mut plan = if self.state.suspended.iter().any(made_of) {
             stop::quarantine(incident, &context)
         } else {
             stop::plan(incident, &context)
+        };
+        if !self.identity.is_empty() {
+            for command in &mut plan.commands {
+                command.id = CommandId::from_content(self.own(command.id.as_str()));
+            }
         }
+        plan.id = self.plan_id(&plan);
+        plan
+    }
+
+    pub(super) fn plan_id(&self, plan: &Plan) -> PlanId {
+        let id = stop::plan_id(plan);
+        if self.identity.is_empty() { id } else { PlanId::from_content(self.own(id.as_str())) }
+    }
+
+    fn own(&self, id: &str) -> ContentHasher {
+        ContentHasher::new().part("sensor").part(&self.identity).part(id)
     }
 
     pub(super) fn tell_entries(&mut self, entries: Vec<stop::journal::Entry>) {

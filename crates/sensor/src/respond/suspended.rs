@@ -11,7 +11,8 @@ use super::{
     state::{Held, Open},
 };
 use model::{
-    Asset, Command, Incident, IncidentAsset, IncidentId, Plan, PlanStatus, Suspension, Target, Timestamp,
+    Asset, Command, Criticality, Incident, IncidentAsset, IncidentId, Plan, PlanStatus, Suspension, Target,
+    Timestamp,
 };
 use std::{collections::BTreeSet, net::IpAddr};
 
@@ -48,8 +49,16 @@ impl Responder {
         }
     }
 
-    /// What the planner is to know of an asset that was not seen here yet.
+    /// What the planner is to know of an asset that was not seen here yet, or of which nothing here says how critical it is.
     fn acquaint(&mut self, asset: &Asset) {
+        let seen = asset.addresses.iter().filter_map(|&address| self.directory.at(address));
+        let seen = seen.chain(asset.mac.into_iter().flat_map(|mac| self.directory.with_mac(mac)));
+        let vague = |seen: &&Asset| is_same(seen, asset) && seen.criticality == Criticality::Unknown;
+        let vague: Vec<Asset> = seen.filter(vague).cloned().collect();
+        for seen in vague.into_iter().filter(|_| asset.criticality != Criticality::Unknown) {
+            let (kind, criticality) = (asset.kind.clone(), asset.criticality);
+            self.directory.insert(Asset { kind, criticality, ..seen });
+        }
         let by_address = |address: &IpAddr| self.directory.at(*address).is_some();
         let by_mac = asset.mac.is_some_and(|mac| self.directory.sharing(mac) > 0);
         if !by_mac && !asset.addresses.is_empty() && !asset.addresses.iter().any(by_address) {

@@ -133,16 +133,26 @@ impl Host {
         if v6 { self.v6 } else { self.v4 }
     }
 
-    /// A socket in the host's network; it can be used from here.
-    pub fn socket(&self, address: SocketAddr) -> UdpSocket {
-        let pid = self.child.id();
+    /// A process in the host's network.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Does something in the host's network: a socket that is made there can be used from here.
+    pub fn inside<T: Send + 'static>(&self, make: impl FnOnce() -> T + Send + 'static) -> T {
+        let pid = self.pid();
         thread::spawn(move || {
             let namespace = File::open(format!("/proc/{pid}/ns/net")).unwrap();
             nix::sched::setns(namespace, nix::sched::CloneFlags::CLONE_NEWNET).unwrap();
-            UdpSocket::bind(address).unwrap()
+            make()
         })
         .join()
         .unwrap()
+    }
+
+    /// A socket in the host's network; it can be used from here.
+    pub fn socket(&self, address: SocketAddr) -> UdpSocket {
+        self.inside(move || UdpSocket::bind(address).unwrap())
     }
 }
 

@@ -12,6 +12,7 @@ mod people;
 mod problem;
 mod provider;
 mod response;
+mod sensor;
 mod stream;
 
 pub(crate) use extract::{Body, Id, Parameters, unknown};
@@ -76,6 +77,8 @@ fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(inventory::part))
         .routes(routes!(agent::report))
         .routes(routes!(agent::settings))
+        .routes(routes!(sensor::notices))
+        .routes(routes!(sensor::orders))
         .routes(routes!(agent::posture))
         .routes(routes!(agent::sbom))
         .routes(routes!(certificates::asset_stands))

@@ -157,6 +157,7 @@ impl From<StoreError> for Problem {
                 Self::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the {table} has {size} bytes"))
                     .expected(format!("at most {most} bytes"))
             }
+            StoreError::Another { .. } => Self::new(StatusCode::CONFLICT, error.to_string()),
             StoreError::Full { .. } => Self::new(StatusCode::CONFLICT, error.to_string())
                 .expected("room, or an administrator further up"),
             StoreError::Overloaded { .. } => Self::new(

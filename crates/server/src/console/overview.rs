@@ -14,7 +14,8 @@ use report::{Names, words};
 use serde_json::{Map, Value, json};
 use std::collections::HashSet;
 use store::{
-    EnrolmentState, IncidentFilter, IncidentRecord, IncidentSort, IncidentState, Paging, SeverityCounts,
+    EnrolmentState, IncidentFilter, IncidentRecord, IncidentSort, IncidentState, Paging, SensorRecord,
+    SeverityCounts,
 };
 
 /// Rows of each list; more are one link away.
@@ -22,6 +23,8 @@ const MOST_PRESSING: u32 = 8;
 const MOST_PLANS: u32 = 8;
 const MOST_IN_FORCE: usize = 12;
 const MOST_RECEIPTS: usize = 8;
+/// Sensors on other machines that are shown.
+const MOST_SENSORS: usize = 50;
 const MOST_INPUTS: usize = 40;
 
 #[derive(Template)]
@@ -46,6 +49,8 @@ struct Overview {
     inputs_more: usize,
     sensor_at: Option<Markup>,
     has_sensor: bool,
+    /// Sensors on other machines.
+    sensors: Vec<SensorRow>,
     response_mode: String,
     ever: bool,
 }
@@ -168,10 +173,45 @@ async fn read(state: &AppState, frame: Frame) -> Result<Overview, Problem> {
         inputs_more: sensor.inputs.len().saturating_sub(MOST_INPUTS),
         sensor_at: sensor.at.map(|at| view::ago(at, now)),
         has_sensor: state.has_sensor(),
+        sensors: sensors(state, now).await?,
         response_mode: sensor.response_mode.clone(),
         ever,
         frame,
     })
+}
+
+/// The sensors on other machines, with what each said last of itself.
+async fn sensors(state: &AppState, now: Timestamp) -> Result<Vec<SensorRow>, Problem> {
+    let known = state.repository().sensors().await?;
+    let row = |sensor: &SensorRecord| {
+        let status = state.sensors().status(&sensor.id).unwrap_or_default();
+        let watched: Vec<&str> =
+            status.inputs.iter().take(MOST_INPUTS).map(|input| input.name.as_str()).collect();
+        let mut problems: Vec<String> = status
+            .inputs
+            .iter()
+            .filter_map(|input| Some(format!("{}: {}", input.name, input.problem.as_ref()?)))
+            .collect();
+        if !state.sensors().is_in_reach(&sensor.id) {
+            problems.insert(0, "out of reach".to_owned());
+        }
+        if status.responding_stopped {
+            problems.push("responding is stopped there".to_owned());
+        }
+        if sensor.shed > 0 {
+            problems
+                .push(format!("{} batches of notices were lost for want of room", words::count(sensor.shed)));
+        }
+        SensorRow {
+            link: format!("/assets/{}{}", view::encoded(&sensor.id), view::of(state, &sensor.authority)),
+            name: report::clipped(&sensor.name, 120),
+            heard: view::ago(sensor.heard, now),
+            program: report::clipped(&sensor.program, 40),
+            watched: report::clipped(&watched.join(", "), 300),
+            problems: report::clipped(&problems.join("; "), 500),
+        }
+    };
+    Ok(known.iter().take(MOST_SENSORS).map(row).collect())
 }
 
 fn pressing_row(state: &AppState, record: &IncidentRecord, names: &Names, now: Timestamp) -> Pressing {
@@ -182,6 +222,16 @@ fn pressing_row(state: &AppState, record: &IncidentRecord, names: &Names, now: T
         title: report::clipped(&report::titled(&record.incident.title, names), 300),
         last: view::ago(record.incident.last, now),
     }
+}
+
+/// A sensor on another machine.
+struct SensorRow {
+    link: String,
+    name: String,
+    heard: Markup,
+    program: String,
+    watched: String,
+    problems: String,
 }
 
 /// The state of things in one sentence.

@@ -45,7 +45,7 @@ fn roles_that_may(action: Action) -> &'static [AuthorityRole] {
 }
 
 /// Where only a device passes, by the certificate that it shows in TLS: a person is nobody there.
-const BY_CERTIFICATE: [&str; 2] = ["/api/v1/agent/report", "/api/v1/agent/settings"];
+const BY_CERTIFICATE: [&str; 4] = [wire::REPORTS, wire::SETTINGS, wire::NOTICES, wire::ORDERS];
 
 /// local, with north and south below it; everything happened in north.
 struct Tree {

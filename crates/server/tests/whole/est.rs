@@ -9,22 +9,25 @@ use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     path::Path,
     process::{Child, Command, Output, Stdio},
+    sync::atomic::{AtomicU64, Ordering},
     time::{Duration, Instant},
 };
 
+static ASKED: AtomicU64 = AtomicU64::new(0);
+
 /// What is asked of a server by curl.
-struct City {
-    served: Served,
+pub(crate) struct City {
+    pub(crate) served: Served,
     /// A person's program with every right about devices.
     bearer: String,
 }
 
 /// What curl was answered.
 #[derive(Debug)]
-struct Said {
-    status: u16,
+pub(crate) struct Said {
+    pub(crate) status: u16,
     headers: String,
-    body: String,
+    pub(crate) body: String,
 }
 
 fn run(dir: &Path, program: &str, arguments: &[&str]) -> Output {
@@ -49,7 +52,7 @@ fn new_key(dir: &Path, more: &[&str]) {
 }
 
 impl City {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let certificates = Settings {
             organization: "City of Example".into(),
             domains: vec!["city.example".into()],
@@ -64,26 +67,30 @@ impl City {
         Self { served, bearer }
     }
 
-    fn dir(&self) -> &Path {
+    pub(crate) fn dir(&self) -> &Path {
         self.served.dir.path()
     }
 
     /// curl with these arguments, while the server goes on.
-    async fn curl(&self, path: &str, more: &[&str]) -> Said {
+    pub(crate) async fn curl(&self, path: &str, more: &[&str]) -> Said {
         let (url, dir) = (format!("{}{path}", self.served.url), self.dir().to_owned());
         let more: Vec<String> = more.iter().map(|&text| text.to_owned()).collect();
+        // Several may be asking at the same time.
+        let number = ASKED.fetch_add(1, Ordering::Relaxed);
         tokio::task::spawn_blocking(move || {
+            let (head, rest) = (format!("headers-{number}"), format!("body-{number}"));
             let mut all =
-                vec!["-sS", "-D", "headers", "-o", "body", "-w", "%{http_code}", "--cacert", "tls/ca.pem"];
+                vec!["-sS", "-D", &head, "-o", &rest, "-w", "%{http_code}", "--cacert", "tls/ca.pem"];
             all.extend(more.iter().map(String::as_str));
             all.push(&url);
             let output = run(&dir, "curl", &all);
             assert!(output.status.success(), "{url}: {}", String::from_utf8_lossy(&output.stderr));
-            let read =
-                |name| String::from_utf8_lossy(&fs::read(dir.join(name)).unwrap_or_default()).into_owned();
+            let read = |name: &str| {
+                String::from_utf8_lossy(&fs::read(dir.join(name)).unwrap_or_default()).into_owned()
+            };
             let status = String::from_utf8_lossy(&output.stdout).parse().unwrap();
-            let said = Said { status, headers: read("headers").to_lowercase(), body: read("body") };
-            let _ = fs::remove_file(dir.join("body"));
+            let said = Said { status, headers: read(&head).to_lowercase(), body: read(&rest) };
+            [head, rest].iter().for_each(|name| drop(fs::remove_file(dir.join(name))));
             said
         })
         .await
@@ -91,7 +98,7 @@ impl City {
     }
 
     /// The API, as a person's program asks it.
-    async fn api(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
+    pub(crate) async fn api(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
         let (bearer, body) = (format!("Authorization: Bearer {}", self.bearer), body.to_string());
         let mut more = vec!["-X", method, "-H", &bearer];
         if method != "GET" && body != "null" {
@@ -101,7 +108,7 @@ impl City {
         (said.status, serde_json::from_str(&said.body).unwrap_or_default())
     }
 
-    async fn token(&self, name: &str) -> String {
+    pub(crate) async fn token(&self, name: &str) -> String {
         let (status, made) = self
             .api(
                 "POST",
@@ -114,7 +121,7 @@ impl City {
     }
 
     /// A key and a request in `<name>.key` and `<name>.csr`.
-    fn request(&self, name: &str, more: &[&str]) {
+    pub(crate) fn request(&self, name: &str, more: &[&str]) {
         let (key, csr, subject) = (format!("{name}.key"), format!("{name}.csr"), format!("/CN={name}"));
         let with = ["-new", "-keyout", &key, "-subj", &subject, "-out", &csr];
         new_key(self.dir(), &[with.as_slice(), more].concat());
@@ -122,13 +129,13 @@ impl City {
     }
 
     /// What is sent of `<name>.csr`: base64 in `<name>.b64`.
-    fn encode(&self, name: &str) {
+    pub(crate) fn encode(&self, name: &str) {
         let (csr, der, b64) = (format!("{name}.csr"), format!("{name}.der"), format!("{name}.b64"));
         openssl(self.dir(), &["req", "-in", &csr, "-outform", "DER", "-out", &der]).unwrap();
         openssl(self.dir(), &["base64", "-in", &der, "-out", &b64]).unwrap();
     }
 
-    async fn est(&self, operation: &str, name: &str, more: &[&str]) -> Said {
+    pub(crate) async fn est(&self, operation: &str, name: &str, more: &[&str]) -> Said {
         let data = format!("@{name}.b64");
         let mut all = vec!["-H", "Content-Type: application/pkcs10", "--data-binary", &data];
         all.extend(more);
@@ -136,7 +143,7 @@ impl City {
     }
 
     /// The certificate of an answer, in `<name>.pem`.
-    fn keep(&self, said: &Said, name: &str) {
+    pub(crate) fn keep(&self, said: &Said, name: &str) {
         assert_eq!(said.status, 200, "{said:?}");
         assert!(
             said.headers.contains("content-type: application/pkcs7-mime; smime-type=certs-only"),
@@ -152,7 +159,7 @@ impl City {
     }
 
     /// A device that came in by a token.
-    async fn enrolled(&self, name: &str) {
+    pub(crate) async fn enrolled(&self, name: &str) {
         let token = self.token("").await;
         self.request(name, &[]);
         let said = self.est("simpleenroll", name, &["-u", &format!("{name}:{token}")]).await;
@@ -160,12 +167,12 @@ impl City {
     }
 
     /// What a device shows in TLS.
-    fn shown(name: &str) -> [String; 4] {
+    pub(crate) fn shown(name: &str) -> [String; 4] {
         ["--cert".into(), format!("{name}.pem"), "--key".into(), format!("{name}.key")]
     }
 
     /// The issuer of the devices in `issuer.pem`, all that is trusted in `tls/ca.pem`.
-    async fn issuer(&self) -> String {
+    pub(crate) async fn issuer(&self) -> String {
         let (_, all) = self.api("GET", "/certificate-authorities", &Value::Null).await;
         let id = all.as_array().unwrap().iter().find(|one| one["state"] == "active").unwrap()["id"].clone();
         let id = id.as_str().unwrap().to_owned();
@@ -186,7 +193,7 @@ impl City {
     }
 
     /// Whether openssl finds a certificate good, by the list that is given out now.
-    async fn verifies(&self, name: &str, issuer: &str) -> Result<String, String> {
+    pub(crate) async fn verifies(&self, name: &str, issuer: &str) -> Result<String, String> {
         let url = format!("{}/crl/{issuer}.crl", self.served.url);
         let (dir, pem) = (self.dir().to_owned(), format!("{name}.pem"));
         tokio::task::spawn_blocking(move || {
@@ -214,7 +221,7 @@ impl City {
     }
 
     /// What OCSP says of a certificate, verified by openssl.
-    async fn ocsp(&self, name: &str, issuer: &str, by_address: bool) -> String {
+    pub(crate) async fn ocsp(&self, name: &str, issuer: &str, by_address: bool) -> String {
         let url = format!("{}/ocsp/{issuer}", self.served.url);
         let (dir, pem) = (self.dir().to_owned(), format!("{name}.pem"));
         tokio::task::spawn_blocking(move || {
@@ -266,7 +273,7 @@ impl City {
     }
 
     /// A connection that a device holds open.
-    async fn hold(&self, name: &str) -> Child {
+    pub(crate) async fn hold(&self, name: &str) -> Child {
         let at = self.served.url.strip_prefix("https://").unwrap();
         let arguments =
             ["s_client", "-brief", "-connect", at, "-CAfile", "tls/ca.pem", "-verify_return_error"];
@@ -306,11 +313,11 @@ async fn ends(child: &mut Child, within: Duration) -> bool {
     false
 }
 
-fn shown(name: &str) -> Vec<String> {
+pub(crate) fn shown(name: &str) -> Vec<String> {
     City::shown(name).to_vec()
 }
 
-fn texts(all: &[String]) -> Vec<&str> {
+pub(crate) fn texts(all: &[String]) -> Vec<&str> {
     all.iter().map(String::as_str).collect()
 }
 

@@ -24,4 +24,5 @@ mod names;
 mod passkey;
 mod people;
 mod quarantine;
+mod sensors;
 mod sign_in;

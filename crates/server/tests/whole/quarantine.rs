@@ -123,7 +123,7 @@ async fn a_sensor_that_is_away_mute_or_busy_is_told_of_and_told_later() {
     let browser = city::Browser::sign_in(&state).await;
     let ended = act(&browser, &camera, "suspend").await;
     let said = ended["quarantine"]["said"][0].as_str().unwrap();
-    assert!(said.starts_with("No sensor runs here"), "{said}");
+    assert!(said.starts_with("No sensor of its authority takes orders here"), "{said}");
     act(&browser, &camera, "restore").await;
 
     let dir = tempfile::tempdir().unwrap();
