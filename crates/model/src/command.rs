@@ -25,6 +25,12 @@ pub enum Action {
         /// Packets per second that still pass.
         packets_per_second: u32,
     },
+    /// Take a device's identity away until it is given back: certificates, tokens, connections, and its addresses as when it
+    /// is isolated.
+    Suspend {
+        /// The asset, by its id.
+        asset: String,
+    },
 }
 
 impl Action {
@@ -36,6 +42,7 @@ impl Action {
             Self::Restrict { .. } => "restrict",
             Self::Block => "block",
             Self::Limit { .. } => "limit",
+            Self::Suspend { .. } => "suspend",
         }
     }
 }

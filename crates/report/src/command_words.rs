@@ -44,6 +44,7 @@ pub fn command_label(command: &Command, names: &Names) -> String {
                 words::counted(peers.len() as u64, "declared peer", "declared peers")
             )
         }
+        Action::Suspend { .. } => format!("Take the identity of {target} away until it is given back"),
         Action::Block => format!("Block {target} for {time}"),
         Action::Limit { packets_per_second } => {
             format!("Limit {target} to {} packets/s for {time}", words::count(u64::from(*packets_per_second)))

@@ -9,11 +9,11 @@ use crate::{
     api::Problem,
     auth::{User, decided},
     live::{Change, Order, OrderError},
-    words,
+    suspending, words,
 };
 use axum::http::StatusCode;
 use ledger::Deed;
-use model::{CommandId, Exception, Incident, IncidentId, PlanId, PlanStatus, Role, Timestamp};
+use model::{Action, CommandId, Exception, Incident, IncidentId, PlanId, PlanStatus, Role, Timestamp};
 use std::time::Duration;
 use std::{collections::BTreeSet, net::IpAddr};
 use store::{Closed, Decided, ExceptionRecord, Findable, IncidentRecord, IncidentState, PlanRecord};
@@ -152,6 +152,10 @@ pub(crate) async fn revoke_exception(state: &AppState, user: &User, id: &str) ->
 pub(crate) async fn approve(state: &AppState, user: &User, id: &PlanId) -> Result<PlanRecord, Problem> {
     let state = &state.at(Findable::Plan, id.as_str()).await?;
     let plan = waiting_plan(state, id).await?;
+    if suspending::is_here(&plan.plan) {
+        suspending::approve(state, user, &plan).await?;
+        return Ok(plan);
+    }
     let order = Order::Approve { plan: id.clone(), who: user.lasting_name() };
     decide(state, user, Some(&plan.plan.incident), order).await?;
     Ok(plan)
@@ -164,6 +168,10 @@ pub(crate) async fn approve(state: &AppState, user: &User, id: &PlanId) -> Resul
 pub(crate) async fn refuse(state: &AppState, user: &User, id: &PlanId) -> Result<PlanRecord, Problem> {
     let state = &state.at(Findable::Plan, id.as_str()).await?;
     let plan = waiting_plan(state, id).await?;
+    if suspending::is_here(&plan.plan) {
+        suspending::refuse(state, user, &plan).await?;
+        return Ok(plan);
+    }
     let order = Order::Refuse { plan: id.clone(), who: user.lasting_name() };
     decide(state, user, Some(&plan.plan.incident), order).await?;
     Ok(plan)
@@ -181,6 +189,10 @@ pub(crate) async fn undo(state: &AppState, user: &User, id: &CommandId) -> Resul
         return Err(
             Problem::new(StatusCode::CONFLICT, "this command is not in force").expected("a command in force")
         );
+    }
+    if matches!(command.command.action, Action::Suspend { .. }) {
+        suspending::undo(state, user, &command).await?;
+        return Ok(command.incident);
     }
     let order = Order::Undo { command: id.clone(), who: user.lasting_name() };
     decide(state, user, Some(&command.incident), order).await?;

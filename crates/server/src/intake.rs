@@ -9,6 +9,7 @@ use crate::{
     live::{Change, Order, OrderError, SensorStatus},
     quarantine,
     secret::NoRandomness,
+    suspending,
 };
 use futures_util::future::join_all;
 use identify::merge::Observed;
@@ -153,6 +154,11 @@ async fn keep(state: &AppState, report: &Report) -> Result<Option<Change>, NotKe
         }
         Report::Plan(plan) => {
             repository.keep_plan(plan, state.now(), salts()?).await?;
+            if let Some(offered) = suspending::offered(state, plan).await? {
+                repository.keep_plan(&offered, state.now(), salts()?).await?;
+                let (id, incident, status) = (offered.id, offered.incident, offered.status);
+                state.announce(Change::Plan { id, incident, status });
+            }
             Ok(Some(Change::Plan {
                 id: plan.id.clone(),
                 incident: plan.incident.clone(),

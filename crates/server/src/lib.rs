@@ -31,6 +31,7 @@ pub mod routes;
 mod secret;
 mod sensors;
 mod state;
+mod suspending;
 pub mod tls;
 mod unread;
 pub mod witness;

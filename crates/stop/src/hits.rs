@@ -22,7 +22,7 @@ pub(crate) fn of_device(
 ) -> Vec<Hit> {
     let kept: &[IpAddr] = match action {
         Action::Isolate { keep: kept } | Action::Restrict { peers: kept } => kept,
-        Action::Block | Action::Limit { .. } => &[],
+        Action::Block | Action::Limit { .. } | Action::Suspend { .. } => &[],
     };
     let peers = peers_of(addresses, incident, context, |talk| {
         let peer = if addresses.contains(&talk.src) { talk.dst } else { talk.src };

@@ -1,4 +1,5 @@
-//! Commands as OpenC2: Language Specification 1.0 with the stateless packet filter profile (SLPF 1.0).
+//! Commands as OpenC2: Language Specification 1.0 with the stateless packet filter profile (SLPF 1.0); taking an identity away is
+//! `contain` of a `device` of the language itself, and giving it back `restore`.
 //!
 //! Guarantees: every message is one that an SLPF consumer of another maker understands by itself: `deny` for what is
 //! stopped, `allow` (first, with `insert_rule`) for what still passes. What SLPF has no word for (hardware addresses,
@@ -31,7 +32,7 @@ pub struct Message {
     pub command_id: Option<String>,
 }
 
-/// The actions of SLPF that Bastide uses.
+/// The actions that Bastide uses: those of SLPF, and two of the language for identities.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verb {
@@ -39,6 +40,10 @@ pub enum Verb {
     Deny,
     /// Let pass.
     Allow,
+    /// Take a device's identity away.
+    Contain,
+    /// Give it back.
+    Restore,
 }
 
 /// The targets of SLPF that Bastide uses.
@@ -53,6 +58,16 @@ pub enum Object {
     Ipv4Connection(Connection),
     /// What goes from one to another.
     Ipv6Connection(Connection),
+    /// One of ours, by its id.
+    Device(Device),
+}
+
+/// A device (section 3.4.1.4 of the language specification).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Device {
+    /// What it is called here.
+    pub device_id: String,
 }
 
 /// A connection; unset fields match anything.
@@ -177,6 +192,7 @@ pub enum OpenC2Error {
 pub fn messages(command: &Command) -> Vec<Message> {
     let mut found = Vec::new();
     match (&command.action, &command.on) {
+        (Action::Suspend { asset }, _) => found.push((Verb::Contain, device(asset))),
         (Action::Isolate { keep }, Target::Device { addresses, .. }) => {
             for (own, kept) in pairs(addresses, keep) {
                 found.push((Verb::Allow, connection(own, kept, Some(Protocol::UDP), Some(53))));
@@ -205,7 +221,7 @@ pub fn messages(command: &Command) -> Vec<Message> {
         action,
         target,
         args: Some(args(command, action, at, at + 1 == count)),
-        actuator: Some(Profile::default()),
+        actuator: (action != Verb::Contain).then(Profile::default),
         command_id: Some(if at + 1 == count {
             command.id.to_string()
         } else {
@@ -215,12 +231,12 @@ pub fn messages(command: &Command) -> Vec<Message> {
     found.into_iter().enumerate().map(build).collect()
 }
 
-/// What undoes a command: `allow` for all that it denied.
+/// What undoes a command: `allow` for all that it denied, `restore` for what it contained.
 #[must_use]
 pub fn inverse(command: &Command) -> Vec<Message> {
-    let denied = messages(command).into_iter().filter(|message| message.action == Verb::Deny);
+    let denied = messages(command).into_iter().filter(|message| message.action != Verb::Allow);
     let undo = |(at, message): (usize, Message)| Message {
-        action: Verb::Allow,
+        action: if message.action == Verb::Contain { Verb::Restore } else { Verb::Allow },
         target: message.target,
         args: Some(Args { response_requested: Some("complete".into()), ..Args::default() }),
         actuator: message.actuator,
@@ -267,10 +283,10 @@ pub fn command(messages: &[Message]) -> Result<Command, OpenC2Error> {
 pub fn foreign_block(message: &Message, now: Timestamp) -> Result<(IpAddr, Timestamp), OpenC2Error> {
     let refuse = |field, expected, found: String| Err(OpenC2Error::Field { field, expected, found });
     if message.action != Verb::Deny {
-        return refuse("action", "deny", "allow".into());
+        return refuse("action", "deny", format!("{:?}", message.action).to_lowercase());
     }
     let (Object::Ipv4Net(net) | Object::Ipv6Net(net)) = &message.target else {
-        return refuse("target", "ipv4_net or ipv6_net", "a connection".into());
+        return refuse("target", "ipv4_net or ipv6_net", "something else".into());
     };
     let parsed: Option<model::Net> = net.parse().ok();
     let host = parsed.filter(|net| net.prefix() == if net.address().is_ipv4() { 32 } else { 128 });
@@ -319,7 +335,7 @@ fn args(command: &Command, action: Verb, at: usize, last: bool) -> Args {
         stop_time: Some(command.expires.micros().div_euclid(1_000)),
         duration: None,
         response_requested: Some("complete".into()),
-        slpf: Some(SlpfArgs {
+        slpf: (action != Verb::Contain).then(|| SlpfArgs {
             drop_process: deny.then(|| "none".into()),
             persistent: Some(false),
             direction: Some("both".into()),
@@ -331,6 +347,10 @@ fn args(command: &Command, action: Verb, at: usize, last: bool) -> Args {
 
 fn millis(value: i64) -> Timestamp {
     Timestamp::from_micros(value.saturating_mul(1_000))
+}
+
+fn device(id: &str) -> Object {
+    Object::Device(Device { device_id: id.to_owned() })
 }
 
 fn host(address: IpAddr) -> Object {

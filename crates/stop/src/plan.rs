@@ -160,7 +160,7 @@ pub fn exempt(
             let named = config.resolvers.contains(&peer) || config.time_servers.contains(&peer);
             dhcp || neighbours || config.keep.contains(&peer) || peers.contains(&peer) || (named && served)
         }
-        Action::Block => false,
+        Action::Block | Action::Suspend { .. } => false,
         Action::Limit { .. } => true,
     }
 }

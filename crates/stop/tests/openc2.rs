@@ -177,3 +177,31 @@ proptest! {
         prop_assert_eq!(command(&read).unwrap(), written);
     }
 }
+
+#[test]
+fn an_identity_is_contained_and_restored_by_the_language_itself() {
+    let on = Target::Device { addresses: vec![ip("10.0.0.7")], mac: None };
+    let suspend = made(Action::Suspend { asset: "dev-7".into() }, on);
+    let mut value = serde_json::to_value(messages(&suspend)).unwrap();
+    value[0]["args"].as_object_mut().unwrap().remove("x-bastide");
+    assert_eq!(
+        value,
+        json!([{
+            "action": "contain",
+            "target": { "device": { "device_id": "dev-7" } },
+            "args": {
+                "start_time": 1_800_000_000_123_i64,
+                "stop_time": 1_800_003_600_123_i64,
+                "response_requested": "complete"
+            },
+            "command_id": suspend.id.to_string()
+        }])
+    );
+    assert_eq!(command(&messages(&suspend)).unwrap(), suspend);
+    let undone = serde_json::to_value(inverse(&suspend)).unwrap();
+    assert_eq!((&undone[0]["action"], &undone[0]["target"]), (&json!("restore"), &value[0]["target"]));
+    // Said otherwise in the standard part than in our own, it is refused.
+    let mut other = messages(&suspend);
+    other[0].target = stop::openc2::Object::Device(stop::openc2::Device { device_id: "dev-8".into() });
+    assert!(command(&other).is_err());
+}

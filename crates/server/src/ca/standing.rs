@@ -10,7 +10,7 @@ use crate::{
     auth::{User, decided},
     live::Change,
     quarantine::{self, Quarantine},
-    words,
+    suspending, words,
 };
 use axum::http::StatusCode;
 use ledger::Deed;
@@ -114,6 +114,9 @@ pub(crate) async fn let_stand(
             };
             let quarantine = match &asset {
                 Some(asset) => {
+                    if deed == Act::Restore {
+                        suspending::restored(&state, user, &asset.id).await?;
+                    }
                     state.announce(Change::Asset { id: asset.id.clone(), label: asset.label(), new: false });
                     Some(quarantine::follow(&state, user, asset).await?)
                 }

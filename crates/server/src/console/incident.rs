@@ -199,6 +199,7 @@ impl Known {
                 Action::Restrict { .. } => "restricted to its declared peers",
                 Action::Block => "blocked",
                 Action::Limit { .. } => "limited",
+                Action::Suspend { .. } => "suspended, with its identity",
             };
             let end = match latest.effect {
                 Effect::Undone => ", and let go by a person since",

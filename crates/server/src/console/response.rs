@@ -152,6 +152,10 @@ fn keeps(command: &Command, names: &Names) -> String {
             "It has no declared peers: nothing stays reachable.".into()
         }
         Action::Restrict { peers } => format!("It still reaches {}.", list(peers)),
+        Action::Suspend { .. } => {
+            "Its certificates and tokens are no good and its connections end at once, until it is restored."
+                .into()
+        }
         Action::Block | Action::Limit { .. } => String::new(),
     }
 }

@@ -26,3 +26,4 @@ mod people;
 mod quarantine;
 mod sensors;
 mod sign_in;
+mod suspending;

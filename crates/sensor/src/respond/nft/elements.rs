@@ -205,6 +205,8 @@ impl Element {
 pub(crate) fn elements(command: &Command, config: &ResponseConfig) -> BTreeSet<Element> {
     let mut found = BTreeSet::new();
     match (&command.on, &command.action) {
+        // An identity is taken away elsewhere; the quarantine that comes of it is a command of its own.
+        (_, Action::Suspend { .. }) => {}
         (Target::Device { addresses, mac }, action) => {
             let mut device = Device { addresses, mac: *mac, found: &mut found };
             device.select();
@@ -212,7 +214,7 @@ pub(crate) fn elements(command: &Command, config: &ResponseConfig) -> BTreeSet<E
             let (servers, peers): (Vec<IpAddr>, &[IpAddr]) = match action {
                 Action::Isolate { keep } => (keep.clone(), &[]),
                 Action::Restrict { peers } => (named.copied().collect(), peers),
-                Action::Block | Action::Limit { .. } => (Vec::new(), &[]),
+                Action::Block | Action::Limit { .. } | Action::Suspend { .. } => (Vec::new(), &[]),
             };
             servers.iter().chain(&config.keep).for_each(|&server| device.may_ask(server));
             peers.iter().for_each(|&peer| device.may_talk(peer));
