@@ -65,6 +65,9 @@ enum Verb {
     /// Certificates, over the API: list, revoke
     #[command(subcommand)]
     Certificate(remote::certificate::Verb),
+    /// Who issues certificates: list, the root taken offline and back, a city's own authority as issuer
+    #[command(subcommand)]
+    Ca(remote::ca::Verb),
     /// Plans, over the API: list, show, approve, refuse
     #[command(subcommand)]
     Plan(remote::plan::Verb),
@@ -106,6 +109,7 @@ fn main() -> ExitCode {
         Verb::Asset(verb) => remote::asset::run(verb),
         Verb::Enrolment(verb) => remote::enrolment::run(verb),
         Verb::Certificate(verb) => remote::certificate::run(verb),
+        Verb::Ca(verb) => remote::ca::run(verb),
         Verb::Plan(verb) => remote::plan::run(verb),
         Verb::Person(verb) => remote::person::run(verb),
         Verb::Decision(verb) => remote::decision::run(verb),

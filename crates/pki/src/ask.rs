@@ -36,7 +36,11 @@ pub fn ask_again(signer: &dyn Signer, certificate: &Certificate) -> Result<Vec<u
     write(signer, certificate.subject().clone(), names.into_iter().collect())
 }
 
-fn write(signer: &dyn Signer, subject: Name, extensions: Vec<Extension>) -> Result<Vec<u8>, IssueError> {
+pub(crate) fn write(
+    signer: &dyn Signer,
+    subject: Name,
+    extensions: Vec<Extension>,
+) -> Result<Vec<u8>, IssueError> {
     let mut attributes = SetOfVec::new();
     if !extensions.is_empty() {
         let mut values = SetOfVec::new();

@@ -62,12 +62,9 @@ impl Certificate {
     pub fn is_root(&self) -> bool {
         let body = &self.read.tbs_certificate;
         let constraints = body.get::<BasicConstraints>().ok().flatten();
-        let signed = body.to_der().ok().zip(self.read.signature.as_bytes());
         body.issuer == body.subject
             && constraints.is_some_and(|(_, constraints)| constraints.ca)
-            && signed.is_some_and(|(signed, signature)| {
-                self.key.verify(&self.read.signature_algorithm, &signed, signature) == Ok(true)
-            })
+            && self.is_signed_by(self)
     }
 
     /// Whether its key may sign what is neither a certificate nor a revocation list.
@@ -75,6 +72,26 @@ impl Certificate {
     pub fn may_sign(&self) -> bool {
         let usage = self.read.tbs_certificate.get::<KeyUsage>();
         usage.is_ok_and(|usage| usage.is_none_or(|(_, usage)| usage.digital_signature()))
+    }
+
+    /// Whether the key of `above` signed it.
+    pub(crate) fn is_signed_by(&self, above: &Self) -> bool {
+        let signed = self.read.tbs_certificate.to_der().ok().zip(self.read.signature.as_bytes());
+        signed.is_some_and(|(signed, signature)| {
+            above.key.verify(&self.read.signature_algorithm, &signed, signature) == Ok(true)
+        })
+    }
+
+    pub(crate) const fn certificate(&self) -> &x509_cert::Certificate {
+        &self.read
+    }
+
+    pub(crate) const fn body(&self) -> &x509_cert::TbsCertificate {
+        &self.read.tbs_certificate
+    }
+
+    pub(crate) const fn issuer(&self) -> &Name {
+        &self.read.tbs_certificate.issuer
     }
 
     pub(crate) const fn subject(&self) -> &Name {

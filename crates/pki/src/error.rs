@@ -93,6 +93,116 @@ pub enum CertificateError {
     Names,
 }
 
+/// Why an issuer's chain is not taken.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum ChainError {
+    /// None, or more than there are.
+    #[error("found {found} certificates: expected 1 to {most}, from the issuer's own to the root")]
+    Count {
+        /// How many.
+        found: usize,
+        /// The bound.
+        most: usize,
+    },
+    /// One that cannot be read.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    /// None is about the key that asked.
+    #[error(
+        "none of the {found} certificates is about the key of this request: was another request certified?"
+    )]
+    OtherKey {
+        /// How many there are.
+        found: usize,
+    },
+    /// One that somebody is missing to.
+    #[error(
+        "the certificate of {by}, which issued that of {of}, is not among them: expected all up to the root"
+    )]
+    Missing {
+        /// Whose issuer is missing.
+        of: String,
+        /// Who that is.
+        by: String,
+    },
+    /// One that is not signed by whom it names.
+    #[error("the certificate of {of} is not signed by {by}, as it says")]
+    NotSigned {
+        /// Whose.
+        of: String,
+        /// By whom it should be.
+        by: String,
+    },
+    /// Only a root.
+    #[error("this is a root: expected an authority's certificate that somebody above it signed")]
+    IsRoot,
+    /// One that is over, or not yet good.
+    #[error("the certificate of {of} is good from {from} to {to}, and not at {now}")]
+    NotGood {
+        /// Whose.
+        of: String,
+        /// Its beginning.
+        from: Timestamp,
+        /// Its end.
+        to: Timestamp,
+        /// The moment.
+        now: Timestamp,
+    },
+    /// Too many authorities below one another.
+    #[error(
+        "the certificate of {of} allows {most} authorities below it (path length), and there are {found}"
+    )]
+    TooDeep {
+        /// Whose.
+        of: String,
+        /// How many it allows.
+        most: u8,
+        /// How many there are.
+        found: usize,
+    },
+    /// One that may not be there.
+    #[error("the certificate of {of} cannot be used: {reason}")]
+    Unfit {
+        /// Whose.
+        of: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Why a revocation list is not taken.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum ListError {
+    /// Larger than any list here.
+    #[error("the revocation list has {found} bytes: expected at most {most}")]
+    TooLarge {
+        /// Its size.
+        found: usize,
+        /// The bound.
+        most: usize,
+    },
+    /// Not a list in DER.
+    #[error("this is no revocation list in DER: {0}")]
+    NotDer(der::Error),
+    /// Somebody else's.
+    #[error("the revocation list is that of {found}: expected {expected}")]
+    OtherIssuer {
+        /// Whose it is.
+        found: String,
+        /// Whose it should be.
+        expected: String,
+    },
+    /// Not signed by its issuer.
+    #[error("the revocation list is not signed by {expected}")]
+    NotSigned {
+        /// By whom it should be.
+        expected: String,
+    },
+    /// Something that a list needs here.
+    #[error("the revocation list lacks {0}")]
+    Lacks(&'static str),
+}
+
 /// Why a signed message is not believed.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum JwsError {

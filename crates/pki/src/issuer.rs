@@ -4,6 +4,7 @@ use crate::{
     encode,
     error::IssueError,
     key::{PublicKey, Signer},
+    limits::{self, Limits},
     names::{Bounds, SubjectName},
     oid,
     profile::{Profile, Usage},
@@ -21,7 +22,7 @@ use x509_cert::{
         AsExtension, Extension, Extensions,
         pkix::{
             AccessDescription, AuthorityInfoAccessSyntax, AuthorityKeyIdentifier, BasicConstraints,
-            CrlDistributionPoints, ExtendedKeyUsage, KeyUsage, KeyUsages, SubjectAltName,
+            CrlDistributionPoints, ExtendedKeyUsage, KeyUsage, KeyUsages, NameConstraints, SubjectAltName,
             SubjectKeyIdentifier,
             crl::{FreshestCrl, dp::DistributionPoint},
             name::{DistributionPointName, GeneralName},
@@ -140,6 +141,19 @@ pub struct Issuer {
     bounds: Bounds,
     addresses: Addresses,
     signer: Arc<dyn Signer>,
+    /// What its own certificate says of the names below it, and those above say.
+    limits: Vec<Limits>,
+}
+
+impl NewAuthority<'_> {
+    pub(crate) fn subject(&self) -> Result<Name, IssueError> {
+        let (organization, unit) =
+            (text("the organisation", self.organization)?, text("the unit", self.unit)?);
+        let place = [(oid::ORGANIZATION, organization), (oid::UNIT, unit)];
+        let common = format!("{organization} {unit} CA");
+        let common: String = common.chars().take(LONGEST).collect();
+        Ok(encode::directory_name(place.into_iter().chain([(oid::COMMON_NAME, common.as_str())]))?)
+    }
 }
 
 impl fmt::Debug for Issuer {
@@ -198,7 +212,37 @@ impl Issuer {
         if usage.is_some_and(|(_, usage)| !usage.key_cert_sign() || !usage.crl_sign()) {
             return Err(wrong("its key may not sign certificates and revocation lists (key usage)"));
         }
-        Ok(Self { der: der.to_vec(), certificate, bounds, addresses, signer })
+        let limits = vec![Limits::of(&certificate).map_err(wrong)?];
+        Ok(Self { der: der.to_vec(), certificate, bounds, addresses, signer, limits })
+    }
+
+    /// The same, heeding what these certificates above it say of the names below them.
+    ///
+    /// # Errors
+    /// [`IssueError::Issuer`] where that cannot be read.
+    pub fn below<'a>(mut self, above: impl IntoIterator<Item = &'a [u8]>) -> Result<Self, IssueError> {
+        for der in above {
+            let limits = Limits::of(&Certificate::from_der(der)?);
+            self.limits.push(limits.map_err(|reason| IssueError::Issuer(reason.to_owned()))?);
+        }
+        Ok(self)
+    }
+
+    /// Whether certificates with this name stay within what it and those above it are held to.
+    ///
+    /// # Errors
+    /// [`IssueError::OutOfBounds`] with what would.
+    pub fn allows(&self, name: &SubjectName) -> Result<(), IssueError> {
+        self.bounds.check(name)?;
+        self.check(&Name::default(), std::slice::from_ref(name))
+    }
+
+    fn check(&self, subject: &Name, names: &[SubjectName]) -> Result<(), IssueError> {
+        let mut limits = self.limits.iter();
+        limits.try_for_each(|limits| limits.check(subject, names)).map_err(|(name, expected)| {
+            let expected = format!("{expected} (name constraints of its authority)");
+            IssueError::OutOfBounds { name, expected }
+        })
     }
 
     /// Its certificate in DER.
@@ -236,20 +280,24 @@ impl Issuer {
         serial: Serial,
         now: Timestamp,
     ) -> Result<Issued, IssueError> {
+        self.sub_authority(new.subject()?, key, &new.bounds.constraints()?, (serial, now, new.days))
+    }
+
+    pub(crate) fn sub_authority(
+        &self,
+        subject: Name,
+        key: &PublicKey,
+        limits: &NameConstraints,
+        (serial, now, days): (Serial, Timestamp, i64),
+    ) -> Result<Issued, IssueError> {
         let own = self.certificate.tbs_certificate.get::<BasicConstraints>()?;
         if own.is_some_and(|(_, own)| own.path_len_constraint == Some(0)) {
             return Err(IssueError::Issuer("it issues no authorities (path length)".into()));
         }
-        let (organization, unit) = (text("the organisation", new.organization)?, text("the unit", new.unit)?);
-        let place = [(oid::ORGANIZATION, organization), (oid::UNIT, unit)];
-        let common = format!("{organization} {unit} CA");
-        let common: String = common.chars().take(LONGEST).collect();
-        let subject = encode::directory_name(place.into_iter().chain([(oid::COMMON_NAME, common.as_str())]))?;
         let mut extensions = authority_extensions(Some(0))?;
-        let constraints = new.bounds.constraints()?;
-        extensions.push(constraints.to_extension(&subject, &[])?);
+        extensions.push(limits.to_extension(&subject, &[])?);
         extensions.extend(self.issued_extensions(key)?);
-        let to = self.until(now, new.days)?;
+        let to = self.until(now, days)?;
         let body = Body { subject, key, serial, from: now.plus_secs(-BACKDATED_SECS), to, extensions };
         sign(self.name().clone(), &*self.signer, body)
     }
@@ -288,6 +336,7 @@ impl Issuer {
         extensions.extend(self.issued_extensions(key)?);
         let to = self.until(now, i64::from(profile.days))?;
         let subject = self.subject(subject)?;
+        self.check(&subject, names)?;
         let body = Body { subject, key, serial, from: now.plus_secs(-BACKDATED_SECS), to, extensions };
         sign(self.name().clone(), &*self.signer, body)
     }
@@ -321,8 +370,7 @@ impl Issuer {
     /// The authority's own parts of the name, then the subject's.
     fn subject(&self, subject: &Subject) -> Result<Name, IssueError> {
         let mut name = self.name().clone();
-        name.0
-            .retain(|part| part.0.iter().all(|part| part.oid == oid::ORGANIZATION || part.oid == oid::UNIT));
+        name.0.retain(|part| !part.0.iter().any(|part| limits::is_own_part(part.oid)));
         let common = text("the common name", &subject.common_name)?;
         let mut own = vec![(oid::COMMON_NAME, common)];
         if let Some(number) = &subject.serial_number {
@@ -403,7 +451,7 @@ pub(crate) fn points(uris: &[String]) -> der::Result<Vec<DistributionPoint>> {
 }
 
 /// What makes a certificate an authority's.
-fn authority_extensions(below: Option<u8>) -> der::Result<Extensions> {
+pub(crate) fn authority_extensions(below: Option<u8>) -> der::Result<Extensions> {
     let nobody = Name::default();
     let mut usage = FlagSet::<KeyUsages>::empty();
     usage |= KeyUsages::KeyCertSign;

@@ -7,14 +7,17 @@
 
 mod ask;
 mod certificate;
+mod chain;
 mod encode;
 mod enrol;
 mod error;
 mod issuer;
 mod jws;
 mod key;
+mod limits;
 mod names;
 mod ocsp;
+mod offline;
 mod oid;
 mod profile;
 mod request;
@@ -24,15 +27,18 @@ mod view;
 
 pub use ask::{ask, ask_again};
 pub use certificate::Certificate;
+pub use chain::Chain;
 pub use enrol::{attributes, certificates_only, read_certificates};
 pub use error::{
-    CertificateError, IssueError, JwsError, KeyError, OcspError, ProfileError, RequestError, SignError,
+    CertificateError, ChainError, IssueError, JwsError, KeyError, ListError, OcspError, ProfileError,
+    RequestError, SignError,
 };
 pub use issuer::{Addresses, Issued, Issuer, NewAuthority, Serial, Subject};
 pub use jws::{Jws, sign_jws};
 pub use key::{Algorithm, PublicKey, Signer, SoftwareKey};
 pub use names::{Bounds, SubjectName};
 pub use ocsp::{OcspRequest, Responder, Status, Verdict};
+pub use offline::{SignedList, ask_for_authority};
 pub use pkcs8::SecretDocument;
 pub use profile::{NameKind, Profile, Profiles, Usage};
 pub use request::Request;

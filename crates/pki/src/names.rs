@@ -247,7 +247,7 @@ fn host_part(uri: &str) -> Option<&str> {
 }
 
 /// The host that a URI names.
-fn host_of(uri: &str) -> Option<String> {
+pub(crate) fn host_of(uri: &str) -> Option<String> {
     let part = host_part(uri)?;
     let host = part.rsplit_once(':').map_or(part, |(host, _)| host);
     Some(host.to_ascii_lowercase())

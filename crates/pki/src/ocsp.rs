@@ -219,6 +219,14 @@ impl Responder {
     ///
     /// # Errors
     /// None in practice.
+    pub fn try_later() -> der::Result<Vec<u8>> {
+        OcspResponse::try_later().to_der()
+    }
+
+    /// The answer to what is no request.
+    ///
+    /// # Errors
+    /// None in practice.
     pub fn malformed() -> der::Result<Vec<u8>> {
         OcspResponse::malformed_request().to_der()
     }

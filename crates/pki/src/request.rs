@@ -7,7 +7,7 @@ use der::{
 };
 use x509_cert::{
     attr::Attribute,
-    ext::{Extensions, pkix::name::GeneralNames},
+    ext::{Extension, Extensions, pkix::name::GeneralNames},
     name::Name,
     request::CertReqInfo,
     spki::AlgorithmIdentifierOwned,
@@ -24,6 +24,7 @@ pub struct Request {
     key: PublicKey,
     subject: Name,
     names: Vec<SubjectName>,
+    extensions: Extensions,
     challenge: Option<String>,
 }
 
@@ -47,16 +48,15 @@ impl Request {
         if !verified.map_err(RequestError::Algorithm)? {
             return Err(RequestError::NotItsKey);
         }
-        let mut names = Vec::new();
-        if let Some(extensions) = one(info.attributes.iter(), oid::EXTENSION_REQUEST, "an extension request")?
-        {
-            let extensions: Extensions = extensions.decode_as().map_err(RequestError::NotDer)?;
+        let (mut names, mut extensions) = (Vec::new(), Extensions::new());
+        if let Some(asked) = one(info.attributes.iter(), oid::EXTENSION_REQUEST, "an extension request")? {
+            extensions = asked.decode_as().map_err(RequestError::NotDer)?;
             names = asked_names(&extensions)?;
         }
         let challenge = one(info.attributes.iter(), oid::CHALLENGE_PASSWORD, "a challenge password")?;
         let challenge = challenge
             .map(|value| encode::text(value).ok_or(RequestError::NotDer(der::ErrorKind::Failed.into())));
-        Ok(Self { key, subject: info.subject, names, challenge: challenge.transpose()? })
+        Ok(Self { key, subject: info.subject, names, extensions, challenge: challenge.transpose()? })
     }
 
     /// The key that is to be certified.
@@ -69,6 +69,14 @@ impl Request {
     #[must_use]
     pub fn names(&self) -> &[SubjectName] {
         &self.names
+    }
+
+    pub(crate) const fn subject(&self) -> &Name {
+        &self.subject
+    }
+
+    pub(crate) fn extension(&self, id: ObjectIdentifier) -> Option<&Extension> {
+        self.extensions.iter().find(|extension| extension.extn_id == id)
     }
 
     /// The common name of its subject: what it calls itself, and nothing more than that.

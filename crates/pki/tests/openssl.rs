@@ -246,7 +246,7 @@ fn a_local_authority_stays_local() {
     let refused = issue(&city.issuer, &[mail]).unwrap_err().to_string();
     assert_eq!(refused, "certificates of the profile `device` hold no mail: expected dns, address, uri");
 
-    // An issuer that is not bounded by its settings is by its own certificate, wherever that is verified.
+    // An issuer whose own program bounds it by nothing is bounded by its certificate, wherever that is verified.
     let own = key(Algorithm::P256);
     let root = key(Algorithm::P256);
     let at_root = Issuer::root("City", &*root, serial(1), city.now, 10).unwrap();
@@ -264,8 +264,11 @@ fn a_local_authority_stays_local() {
             domains: vec!["example".into()],
             networks: vec!["0.0.0.0/0".parse().unwrap(), "::/0".parse().unwrap()],
         };
+        // It signs as if it had another certificate: the program heeds its own.
+        let wide = NewAuthority { bounds: &everything, ..new };
+        let wide = above.authority(&wide, own.public_key(), serial(3), city.now).unwrap();
         let loose =
-            Issuer::new(&authority.der, Arc::clone(&own) as _, everything, Addresses::default()).unwrap();
+            Issuer::new(&wide.der, Arc::clone(&own) as _, everything.clone(), Addresses::default()).unwrap();
         pem(&city.path("leaf.pem"), "CERTIFICATE", &issue(&loose, &names).unwrap().der);
         let refused = city.verify(&[]).unwrap_err();
         let said = ["permitted subtree violation", "excluded subtree violation"];

@@ -65,7 +65,7 @@ async fn main() {
     let (_keep, certificates) = watch::channel(tls.config);
     tokio::spawn(listen::serve(
         listener,
-        certificates,
+        Some(certificates),
         router.clone(),
         state.clone(),
         std::future::pending(),

@@ -48,6 +48,16 @@ use axum::{Router, extract::DefaultBodyLimit, middleware, routing};
 /// The largest body of a request, in bytes.
 pub const BODY: usize = 64 << 10;
 
+/// Revocation lists, OCSP and issuers' certificates, and nothing else: each is signed, so that it needs no TLS, which could not be
+/// verified without them.
+pub fn status_router(state: AppState) -> Router {
+    ca::status_router()
+        .layer(middleware::from_fn(api::refusals_as_problems))
+        .layer(DefaultBodyLimit::max(BODY))
+        .layer(middleware::from_fn(guard::outer))
+        .with_state(state)
+}
+
 /// Everything that is served, behind its doors.
 pub fn router(state: AppState) -> Router {
     Router::new()

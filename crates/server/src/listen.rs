@@ -1,4 +1,4 @@
-//! The listener: TLS and HTTP/1.1 or HTTP/2 for a bounded number of connections.
+//! The listener: TLS (or none, where everything is signed) and HTTP/1.1 or HTTP/2 for a bounded number of connections.
 //!
 //! Guarantees: at most [`CONNECTIONS`] of strangers at once, of which no single household has more than [`OF_ONE_ADDRESS`], and
 //! [`DEVICES`] that showed a certificate of this node, no more than [`OF_ONE_CERTIFICATE`] with the same; a
@@ -30,6 +30,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore, watch},
 };
@@ -54,10 +55,11 @@ const CONNECTION_WINDOW: u32 = 1 << 20;
 /// How long requests under way have to finish when the server stops.
 const FAREWELL: Duration = Duration::from_secs(3);
 
-/// Serves until `stop` resolves, then lets what is under way finish. New connections get the latest of `tls`.
+/// Serves until `stop` resolves, then lets what is under way finish. New connections get the latest of `tls`; without it,
+/// everybody reads along: that is for what is signed and no secret.
 pub async fn serve(
     listener: TcpListener,
-    tls: watch::Receiver<Arc<ServerConfig>>,
+    tls: Option<watch::Receiver<Arc<ServerConfig>>>,
     router: Router,
     state: AppState,
     stop: impl Future<Output = ()>,
@@ -80,7 +82,7 @@ pub async fn serve(
             continue;
         };
         // Looked up each time: the certificate is made anew while the server runs.
-        let acceptor = TlsAcceptor::from(Arc::clone(&tls.borrow()));
+        let acceptor = tls.as_ref().map(|tls| TlsAcceptor::from(Arc::clone(&tls.borrow())));
         let (router, watcher, state) = (router.clone(), graceful.watcher(), state.clone());
         let place = (Place::Stranger((place, seat)), Arc::clone(&devices));
         tokio::spawn(connection((stream, peer), acceptor, router, state, watcher, place));
@@ -147,15 +149,29 @@ fn is_of_the_peer(error: &io::Error) -> bool {
 
 async fn connection(
     (stream, peer): (TcpStream, SocketAddr),
-    acceptor: TlsAcceptor,
+    acceptor: Option<TlsAcceptor>,
+    router: Router,
+    state: AppState,
+    watcher: Watcher,
+    place: (Place, Arc<Semaphore>),
+) {
+    let _ = stream.set_nodelay(true);
+    let Some(acceptor) = acceptor else {
+        return converse(stream, (peer, Peer::default()), router, state, watcher, place).await;
+    };
+    let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await else { return };
+    let shown = Peer::of(stream.get_ref().1);
+    converse(stream, (peer, shown), router, state, watcher, place).await;
+}
+
+async fn converse(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    (peer, shown): (SocketAddr, Peer),
     router: Router,
     state: AppState,
     watcher: Watcher,
     (mut place, devices): (Place, Arc<Semaphore>),
 ) {
-    let _ = stream.set_nodelay(true);
-    let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await else { return };
-    let shown = Peer::of(stream.get_ref().1);
     let mut session = shown.fingerprint().map(|fingerprint| state.sessions().enter(fingerprint));
     if let Some(session) = &session {
         place = place.for_device(devices, &shown, session, &state).await;

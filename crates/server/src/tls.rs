@@ -12,7 +12,7 @@ use crate::{
     secret,
 };
 use model::{Net, Timestamp};
-use pki::{Algorithm, Bounds, NameKind, Profile, Signer as _, SoftwareKey, SubjectName, Usage, View};
+use pki::{Algorithm, Bounds, Issuer, NameKind, Profile, Signer as _, SoftwareKey, SubjectName, Usage, View};
 use rustls::{
     DistinguishedName, ServerConfig,
     pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, pem::PemObject as _},
@@ -131,19 +131,26 @@ pub async fn open(
     let current = fs::read(path("server.pem")).unwrap_or_default();
     let current = CertificateDer::pem_slice_iter(&current).collect::<Result<Vec<_>, _>>().unwrap_or_default();
     let view = current.first().and_then(|leaf| View::of(leaf).ok());
-    let good_at = |moment: Timestamp| {
-        view.as_ref().is_some_and(|view| moment < view.ends && view.names == subject.names)
-            && path("server.key").exists()
+    let good_at = |moment: Timestamp, names: Option<&[SubjectName]>| {
+        let fits = |view: &View| moment < view.ends && names.is_none_or(|names| view.names == names);
+        view.as_ref().is_some_and(fits) && path("server.key").exists()
     };
-    let lasts = good_at(state.now().plus_secs(RENEW_DAYS * 86_400));
     let renewed = match own.ca().of(&own, own.repository().authority()).await {
-        Ok(issuer) if lasts && current.get(1).is_some_and(|by| by.as_ref() == issuer.issuer.der()) => Ok(()),
-        Ok(_) => issue(&own, dir, &subject).await,
+        Ok(issuer) => {
+            let subject = subject.within(&issuer.issuer);
+            let lasts = good_at(state.now().plus_secs(RENEW_DAYS * 86_400), Some(&subject.names));
+            match lasts && current.iter().skip(1).map(AsRef::as_ref).eq(issuer.chain()) {
+                true => Ok(()),
+                false => issue(&own, dir, &subject).await,
+            }
+        }
         Err(problem) => Err(problem.into()),
     };
     match renewed {
         // The issuer's key may be away for a while: what it issued holds.
-        Err(error) if good_at(state.now()) => tracing::warn!(%error, "the node's certificate is not renewed"),
+        Err(error) if good_at(state.now(), None) => {
+            tracing::warn!(%error, "the node's certificate is not renewed")
+        }
         other => other?,
     }
     write_roots(state, dir).await?;
@@ -159,7 +166,8 @@ pub async fn look_after(
     addresses: Vec<IpAddr>,
 ) {
     loop {
-        tokio::time::sleep(LOOK).await;
+        // Also when another issuer was taken in: who is let in from now on trusts that.
+        let _ = tokio::time::timeout(LOOK, state.ca().changed.notified()).await;
         match open(&state, &dir, &names, &addresses).await {
             Ok(tls) => {
                 certificate.send_replace(tls.config);
@@ -194,6 +202,18 @@ impl Subject {
             }
         }
         Ok(Self { names: all })
+    }
+
+    /// Those of them that an issuer certifies: one that somebody else certified may not name all.
+    fn within(&self, issuer: &Issuer) -> Self {
+        let allowed = |name: &&SubjectName| match issuer.allows(name) {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::warn!(%error, "the node's own certificate leaves this name out");
+                false
+            }
+        };
+        Self { names: self.names.iter().filter(allowed).cloned().collect() }
     }
 
     /// Within what its issuer has to issue.
@@ -236,8 +256,8 @@ async fn issue(state: &AppState, dir: &Path, subject: &Subject) -> Result<(), Tl
     let certified = state.ca().issue(state, &wanted, Admission::Program).await?;
     // The key first: where the start is cut off between the two, the certificate does not fit and is issued anew.
     write_private(&dir.join("server.key"), &pem("PRIVATE KEY", &pkcs8))?;
-    let chain = pem("CERTIFICATE", &certified.der) + &pem("CERTIFICATE", certified.issuer.issuer.der());
-    write(&dir.join("server.pem"), &chain)
+    let chain: String = certified.issuer.chain().map(|der| pem("CERTIFICATE", der)).collect();
+    write(&dir.join("server.pem"), &(pem("CERTIFICATE", &certified.der) + &chain))
 }
 
 /// The certificates to trust: the root's, and the next one's as soon as it is known.
@@ -281,7 +301,7 @@ fn load(dir: &Path) -> Result<Tls, TlsError> {
     Ok(Tls { config: Arc::new(config), ca_path, ca_fingerprint: pairs.join(":") })
 }
 
-fn pem(label: &str, der: &[u8]) -> String {
+pub(crate) fn pem(label: &str, der: &[u8]) -> String {
     use base64::{Engine as _, engine::general_purpose::STANDARD};
     let text = STANDARD.encode(der);
     let lines: Vec<&str> =

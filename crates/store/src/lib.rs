@@ -42,8 +42,8 @@ pub use asset::{AssetFilter, AssetGroup, AssetSort};
 pub use authority::{MOST_AUTHORITIES, NotPlanted, Own, Tree};
 pub use certificate::{
     Admission, CertificateFilter, CertificateRecord, CertificateState, Changed, Enrolled, EnrolmentRecord,
-    EnrolmentState, EnrolmentToken, IssuerKey, IssuerRecord, IssuerState, Listed, MOST_ENROLMENT_TOKENS,
-    MOST_MAKERS, MOST_WAITING, Maker, NewCertificate, Standing, Which,
+    EnrolmentState, EnrolmentToken, IssuerKey, IssuerRecord, IssuerRequest, IssuerState, Listed,
+    MOST_ENROLMENT_TOKENS, MOST_MAKERS, MOST_WAITING, Maker, NewCertificate, Standing, Which,
 };
 pub use credential::{Credential, CredentialKind, MOST_CREDENTIALS};
 pub use database::{DatabaseUrl, PostgresUrl, WrongUrl};

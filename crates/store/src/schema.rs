@@ -90,8 +90,9 @@ pub(crate) fn tables() -> Vec<Table> {
         token 2 { authority_id Text, hash Text, name Text, roles Text, person Text, made Int, expires Int, used Int }
         issuer 2 {
             authority_id Text, id Text, parent Text, name Text, body Bytes, key Text, bounds Text, begins Int, ends Int,
-            state Text, number Int, base Int, changed Int,
+            state Text, number Int, base Int, changed Int, list Bytes,
         }
+        issuer_request 2 { authority_id Text, id Text, key Text, made Int, body Bytes }
         certificate 3 {
             authority_id Text, issuer Text, serial Text, asset Text, subject Text, profile Text, key Text,
             fingerprint Text, begins Int, ends Int, state Text, reason Text, changed Int, number Int, listed Int,
@@ -146,6 +147,7 @@ migrations! {
     8 "0008_reports",
     9 "0009_inventory",
     10 "0010_sensors",
+    11 "0011_issuers",
 }
 
 fn step(version: i64, what: &'static str, sql: &'static str) -> Migration {

@@ -76,6 +76,21 @@ impl Asking {
         })
     }
 
+    /// All of something, as the API has it.
+    pub(super) fn all(&self, path: &str) -> anyhow::Result<Value> {
+        let (connection, mut all) = (self.connect()?, Value::Null);
+        super::run(async {
+            all = connection.get(&format!("{path}{}", self.query().text())).await?;
+            Ok(ExitCode::SUCCESS)
+        })?;
+        Ok(all)
+    }
+
+    /// The same, told.
+    pub(super) fn tell(&self, path: &str, text: impl FnOnce(&Value) -> String) -> anyhow::Result<ExitCode> {
+        self.say(&self.all(path)?, text)
+    }
+
     /// One thing.
     pub(super) fn show(
         &self,

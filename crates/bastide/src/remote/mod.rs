@@ -2,6 +2,7 @@
 
 mod asking;
 pub(crate) mod asset;
+pub(crate) mod ca;
 pub(crate) mod certificate;
 mod connection;
 mod credentials;

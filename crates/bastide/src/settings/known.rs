@@ -305,6 +305,13 @@ pub(super) const KNOWN: &[Known] = &[
          the console's address where nothing is said.",
     ),
     known(
+        "certificates.listen",
+        None,
+        Text,
+        "Address and port, such as 0.0.0.0:80, where revocation lists, OCSP and issuers' certificates are served without TLS, which \
+         most clients need; nowhere where nothing is said.",
+    ),
+    known(
         "certificates.keys",
         None,
         Text,

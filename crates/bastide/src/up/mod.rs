@@ -115,7 +115,9 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
 fn up(loaded: &Loaded) -> anyhow::Result<ExitCode> {
     let settings = &loaded.settings;
     let place = Place::take(&settings.data_dir)?;
-    let listener = listen(settings)?;
+    let listener = listen(settings.server.listen, "--listen ADDR:PORT")?;
+    let plain =
+        settings.certificates.listen.map(|address| listen(address, "certificates.listen")).transpose()?;
     // Looked at before a sensor starts: what is wrong here must not be found out while somebody is being cut off.
     let receivers = serve::receivers(&settings.notify)?;
     let key = place.ledger_key()?;
@@ -138,7 +140,7 @@ fn up(loaded: &Loaded) -> anyhow::Result<ExitCode> {
         .enable_all()
         .build()
         .context("no threads could be started")?;
-    let served = runtime.block_on(serve::serve(loaded, &place, listener, sensor, receivers));
+    let served = runtime.block_on(serve::serve(loaded, &place, (listener, plain), sensor, receivers));
     runtime.shutdown_timeout(std::time::Duration::from_secs(2));
     served
 }
@@ -202,18 +204,20 @@ pub(crate) fn small_runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime could be started")
 }
 
-fn listen(settings: &settings::Settings) -> anyhow::Result<TcpListener> {
-    let address = settings.server.listen;
+/// `change` says how another address is chosen.
+fn listen(address: std::net::SocketAddr, change: &str) -> anyhow::Result<TcpListener> {
     let listener = TcpListener::bind(address).map_err(|error| {
         let what = match error.kind() {
             std::io::ErrorKind::AddrInUse => {
-                "another program listens there: stop it, or choose another port with --listen ADDR:PORT".to_owned()
+                format!("another program listens there: stop it, or choose another port with {change}")
             }
             std::io::ErrorKind::AddrNotAvailable => {
-                "this machine has no such address: see `ip address`, and choose another with --listen ADDR:PORT".to_owned()
+                format!(
+                    "this machine has no such address: see `ip address`, and choose another with {change}"
+                )
             }
             std::io::ErrorKind::PermissionDenied => {
-                "ports below 1024 need a privilege: choose another with --listen ADDR:PORT".to_owned()
+                format!("ports below 1024 need a privilege: choose another with {change}")
             }
             _ => error.to_string(),
         };

@@ -46,7 +46,7 @@ pub(crate) fn now() -> Timestamp {
 pub(super) async fn serve(
     loaded: &Loaded,
     place: &Place,
-    listener: TcpListener,
+    (listener, plain): (TcpListener, Option<TcpListener>),
     sensor: Option<SensorHandle>,
     receivers: Vec<Receiver>,
 ) -> anyhow::Result<ExitCode> {
@@ -101,12 +101,16 @@ pub(super) async fn serve(
     let told: Vec<_> =
         receivers.into_iter().map(|receiver| tokio::spawn(notify::run(state.clone(), receiver))).collect();
     let asking = Witnessing::start(&state);
+    let plain = plain.map(tokio::net::TcpListener::from_std).transpose()?.map(|listener| {
+        let router = server::status_router(state.clone());
+        tokio::spawn(listen::serve(listener, None, router, state.clone(), std::future::pending()))
+    });
     let router = server::router(state.clone());
     let stopping = async {
         stop.asked().await;
         state.stop();
     };
-    listen::serve(listener, certificates, router, state.clone(), stopping).await;
+    listen::serve(listener, Some(certificates), router, state.clone(), stopping).await;
 
     // First the sensor, so that its last words are kept; then the store.
     let last_words = async {
@@ -119,7 +123,7 @@ pub(super) async fn serve(
     if tokio::time::timeout(Duration::from_secs(10), last_words).await.is_err() {
         tracing::warn!("the sensor did not stop within 10 s; what it still had to say is lost");
     }
-    tasks.iter().chain(&asking).for_each(tokio::task::JoinHandle::abort);
+    tasks.iter().chain(&plain).chain(&asking).for_each(tokio::task::JoinHandle::abort);
     for task in told {
         let _ = tokio::time::timeout(Duration::from_secs(1), task).await;
     }

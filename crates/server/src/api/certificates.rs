@@ -89,7 +89,7 @@ pub(super) struct Authority {
     authority: AuthorityId,
     /// Its subject.
     name: String,
-    /// root, active or retired.
+    /// root, active, retired, or foreign: somebody else's, above one of ours.
     #[schema(value_type = String)]
     state: IssuerState,
     /// Who issued it; null for a root.
@@ -107,6 +107,9 @@ pub(super) struct Authority {
     ends: Timestamp,
     /// The number of its revocation list.
     revocation_list: u64,
+    /// What people have to do about it, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    to_do: Option<String>,
 }
 
 /// The certificate authorities of the authority that is asked for, the latest first.
@@ -116,8 +119,10 @@ pub(super) struct Authority {
 )]
 pub(super) async fn authorities(Reach(state): Reach) -> Result<Json<Vec<Authority>>, Problem> {
     let issuers = state.repository().issuers().await?;
+    let to_do = ca::to_do(&state).await?;
     let shown = issuers.into_iter().map(|issuer| Authority {
         bounds: serde_json::from_str(&issuer.bounds).unwrap_or_default(),
+        to_do: to_do.iter().find(|about| about.issuer == issuer.id).map(|about| about.words.clone()),
         id: issuer.id,
         authority: issuer.authority,
         name: issuer.name,

@@ -7,6 +7,7 @@ mod enrolment;
 mod extract;
 mod incidents;
 mod inventory;
+mod issuers;
 mod node;
 mod people;
 mod problem;
@@ -86,6 +87,9 @@ fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(certificates::certificate))
         .routes(routes!(certificates::certificate_stands))
         .routes(routes!(certificates::authorities))
+        .routes(routes!(issuers::root))
+        .routes(routes!(issuers::request))
+        .routes(routes!(issuers::import))
         .routes(routes!(enrolment::tokens, enrolment::make_token))
         .routes(routes!(enrolment::revoke_token))
         .routes(routes!(enrolment::enrolments))

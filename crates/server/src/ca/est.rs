@@ -127,7 +127,7 @@ async fn named(state: &AppState, label: &str) -> Result<AuthorityId, Problem> {
 async fn certificates(asked: Asked) -> Result<Response, Refusal> {
     let issuer = asked.state.ca().of(&asked.state, asked.state.repository().authority()).await?;
     let roots = asked.state.repository().roots().await?;
-    let all = roots.iter().map(|root| root.certificate.as_slice()).chain([issuer.issuer.der()]);
+    let all = roots.iter().map(|root| root.certificate.as_slice()).chain(issuer.chain());
     Ok(encoded(CERTIFICATES, &pki::certificates_only(all).map_err(CaError::from)?))
 }
 

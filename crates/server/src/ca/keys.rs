@@ -46,18 +46,39 @@ impl Keys {
 
     /// The key of an issuer.
     pub(super) fn open(&self, of: &IssuerRecord) -> Result<Arc<dyn Signer>, CaError> {
-        let failed = |error| CaError::Key { issuer: of.name.clone(), error };
-        match &of.key {
-            IssuerKey::Away => Err(CaError::Away(of.name.clone())),
+        self.at(&of.key, &of.name)
+    }
+
+    fn at(&self, key: &IssuerKey, whose: &str) -> Result<Arc<dyn Signer>, CaError> {
+        let failed = |error| CaError::Key { issuer: whose.to_owned(), error };
+        match key {
+            IssuerKey::Away => Err(CaError::Away(whose.to_owned())),
             IssuerKey::Sealed(pem) => {
                 let pkcs8 = self.passphrase.open(pem).map_err(failed)?;
                 Ok(Arc::new(SoftwareKey::read(pkcs8.as_bytes()).map_err(failed)?))
             }
             IssuerKey::At(place) => {
-                let place = self.place(place).ok_or_else(|| CaError::Unreadable(of.name.clone()))?;
+                let place = self.place(place).ok_or_else(|| CaError::Unreadable(whose.to_owned()))?;
                 let key = off_the_runtime(|| TokenKey::open(place));
                 Ok(Arc::new(Patient(key.map_err(|error| failed(error.into()))?)))
             }
+        }
+    }
+
+    /// A key that is kept already.
+    pub(super) fn again(&self, key: IssuerKey, whose: &str) -> Result<Kept, CaError> {
+        Ok(Kept { signer: self.at(&key, whose)?, key })
+    }
+
+    /// The key of an issuer as PKCS #8, to be taken away.
+    pub(super) fn take(&self, of: &IssuerRecord) -> Result<pki::SecretDocument, CaError> {
+        let failed = |error| CaError::Key { issuer: of.name.clone(), error };
+        match &of.key {
+            IssuerKey::Away => Err(CaError::Away(of.name.clone())),
+            IssuerKey::Sealed(pem) => self.passphrase.open(pem).map_err(failed),
+            IssuerKey::At(place) => Err(failed(SignError::Refused(format!(
+                "it is on a token, which nobody takes it out of ({place})"
+            )))),
         }
     }
 

@@ -5,10 +5,14 @@
 //! a token. A certificate leaves this machine only after it is kept and its leaf is written.
 
 mod est;
+mod foreign;
 mod issuing;
 mod key;
 mod keys;
+pub mod offline;
+mod outlook;
 pub mod peer;
+mod root;
 mod settings;
 mod signing;
 mod standing;
@@ -17,6 +21,7 @@ mod status;
 pub(crate) use est::{PREFIX as EST, Refusal, TOKEN};
 pub(crate) use issuing::Wanted;
 pub use key::PassphraseError;
+pub(crate) use outlook::{ToDo, to_do};
 pub use settings::Settings;
 pub(crate) use standing::{Act, REASONS, let_stand};
 pub use status::look_after;
@@ -34,7 +39,7 @@ use std::{
     collections::HashMap,
     sync::{Arc, PoisonError, RwLock},
 };
-use store::{Actor, Decided, IssuerKey, IssuerRecord, IssuerState, NewCertificate};
+use store::{Actor, Decided, IssuerKey, IssuerRecord, IssuerState, NewCertificate, StoreError};
 
 const DAY: i64 = 86_400;
 /// How long a root is good.
@@ -45,6 +50,8 @@ const ISSUER_DAYS: i64 = 5 * 365;
 const RESPONDER_DAYS: i64 = 30;
 /// What is left of an issuer when the next one comes: what it issues is good for as long as its profile says.
 const RENEW_DAYS: i64 = 430;
+/// The most issuers above one another.
+const MOST_ABOVE: usize = 8;
 /// How long a new root is known before it issues: who renews meanwhile learns of it.
 const KNOWN_DAYS: i64 = 365;
 
@@ -58,6 +65,8 @@ pub(crate) struct Ca {
     working: RwLock<HashMap<String, Arc<Working>>>,
     /// Held while an issuer is made: two would be one too many.
     making: tokio::sync::Mutex<()>,
+    /// Tells that another issuer was taken in.
+    pub(crate) changed: tokio::sync::Notify,
     /// What signs what agents are told, where anything was.
     signing: RwLock<Option<Arc<signing::Signing>>>,
     pub(crate) status: status::Told,
@@ -68,16 +77,35 @@ pub(crate) struct Ca {
 pub(crate) struct Working {
     pub(crate) record: IssuerRecord,
     pub(crate) issuer: Issuer,
+    /// Those above it, the root last; none of a root.
+    above: Vec<IssuerRecord>,
     responder: Responder,
     responder_ends: Timestamp,
+}
+
+impl Working {
+    /// Its certificate and those above it but for the root, as they are shown along with what it issued.
+    pub(crate) fn chain(&self) -> impl Iterator<Item = &[u8]> {
+        let between = self.above.iter().filter(|above| above.parent.is_some());
+        std::iter::once(self.issuer.der()).chain(between.map(|above| above.certificate.as_slice()))
+    }
 }
 
 /// Why nothing is issued.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CaError {
     /// The key of an issuer is elsewhere.
-    #[error("the private key of {0} is not on this node")]
+    #[error(
+        "the private key of {0} is not on this node: bring it back (bastide ca import-root), or have the issuer certified \
+         where it is (bastide ca request, sign-issuer, import)"
+    )]
     Away(String),
+    /// Somebody else certified it, and it is over.
+    #[error(
+        "{0}, which was taken in, ended on {1}: have the next one certified (bastide ca request) and take it in (bastide ca \
+         import)"
+    )]
+    Over(String, Timestamp),
     /// It cannot be made or used.
     #[error(transparent)]
     Issue(#[from] IssueError),
@@ -89,6 +117,9 @@ pub(crate) enum CaError {
         /// Why.
         error: pki::SignError,
     },
+    /// What is kept of it cannot be had.
+    #[error("the database is away")]
+    Kept(#[source] StoreError),
     /// What is kept of it is not what was written.
     #[error("what is kept of {0} cannot be read")]
     Unreadable(String),
@@ -97,6 +128,12 @@ pub(crate) enum CaError {
 impl From<pki::SignError> for CaError {
     fn from(error: pki::SignError) -> Self {
         Self::Issue(error.into())
+    }
+}
+
+impl From<StoreError> for CaError {
+    fn from(error: StoreError) -> Self {
+        Self::Kept(error)
     }
 }
 
@@ -112,11 +149,16 @@ pub(crate) fn router() -> Router<AppState> {
     est::router().merge(status::router())
 }
 
+/// The part of it that answers about certificates.
+pub(crate) fn status_router() -> Router<AppState> {
+    status::router()
+}
+
 impl Ca {
     pub(crate) fn open(node: &Node) -> Result<Self, StartError> {
         let mut settings = node.certificates.clone();
         if settings.addresses.is_empty() {
-            settings.addresses.push(node.url.clone());
+            settings.addresses.push(settings.listened_at(&node.url));
         }
         Ok(Self {
             keys: keys::Keys::new(key::Passphrase::at(&node.data_dir)?, settings.keys.clone()),
@@ -124,6 +166,7 @@ impl Ca {
             own: RwLock::default(),
             working: RwLock::default(),
             making: tokio::sync::Mutex::default(),
+            changed: tokio::sync::Notify::default(),
             signing: RwLock::default(),
             status: status::Told::default(),
             sessions: peer::Sessions::default(),
@@ -159,23 +202,41 @@ impl Ca {
         set.and(&self.own.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// An issuer by its id, whosever it is.
+    /// An issuer by its id, whosever it is; nothing where its key is away.
     pub(crate) async fn by_id(&self, state: &AppState, id: &str) -> Result<Option<Arc<Working>>, Problem> {
         if let Some(known) = self.known(id, state.now()) {
             return Ok(Some(known));
         }
         match state.repository().issuer(id).await? {
-            Some(record) => Ok(Some(self.put_to_work(record, state.now())?)),
-            None => Ok(None),
+            Some(record) if record.key != IssuerKey::Away => Ok(Some(self.put_to_work(state, record).await?)),
+            _ => Ok(None),
         }
     }
 
     /// The issuer of a record.
-    fn at_work(&self, record: IssuerRecord, now: Timestamp) -> Result<Arc<Working>, CaError> {
-        match self.known(&record.id, now) {
+    async fn at_work(&self, state: &AppState, record: IssuerRecord) -> Result<Arc<Working>, CaError> {
+        match self.known(&record.id, state.now()) {
             Some(known) => Ok(known),
-            None => self.put_to_work(record, now),
+            None => self.put_to_work(state, record).await,
         }
+    }
+
+    /// Those above an issuer, the root last.
+    async fn above(&self, state: &AppState, of: &IssuerRecord) -> Result<Vec<IssuerRecord>, StoreError> {
+        let (mut above, mut next) = (Vec::<IssuerRecord>::new(), of.parent.clone());
+        while let Some(id) = next.filter(|_| above.len() < MOST_ABOVE) {
+            let Some(record) = state.repository().issuer(&id).await? else { break };
+            next = record.parent.clone();
+            above.push(record);
+        }
+        Ok(above)
+    }
+
+    /// Whether somebody else certified an issuer.
+    async fn is_foreign(&self, state: &AppState, of: &IssuerRecord) -> Result<bool, StoreError> {
+        let Some(parent) = &of.parent else { return Ok(false) };
+        let parent = state.repository().issuer(parent).await?;
+        Ok(parent.is_some_and(|parent| parent.state == IssuerState::Foreign))
     }
 
     fn known(&self, id: &str, now: Timestamp) -> Option<Arc<Working>> {
@@ -189,14 +250,16 @@ impl Ca {
         known.cloned()
     }
 
-    fn put_to_work(&self, record: IssuerRecord, now: Timestamp) -> Result<Arc<Working>, CaError> {
+    async fn put_to_work(&self, state: &AppState, record: IssuerRecord) -> Result<Arc<Working>, CaError> {
+        let above = self.above(state, &record).await?;
         let signer = self.keys.open(&record)?;
         let bounds =
             serde_json::from_str(&record.bounds).map_err(|_| CaError::Unreadable(record.name.clone()))?;
         let addresses = self.addresses(&record.id);
-        let issuer = Issuer::new(&record.certificate, signer, bounds, addresses)?;
-        let (responder, responder_ends) = responder(&issuer, self.settings.algorithm, now)?;
-        let working = Arc::new(Working { record, issuer, responder, responder_ends });
+        let issuer = Issuer::new(&record.certificate, signer, bounds, addresses)?
+            .below(above.iter().map(|above| above.certificate.as_slice()))?;
+        let (responder, responder_ends) = responder(&issuer, self.settings.algorithm, state.now())?;
+        let working = Arc::new(Working { record, issuer, above, responder, responder_ends });
         self.working
             .write()
             .unwrap_or_else(PoisonError::into_inner)
@@ -234,12 +297,17 @@ impl Ca {
                 return Ok(working);
             }
             let before = state.repository().issuer_in(IssuerState::Active).await?;
-            let root = match (self.at_work(self.issuing_root(state).await?, state.now()), &before) {
+            if let Some(over) = &before
+                && self.is_foreign(state, over).await?
+            {
+                return Err(CaError::Over(over.name.clone(), over.ends).into());
+            }
+            let root = match (self.at_work(state, self.issuing_root(state).await?).await, &before) {
                 (Ok(root), _) => root,
                 // The root is away: the issuer that there is goes on with what it covers for as long as it is good.
                 (Err(error), Some(before)) if state.now() < before.ends => {
                     tracing::warn!(%error, issuer = before.name, "this issuer cannot be replaced");
-                    return Ok(self.at_work(before.clone(), state.now())?);
+                    return Ok(self.at_work(state, before.clone()).await?);
                 }
                 (Err(error), _) => return Err(error.into()),
             };
@@ -278,7 +346,15 @@ impl Ca {
     /// next one is made as soon as this one's end can be seen.
     pub(crate) async fn trusted(&self, state: &AppState) -> Result<IssuerRecord, Problem> {
         let _turn = self.making.lock().await;
-        self.issuing_root(&state.in_name_of(state.authority())).await
+        let own = &state.in_name_of(state.authority());
+        // The node's own certificate, with which it meets who is let in, comes from this one.
+        if let Some(active) = own.repository().issuer_in(IssuerState::Active).await?
+            && let Some(top) = self.above(own, &active).await?.pop()
+            && top.state == IssuerState::Foreign
+        {
+            return Ok(top);
+        }
+        self.issuing_root(own).await
     }
 
     async fn fitting(&self, state: &AppState, needed: &Bounds) -> Result<Option<Arc<Working>>, Problem> {
@@ -286,10 +362,11 @@ impl Ca {
         let bounds: Option<Bounds> = serde_json::from_str(&record.bounds).ok();
         let fits = bounds.is_some_and(|bounds| bounds.cover(needed))
             && state.now().plus_secs(RENEW_DAYS * DAY) < record.ends;
-        if !fits {
+        // One that somebody else certified stays as long as it is good: what it may name is theirs to say.
+        if !(fits || state.now() < record.ends && self.is_foreign(state, &record).await?) {
             return Ok(None);
         }
-        Ok(Some(self.at_work(record, state.now())?))
+        Ok(Some(self.at_work(state, record).await?))
     }
 
     /// The root that issues now. The next one comes while the one before it is good for long, is known for a while, and only
@@ -297,10 +374,12 @@ impl Ca {
     async fn issuing_root(&self, state: &AppState) -> Result<IssuerRecord, Problem> {
         let now = state.now();
         let enough = (ISSUER_DAYS + RENEW_DAYS) * DAY;
-        let mut roots = state.repository().roots().await?;
-        roots.sort_by_key(|root| std::cmp::Reverse(root.begins));
+        let mut roots = self.own_roots(state).await?;
         let latest = roots.first();
-        if latest.is_none_or(|root| now.plus_secs(enough + KNOWN_DAYS * DAY) >= root.ends) {
+        // The next one is not made here while the key of this one is kept elsewhere: that is for people to say.
+        if latest.is_none_or(|root| {
+            root.key != IssuerKey::Away && now.plus_secs(enough + KNOWN_DAYS * DAY) >= root.ends
+        }) {
             let kept = self.keys.make(self.settings.algorithm).map_err(CaError::from)?;
             let issued = Issuer::root(&self.settings.organization, &*kept.signer, serial()?, now, ROOT_DAYS)
                 .map_err(CaError::from)?;
@@ -313,13 +392,20 @@ impl Ca {
                 latest.filter(|root| root.state == IssuerState::Root).map(|root| root.id.clone()),
             )
             .await?;
-            roots = state.repository().roots().await?;
-            roots.sort_by_key(|root| std::cmp::Reverse(root.begins));
+            roots = self.own_roots(state).await?;
         }
         let known = |root: &&IssuerRecord| root.begins.plus_secs(KNOWN_DAYS * DAY) <= now;
         let lasting = |root: &&IssuerRecord| now.plus_secs(ISSUER_DAYS * DAY) < root.ends;
         let chosen = roots.iter().filter(lasting).find(known).or(roots.first()).cloned();
         Ok(chosen.ok_or_else(|| CaError::Unreadable("the root".into()))?)
+    }
+
+    /// The roots that are ours, the latest first.
+    async fn own_roots(&self, state: &AppState) -> Result<Vec<IssuerRecord>, StoreError> {
+        let mut roots = state.repository().roots().await?;
+        roots.retain(|root| root.state != IssuerState::Foreign);
+        roots.sort_by_key(|root| std::cmp::Reverse(root.begins));
+        Ok(roots)
     }
 
     /// Keeps an issuer that was made. Where another was made in the meantime, this one is forgotten.

@@ -4,6 +4,7 @@ use model::Net;
 use pkcs11::Place;
 use pki::{Algorithm, Bounds, Profiles, SubjectName};
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+use std::net::SocketAddr;
 
 /// The longest name of an organisation, in letters: what a certificate holds.
 const MOST_NAME: usize = 64;
@@ -28,6 +29,9 @@ pub struct Settings {
     /// Where lists and OCSP are found, as it stands in certificates; where the console is, where nothing is said.
     #[serde(deserialize_with = "addresses")]
     pub addresses: Vec<String>,
+    /// Where revocation lists, OCSP and issuers' certificates are served without TLS; unset: nowhere.
+    #[serde(deserialize_with = "socket_address")]
+    pub listen: Option<SocketAddr>,
     /// On which token the keys of issuers are made; unset: they lie in the database, under a passphrase.
     #[serde(with = "place")]
     pub keys: Option<Place>,
@@ -43,6 +47,7 @@ impl Default for Settings {
             domains: Vec::new(),
             networks: Vec::new(),
             addresses: Vec::new(),
+            listen: None,
             keys: None,
             profiles: Profiles::default(),
         }
@@ -54,6 +59,30 @@ impl Settings {
     pub(super) fn bounds(&self) -> Bounds {
         Bounds { domains: self.domains.clone(), networks: self.networks.clone() }
     }
+}
+
+impl Settings {
+    /// Where lists and OCSP are found, for a node that is reached at `url`.
+    pub(super) fn listened_at(&self, url: &str) -> String {
+        let host = url.trim_start_matches("https://");
+        // A host in brackets has colons of its own.
+        let host =
+            host.rsplit_once(':').filter(|(_, port)| !port.contains(']')).map_or(host, |(host, _)| host);
+        match self.listen.map(|address| address.port()) {
+            None => url.to_owned(),
+            Some(80) => format!("http://{host}"),
+            Some(port) => format!("http://{host}:{port}"),
+        }
+    }
+}
+
+fn socket_address<'de, D: Deserializer<'de>>(from: D) -> Result<Option<SocketAddr>, D::Error> {
+    let text = String::deserialize(from)?;
+    let address = text.parse();
+    address.map(Some).map_err(|_| {
+        let found: String = text.chars().take(60).collect();
+        D::Error::custom(format!("expected address and port such as 0.0.0.0:80, found {found:?}"))
+    })
 }
 
 fn organization<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {

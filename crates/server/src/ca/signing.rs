@@ -3,7 +3,7 @@
 use super::{Ca, CaError, serial};
 use crate::{AppState, api::Problem};
 use model::Timestamp;
-use pki::{NameKind, Profile, Signer as _, SoftwareKey, Subject, SubjectName, Usage, sign_jws};
+use pki::{NameKind, Profile, Signer as _, SoftwareKey, Subject, Usage, sign_jws};
 use std::sync::{Arc, PoisonError};
 
 /// How long the certificate is good, in days, and what is left of it when the next one is made.
@@ -31,7 +31,7 @@ impl Ca {
         let issuer = self.of(&own, own.repository().authority()).await?;
         let lasting = |signing: &Arc<Signing>| {
             own.now().plus_secs(RENEW_DAYS * super::DAY) < signing.ends
-                && signing.chain.last().is_some_and(|by| by == issuer.issuer.der())
+                && signing.chain.get(1).is_some_and(|by| by == issuer.issuer.der())
         };
         let known = self.signing.read().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(signing) = known.filter(lasting) {
@@ -39,9 +39,7 @@ impl Ca {
         }
         let key = SoftwareKey::generate(self.settings.algorithm).map_err(CaError::from)?;
         let key = SoftwareKey::read(&key).map_err(CaError::from)?;
-        let bounds = self.own.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let names = bounds.domains.into_iter().map(SubjectName::Dns);
-        let names = names.chain(bounds.networks.iter().map(|net| SubjectName::Address(net.address())));
+        let names = self.own_names().into_iter().filter(|name| issuer.issuer.allows(name).is_ok());
         let profile = Profile {
             days: DAYS,
             usages: vec![Usage::Server],
@@ -60,7 +58,8 @@ impl Ca {
                 own.now(),
             )
             .map_err(CaError::from)?;
-        let chain = vec![issued.der, issuer.issuer.der().to_vec()];
+        let chain: Vec<Vec<u8>> =
+            std::iter::once(issued.der).chain(issuer.chain().map(<[u8]>::to_vec)).collect();
         let signing = Arc::new(Signing { key, chain, ends: issued.to });
         *self.signing.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&signing));
         Ok(signing)

@@ -31,7 +31,7 @@ pub(crate) const OCSP_GET: &str = "/ocsp/{issuer}/{*request}";
 /// For how long an answer may be given that was not looked up.
 const FRESH: Duration = Duration::from_millis(500);
 /// How long a list is good, in seconds; a new one is made each day.
-const LIST_SECS: i64 = 7 * DAY;
+pub(super) const LIST_SECS: i64 = 7 * DAY;
 /// How long an answer of OCSP is good, in seconds.
 const ANSWER_SECS: i64 = 900;
 /// The most answers that are kept.
@@ -98,7 +98,11 @@ async fn list(State(state): State<AppState>, Path(file): Path<String>) -> Result
     let id = file.strip_suffix(".crl").ok_or_else(unknown)?;
     let (id, delta) = id.strip_suffix("-delta").map_or((id, false), |id| (id, true));
     let ca = state.ca();
-    let working = ca.by_id(&state, id).await?.ok_or_else(unknown)?;
+    let Some(working) = ca.by_id(&state, id).await? else {
+        // Signed before its key went away, or where that is.
+        let kept = state.repository().kept_list(id).await?.filter(|_| !delta);
+        return kept.map(|list| told(list.into())).ok_or_else(unknown);
+    };
     let now = state.now();
     let due = |record: &IssuerRecord| record.changed < now.plus_secs(-DAY) || record.changed > now;
     let mut record = state.repository().issuer(id).await?.ok_or_else(unknown)?;
@@ -140,7 +144,7 @@ fn told(list: Bytes) -> Response {
     ([(header::CONTENT_TYPE, "application/pkix-crl")], list).into_response()
 }
 
-fn revoked(listed: &Listed) -> Option<Revoked> {
+pub(super) fn revoked(listed: &Listed) -> Option<Revoked> {
     let serial = Serial::from_bytes(&secret::unhex(&listed.serial)?).ok()?;
     let reason = listed.reason.as_deref().map_or(Reason::RemoveFromCrl, reason);
     Some(Revoked { serial, at: listed.at, reason })
@@ -193,7 +197,13 @@ async fn answer(state: &AppState, id: &str, request: &[u8]) -> Result<Response, 
         }
     }
     let Some(working) = ca.by_id(state, id).await? else {
-        return Err(Problem::not_found("issuer", id));
+        // One whose key is away answers when it is back; its list holds until then.
+        return match state.repository().issuer(id).await? {
+            Some(_) => said(
+                Responder::try_later().map_err(pki::IssueError::from).map_err(super::CaError::from)?.into(),
+            ),
+            None => Err(Problem::not_found("issuer", id)),
+        };
     };
     let before = *ca.status.seen.lock().unwrap_or_else(PoisonError::into_inner);
     let standing = standing(state, &working, &request).await?;

@@ -313,6 +313,7 @@ struct Issuer {
     name: String,
     state: IssuerState,
     key: &'static str,
+    to_do: String,
     bounds: String,
     ends: Markup,
     number: u64,
@@ -340,6 +341,7 @@ pub(super) async fn certificates(
         let paging = Paging::new(asked.page.parse().unwrap_or(1), ROWS);
         let found = state.repository().certificates(&filter, paging).await?;
         let issuers = state.repository().issuers().await?;
+        let to_do = ca::to_do(&state).await?;
         Ok(Certificates {
             states: choices(&CertificateState::ALL.map(CertificateState::as_str), &asked.state),
             ends: [
@@ -365,7 +367,7 @@ pub(super) async fn certificates(
                 format!("/certificates{}", view::query(&pairs))
             }),
             rows: found.items.iter().map(|one| certificate(&state, one, now)).collect(),
-            issuers: issuers.into_iter().map(|one| issuer(one, now)).collect(),
+            issuers: issuers.into_iter().map(|one| issuer(one, &to_do, now)).collect(),
             frame: Frame::new(&state, &visit, "assets", "Certificates").await,
             asked,
         })
@@ -403,13 +405,15 @@ pub(super) fn certificate(state: &crate::AppState, one: &CertificateRecord, now:
     }
 }
 
-fn issuer(one: store::IssuerRecord, now: Timestamp) -> Issuer {
+fn issuer(one: store::IssuerRecord, to_do: &[ca::ToDo], now: Timestamp) -> Issuer {
     let bounds: pki::Bounds = serde_json::from_str(&one.bounds).unwrap_or_default();
     let within = bounds.domains.into_iter().chain(bounds.networks.iter().map(ToString::to_string));
     let within: Vec<String> = within.collect();
+    let to_do = to_do.iter().filter(|about| about.issuer == one.id).map(|about| about.words.as_str());
     Issuer {
+        to_do: to_do.collect::<Vec<_>>().join("; "),
         bounds: match (one.state, within.is_empty()) {
-            (IssuerState::Root, _) => "authorities below it".to_owned(),
+            (IssuerState::Root | IssuerState::Foreign, _) => "authorities below it".to_owned(),
             (_, true) => "no names of hosts, no addresses".to_owned(),
             (_, false) => within.join(", "),
         },

@@ -6,7 +6,7 @@ use super::{
     response::{CommandView, ReceiptView, names_in, names_of},
     view::{self, Markup},
 };
-use crate::{AppState, SensorStatus, api::Problem, reach::Reach};
+use crate::{AppState, SensorStatus, api::Problem, ca, reach::Reach};
 use askama::Template;
 use axum::{Json, response::Response};
 use model::{PlanStatus, Severity, Timestamp};
@@ -40,6 +40,8 @@ struct Overview {
     asking: u64,
     /// Certificates that end soon and were not renewed.
     ending: u64,
+    /// What is to be done about who issues certificates.
+    issuers: Vec<String>,
     tallies: Vec<TallyView>,
     timeline: Option<Markup>,
     in_force: Vec<CommandView>,
@@ -162,6 +164,7 @@ async fn read(state: &AppState, frame: Frame) -> Result<Overview, Problem> {
             true => repository.enrolments(Some(EnrolmentState::Waiting), Paging::new(1, 1)).await?.total,
             false => 0,
         },
+        issuers: issuers_to_do(state).await?,
         ending: repository.certificates_ending(now.plus_secs(SOON_DAYS * 86_400), now).await?,
         pressing: pressing.items.iter().map(|record| pressing_row(state, record, &names, now)).collect(),
         tallies: tallies(&counts),
@@ -212,6 +215,15 @@ async fn sensors(state: &AppState, now: Timestamp) -> Result<Vec<SensorRow>, Pro
         }
     };
     Ok(known.iter().take(MOST_SENSORS).map(row).collect())
+}
+
+/// What it is time to do about the node's own issuers.
+async fn issuers_to_do(state: &AppState) -> Result<Vec<String>, Problem> {
+    if state.repository().authority() != state.authority() {
+        return Ok(Vec::new());
+    }
+    let soon = ca::to_do(state).await?.into_iter().filter(|about| about.soon);
+    Ok(soon.map(|about| about.words).collect())
 }
 
 fn pressing_row(state: &AppState, record: &IncidentRecord, names: &Names, now: Timestamp) -> Pressing {

@@ -285,6 +285,8 @@ fn body_of(route: &str) -> &'static str {
         "/api/v1/authorities" => r#"{"id": "new", "name": "New", "level": "department", "parent": "north"}"#,
         "/api/v1/tokens" => r#"{"name": "x", "authority": "north", "roles": ["auditor"]}"#,
         "/api/v1/assets/{id}/{deed}" | "/api/v1/certificates/{fingerprint}/{deed}" => "{}",
+        "/api/v1/certificate-authorities/{id}/{deed}" | "/api/v1/certificate-authorities/request" => "{}",
+        "/api/v1/certificate-authorities/import" => r#"{"chain": "x"}"#,
         "/api/v1/enrolment-tokens" => r#"{"name": "x", "authority": "north"}"#,
         "/api/v1/makers" => r#"{"name": "x", "certificate": "x", "authority": "north"}"#,
         "/enrolment/tokens" => "name=x&place=north",

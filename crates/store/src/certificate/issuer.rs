@@ -5,7 +5,7 @@ use super::{
     issued::{self, NewCertificate},
 };
 use crate::{
-    Decided, Repository, StoreError,
+    Decided, Repository, StoreError, Transaction,
     database::{Row, query},
     repository::{unreadable, whose},
 };
@@ -21,10 +21,12 @@ pub enum IssuerState {
     Active,
     /// Another took its place: it still says what of its own is revoked.
     Retired,
+    /// Somebody else's, above one of ours: only its certificate is here.
+    Foreign,
 }
 
 impl IssuerState {
-    const ALL: [Self; 3] = [Self::Root, Self::Active, Self::Retired];
+    const ALL: [Self; 4] = [Self::Root, Self::Active, Self::Retired, Self::Foreign];
 
     /// The word that is kept.
     #[must_use]
@@ -33,6 +35,7 @@ impl IssuerState {
             Self::Root => "root",
             Self::Active => "active",
             Self::Retired => "retired",
+            Self::Foreign => "foreign",
         }
     }
 }
@@ -52,14 +55,14 @@ impl IssuerKey {
     /// The scheme by which a place is told from a key.
     const SCHEME: &str = "pkcs11:";
 
-    fn kept(&self) -> Option<&str> {
+    pub(super) fn kept(&self) -> Option<&str> {
         match self {
             Self::Sealed(text) | Self::At(text) => Some(text),
             Self::Away => None,
         }
     }
 
-    fn of(kept: Option<String>) -> Self {
+    pub(super) fn of(kept: Option<String>) -> Self {
         match kept {
             None => Self::Away,
             Some(place) if place.starts_with(Self::SCHEME) => Self::At(place),
@@ -145,25 +148,7 @@ impl Repository {
                     .bind(new.state.as_str())
                     .execute(&mut *transaction)
                     .await?;
-                query(
-                    "INSERT INTO issuer (authority_id, id, parent, name, body, key, bounds, begins, ends, state, number, \
-                     base, changed) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
-                )
-                .bind(authority.as_str())
-                .bind(&new.id)
-                .bind(&new.parent)
-                .bind(&new.name)
-                .bind(new.certificate)
-                .bind(new.key.kept())
-                .bind(&new.bounds)
-                .bind(new.begins.micros())
-                .bind(new.ends.micros())
-                .bind(new.state.as_str())
-                .bind(fitting(new.number))
-                .bind(fitting(new.base))
-                .bind(new.changed.micros())
-                .execute(&mut *transaction)
-                .await?;
+                insert(transaction, authority.as_str(), new).await?;
                 if let Some(certificate) = certificate {
                     issued::keep(transaction, authority.as_str(), certificate, decided.at).await?;
                 }
@@ -253,6 +238,33 @@ impl Repository {
         })
         .await
     }
+}
+
+pub(super) async fn insert(
+    transaction: &mut Transaction,
+    authority: &str,
+    new: IssuerRecord,
+) -> Result<(), StoreError> {
+    query(
+        "INSERT INTO issuer (authority_id, id, parent, name, body, key, bounds, begins, ends, state, number, base, changed) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+    )
+    .bind(authority)
+    .bind(&new.id)
+    .bind(&new.parent)
+    .bind(&new.name)
+    .bind(new.certificate)
+    .bind(new.key.kept())
+    .bind(&new.bounds)
+    .bind(new.begins.micros())
+    .bind(new.ends.micros())
+    .bind(new.state.as_str())
+    .bind(fitting(new.number))
+    .bind(fitting(new.base))
+    .bind(new.changed.micros())
+    .execute(transaction)
+    .await?;
+    Ok(())
 }
 
 fn record(row: &Row) -> Result<IssuerRecord, StoreError> {

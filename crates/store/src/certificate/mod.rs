@@ -5,12 +5,14 @@
 //! issuer's number in the transaction of its leaf, and that number is the revocation list's. Private keys are kept as they
 //! were encrypted elsewhere.
 
+mod elsewhere;
 mod enrolment;
 mod issued;
 mod issuer;
 mod standing;
 mod suspended;
 
+pub use elsewhere::IssuerRequest;
 pub use enrolment::{
     EnrolmentRecord, EnrolmentState, EnrolmentToken, MOST_ENROLMENT_TOKENS, MOST_MAKERS, MOST_WAITING, Maker,
 };

@@ -31,6 +31,6 @@ pub(crate) async fn serve_with(certificates: server::ca::Settings) -> Served {
     let tls = tls::open(&state, &dir.path().join("tls"), &[], &[]).await.unwrap();
     let (keep, certificates) = watch::channel(tls.config);
     let router = server::router(state.clone());
-    tokio::spawn(listen::serve(listener, certificates, router, state.clone(), std::future::pending()));
+    tokio::spawn(listen::serve(listener, Some(certificates), router, state.clone(), std::future::pending()));
     Served { state, city: bare, url, dir, _certificates: keep }
 }
