@@ -10,7 +10,7 @@ fn posture() -> Value {
         "agent": "0.1.0",
         "os": {"id": "debian", "version": "12", "name": "Debian GNU/Linux 12 (bookworm)",
                "kernel": "6.1.0-18-arm64", "architecture": "aarch64"},
-        "boot": "a8f3c4e2-0000-4000-8000-0123456789ab",
+        "boot": "a8f3c4e2-0000-4000-8000-0123456789ab", "hardware": [],
         "started": "2026-11-22T06:00:00.000000Z",
         "software": {"packages": 2, "sbom": "urn:uuid:00000000-0000-8000-8000-000000000000"},
         "listening": [
