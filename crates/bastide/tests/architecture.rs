@@ -29,7 +29,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("ledger", &["model"]),
     ("pki", &["model"]),
     ("pkcs11", &["pki"]),
-    ("store", &["model", "ledger"]),
+    ("store", &["model", "identify", "ledger"]),
     ("wire", &["model"]),
     // what runs
     ("analyze", &["model", "observe", "identify", "protect", "detect", "stop", "report"]),

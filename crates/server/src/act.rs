@@ -9,7 +9,7 @@ use crate::{
     api::Problem,
     auth::{User, decided},
     live::{Change, Order, OrderError},
-    suspending, words,
+    quarantine, suspending, words,
 };
 use axum::http::StatusCode;
 use ledger::Deed;
@@ -240,22 +240,32 @@ pub async fn send_exceptions(state: &AppState) -> Result<(), Problem> {
 /// How long the sensor is not told again which assets are known: a thousand that are let in at once are told once.
 const TELLING: Duration = Duration::from_secs(1);
 
-/// Tells the sensor which assets are listed or enrolled, and what is declared of them: now, and whenever that changes.
+/// Tells the sensors which assets of their authority are listed or enrolled, and what is declared of them: now, and whenever that
+/// changes.
 pub async fn keep_known(state: AppState) {
     loop {
-        let told = match state.repository().known_assets().await {
-            Ok(known) => state.order(Order::Known(known)),
-            Err(error) => {
-                tracing::warn!(%error, "the sensor was not told which assets are known");
-                Err(OrderError::Busy)
-            }
-        };
-        if told == Err(OrderError::Busy) {
+        if let Err(error) = tell_known(&state).await {
+            tracing::warn!(%error, "the sensors were not told which assets are known; they will be");
             state.known_changed();
         }
         tokio::time::sleep(TELLING).await;
         state.until_known_changed().await;
     }
+}
+
+async fn tell_known(state: &AppState) -> Result<(), quarantine::Untold> {
+    let tree = state.repository().tree().await?;
+    for authority in tree.all().map(|known| &known.id) {
+        let state = state.in_name_of(authority);
+        if !state.has_sensor() {
+            continue;
+        }
+        match state.order(Order::Known(state.repository().known_assets().await?)) {
+            Ok(()) | Err(OrderError::NoSensor) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
 }
 
 /// One incident, or a problem that says that there is none.

@@ -154,10 +154,8 @@ async fn keep(state: &AppState, report: &Report) -> Result<Option<Change>, NotKe
         }
         Report::Plan(plan) => {
             repository.keep_plan(plan, state.now(), salts()?).await?;
-            if let Some(offered) = suspending::offered(state, plan).await? {
-                repository.keep_plan(&offered, state.now(), salts()?).await?;
-                let (id, incident, status) = (offered.id, offered.incident, offered.status);
-                state.announce(Change::Plan { id, incident, status });
+            if let Err(problem) = suspending::offer(state, plan).await {
+                tracing::error!(problem = problem.detail(), "no plan to suspend could be offered");
             }
             Ok(Some(Change::Plan {
                 id: plan.id.clone(),

@@ -1,7 +1,7 @@
 //! The listener: TLS (or none, where everything is signed) and HTTP/1.1 or HTTP/2 for a bounded number of connections.
 //!
 //! Guarantees: at most [`CONNECTIONS`] of strangers at once, of which no single household has more than [`OF_ONE_ADDRESS`], and
-//! [`DEVICES`] that showed a certificate of this node, no more than [`OF_ONE_CERTIFICATE`] with the same; a
+//! [`DEVICES`] that showed a certificate of this node, no more than [`OF_ONE_DEVICE`] of the same; a
 //! handshake, a header or a first request that takes longer than [`HANDSHAKE`] ends the connection, and so does
 //! [`IDLE`] without a request; one that showed a certificate ends with that; a stop lets requests under way finish for a while.
 
@@ -41,8 +41,8 @@ use tower::ServiceExt as _;
 pub const CONNECTIONS: usize = 512;
 /// Connections at once of those who did.
 pub const DEVICES: usize = 12_288;
-/// Of these, with one certificate.
-pub const OF_ONE_CERTIFICATE: usize = 16;
+/// Of these, of one device, whatever certificates it has.
+pub const OF_ONE_DEVICE: usize = 16;
 /// Connections at once of one address, or of one network of 64 bits in IPv6.
 pub const OF_ONE_ADDRESS: usize = 128;
 /// How long a handshake, a header or the first request may take.
@@ -66,7 +66,7 @@ pub async fn serve(
 ) {
     raise_open_files();
     let room = Arc::new(Semaphore::new(CONNECTIONS));
-    let devices = Arc::new(Semaphore::new(DEVICES));
+    let devices = Arc::new(Devices::default());
     let crowd = Arc::new(Crowd::default());
     let graceful = GracefulShutdown::new();
     let mut stop = std::pin::pin!(stop);
@@ -91,30 +91,62 @@ pub async fn serve(
     let _ = tokio::time::timeout(FAREWELL, graceful.shutdown()).await;
 }
 
-/// What a connection takes up while it is open.
+/// What a connection takes up while it is open; given back when dropped.
 enum Place {
     /// A connection in all, and one of its address.
     Stranger(#[expect(dead_code, reason = "given back when dropped")] (OwnedSemaphorePermit, Seat)),
     /// A device's.
-    Device(#[expect(dead_code, reason = "given back when dropped")] OwnedSemaphorePermit),
+    Device(#[expect(dead_code, reason = "given back when dropped")] DeviceSeat),
 }
 
 impl Place {
     /// A device of ours does not take up what there is for strangers, as long as there is room for it.
-    async fn for_device(
-        self,
-        devices: Arc<Semaphore>,
-        shown: &Peer,
-        session: &Session,
-        state: &AppState,
-    ) -> Self {
-        if session.count() <= OF_ONE_CERTIFICATE
-            && let Ok(room) = devices.try_acquire_owned()
-            && shown.known(state).await.is_ok_and(|known| known.is_some())
-        {
-            return Self::Device(room);
+    async fn for_device(self, devices: Arc<Devices>, shown: &Peer, state: &AppState) -> Self {
+        let known = shown.known(state).await.ok().flatten();
+        let device = known.map(|known| known.asset.unwrap_or(known.fingerprint));
+        match device.and_then(|device| Devices::enter(&devices, device)) {
+            Some(seat) => Self::Device(seat),
+            None => self,
         }
-        self
+    }
+}
+
+/// How many connections each device has, and all of them.
+#[derive(Default)]
+struct Devices(Mutex<(HashMap<String, usize>, usize)>);
+
+impl Devices {
+    fn enter(devices: &Arc<Self>, device: String) -> Option<DeviceSeat> {
+        let mut counted = devices.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (counts, all) = &mut *counted;
+        let count = counts.get(&device).copied().unwrap_or_default();
+        if *all >= DEVICES || count >= OF_ONE_DEVICE {
+            return None;
+        }
+        counts.insert(device.clone(), count + 1);
+        *all += 1;
+        drop(counted);
+        Some(DeviceSeat { devices: Arc::clone(devices), device })
+    }
+}
+
+/// One connection of a device.
+struct DeviceSeat {
+    devices: Arc<Devices>,
+    device: String,
+}
+
+impl Drop for DeviceSeat {
+    fn drop(&mut self) {
+        let mut counted = self.devices.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (counts, all) = &mut *counted;
+        *all -= 1;
+        if let Some(count) = counts.get_mut(&self.device) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.device);
+            }
+        }
     }
 }
 
@@ -153,7 +185,7 @@ async fn connection(
     router: Router,
     state: AppState,
     watcher: Watcher,
-    place: (Place, Arc<Semaphore>),
+    place: (Place, Arc<Devices>),
 ) {
     let _ = stream.set_nodelay(true);
     let Some(acceptor) = acceptor else {
@@ -170,11 +202,11 @@ async fn converse(
     router: Router,
     state: AppState,
     watcher: Watcher,
-    (mut place, devices): (Place, Arc<Semaphore>),
+    (mut place, devices): (Place, Arc<Devices>),
 ) {
     let mut session = shown.fingerprint().map(|fingerprint| state.sessions().enter(fingerprint));
-    if let Some(session) = &session {
-        place = place.for_device(devices, &shown, session, &state).await;
+    if session.is_some() {
+        place = place.for_device(devices, &shown, &state).await;
     }
     let requests = Arc::new(watch::Sender::new(0_usize));
     let idle = idle(requests.subscribe(), HANDSHAKE, IDLE);

@@ -12,6 +12,7 @@ use crate::{
     intake::{self, Report},
     live::{Order, OrderError, SensorStatus},
     quarantine::{self, Untold},
+    suspending,
 };
 use axum::{Extension, body::Body, http::StatusCode};
 use model::AuthorityId;
@@ -32,16 +33,22 @@ static READING: Semaphore = Semaphore::const_new(4);
 const REACH: Duration = Duration::from_secs(3 * limit::WAIT_SECS);
 /// How often it is written that a sensor was heard that had nothing to tell, in seconds.
 const HEARD_EVERY: f64 = 30.0;
+/// The most that a batch counts of anything: a sensor that says more does not count.
+const MOST_COUNTED: u64 = 1 << 40;
+/// How long the body of a batch may take.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Sensors that are known at once.
 const MOST: usize = 1_000;
 
+/// A sensor by its authority and its asset there: ids are an authority's own.
+type Key = (AuthorityId, String);
+
 /// The sensors that have spoken since the start.
 #[derive(Default)]
-pub(crate) struct Sensors(Mutex<HashMap<String, Remote>>);
+pub(crate) struct Sensors(Mutex<HashMap<Key, Remote>>);
 
 /// A sensor on another machine.
 struct Remote {
-    authority: AuthorityId,
     status: SensorStatus,
     waiting: VecDeque<(u64, Order)>,
     /// The number of the last order.
@@ -51,9 +58,9 @@ struct Remote {
 }
 
 impl Remote {
-    fn new(authority: AuthorityId, first: u64) -> Self {
+    fn new() -> Self {
         let (status, waiting) = (SensorStatus::default(), VecDeque::new());
-        Self { authority, status, waiting, last: first, asked: None, wake: Arc::default() }
+        Self { status, waiting, last: 0, asked: None, wake: Arc::default() }
     }
 
     fn is_in_reach(&self) -> bool {
@@ -69,7 +76,7 @@ impl Remote {
         if self.waiting.len() >= limit::ORDERS {
             return Err(OrderError::Busy);
         }
-        self.last += 1;
+        self.last = self.last.saturating_add(1);
         self.waiting.push_back((self.last, order));
         self.wake.notify_one();
         Ok(())
@@ -77,28 +84,28 @@ impl Remote {
 }
 
 impl Sensors {
-    fn locked(&self) -> MutexGuard<'_, HashMap<String, Remote>> {
+    fn locked(&self) -> MutexGuard<'_, HashMap<Key, Remote>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether an authority has any that takes orders.
     pub(crate) fn any_of(&self, authority: &AuthorityId) -> bool {
-        self.locked().values().any(|sensor| sensor.authority == *authority && sensor.is_in_reach())
+        self.locked().iter().any(|((of, _), sensor)| of == authority && sensor.is_in_reach())
     }
 
     /// Whether this one does.
-    pub(crate) fn is_in_reach(&self, id: &str) -> bool {
-        self.locked().get(id).is_some_and(Remote::is_in_reach)
+    pub(crate) fn is_in_reach(&self, authority: &AuthorityId, id: &str) -> bool {
+        self.locked().get(&key(authority, id)).is_some_and(Remote::is_in_reach)
     }
 
     /// What this one said last of itself.
-    pub(crate) fn status(&self, id: &str) -> Option<SensorStatus> {
-        self.locked().get(id).map(|sensor| sensor.status.clone())
+    pub(crate) fn status(&self, authority: &AuthorityId, id: &str) -> Option<SensorStatus> {
+        self.locked().get(&key(authority, id)).map(|sensor| sensor.status.clone())
     }
 
     /// An order for one of them.
-    pub(crate) fn order(&self, id: &str, order: Order) -> Result<(), OrderError> {
-        match self.locked().get_mut(id).filter(|sensor| sensor.is_in_reach()) {
+    pub(crate) fn order(&self, authority: &AuthorityId, id: &str, order: Order) -> Result<(), OrderError> {
+        match self.locked().get_mut(&key(authority, id)).filter(|sensor| sensor.is_in_reach()) {
             Some(sensor) => sensor.push(order),
             None => Err(OrderError::Away),
         }
@@ -107,7 +114,7 @@ impl Sensors {
     /// An order for all of an authority; those out of reach find it when they are back. How many there are.
     pub(crate) fn order_all(&self, authority: &AuthorityId, order: &Order) -> Result<usize, OrderError> {
         let mut all = self.locked();
-        let theirs = all.values_mut().filter(|sensor| sensor.authority == *authority);
+        let theirs = all.iter_mut().filter(|((of, _), _)| of == authority).map(|(_, sensor)| sensor);
         let mut given = 0;
         let mut outcome = Ok(());
         for sensor in theirs {
@@ -119,19 +126,22 @@ impl Sensors {
 
     fn said(&self, id: &str, authority: &AuthorityId, status: SensorStatus) {
         let mut all = self.locked();
-        if all.len() < MOST || all.contains_key(id) {
-            let new = || Remote::new(authority.clone(), 0);
-            all.entry(id.to_owned()).or_insert_with(new).status = status;
+        let key = key(authority, id);
+        if all.len() < MOST || all.contains_key(&key) {
+            all.entry(key).or_insert_with(Remote::new).status = status;
         }
     }
 
     /// A sensor asks: those up to `after` are done with. Whether it has to be told first what holds now.
     fn asks(&self, id: &str, authority: &AuthorityId, after: u64, first: u64) -> Option<bool> {
         let mut all = self.locked();
-        if all.len() >= MOST && !all.contains_key(id) {
+        let key = key(authority, id);
+        if all.len() >= MOST && !all.contains_key(&key) {
             return None;
         }
-        let sensor = all.entry(id.to_owned()).or_insert_with(|| Remote::new(authority.clone(), 0));
+        let sensor = all.entry(key).or_insert_with(Remote::new);
+        // Nobody is done with what was not given yet: such a number is of a clock that was ahead, and counts for nothing.
+        let after = if after > sensor.last.max(first) { 0 } else { after };
         // Numbers go on rising, also over restarts of this program and by whatever the sensor took before.
         let anew =
             sensor.asked.is_none() || after == 0 && sensor.waiting.iter().all(|(_, order)| !order.is_state());
@@ -141,8 +151,8 @@ impl Sensors {
         Some(anew)
     }
 
-    fn waiting(&self, id: &str) -> (Vec<(u64, Order)>, Arc<Notify>) {
-        match self.locked().get_mut(id) {
+    fn waiting(&self, authority: &AuthorityId, id: &str) -> (Vec<(u64, Order)>, Arc<Notify>) {
+        match self.locked().get_mut(&key(authority, id)) {
             Some(sensor) => {
                 sensor.asked = Some(Instant::now());
                 (sensor.waiting.iter().cloned().collect(), Arc::clone(&sensor.wake))
@@ -150,6 +160,10 @@ impl Sensors {
             None => (Vec::new(), Arc::default()),
         }
     }
+}
+
+fn key(authority: &AuthorityId, id: &str) -> Key {
+    (authority.clone(), id.to_owned())
 }
 
 /// The sensor at the other end, with the state in the name of its authority.
@@ -187,7 +201,9 @@ impl Sensor {
     pub(crate) async fn notices(&self, body: Body) -> Result<Heard, Problem> {
         let busy = |_| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the server is stopping");
         let reading = READING.acquire().await.map_err(busy)?;
-        let body = read(body, limit::NOTICES_BYTES, "notices").await?;
+        let slow = |_| Problem::new(StatusCode::REQUEST_TIMEOUT, "the notices take too long to come");
+        let body = read(body, limit::NOTICES_BYTES, "notices");
+        let body = tokio::time::timeout(PATIENCE, body).await.map_err(slow)??;
         let Notices { number, shed, program, notices, .. } = Notices::from_json(&body).map_err(unfit)?;
         drop(body);
         let mut reports = Vec::with_capacity(notices.len());
@@ -198,6 +214,8 @@ impl Sensor {
             })?);
         }
         drop(reading);
+        // What this server itself carries out is offered by it alone.
+        reports.retain(|report| !matches!(report, Report::Plan(plan) if suspending::is_here(plan)));
         let repository = self.state.repository();
         let known = repository.sensor_on(&self.id).await?;
         let heard = Heard { version: VERSION, number };
@@ -234,7 +252,9 @@ impl Sensor {
             let Report::Stats { status, counted: amounts } = report else { return true };
             self.state.sensors().said(&self.id, self.state.repository().authority(), (**status).clone());
             let known = |name: &str| intake::COUNTED.iter().copied().find(|known| *known == name);
-            counted.extend(amounts.iter().filter_map(|(name, amount)| Some((known(name)?, *amount))));
+            counted.extend(
+                amounts.iter().filter_map(|(name, amount)| Some((known(name)?, (*amount).min(MOST_COUNTED)))),
+            );
             false
         });
         if number == 0 { Vec::new() } else { counted }
@@ -261,7 +281,7 @@ impl Sensor {
         let until = tokio::time::sleep(Duration::from_secs(limit::WAIT_SECS));
         tokio::pin!(until);
         let orders = loop {
-            let (waiting, wake) = sensors.waiting(&self.id);
+            let (waiting, wake) = sensors.waiting(authority, &self.id);
             if !waiting.is_empty() {
                 break waiting;
             }
@@ -298,7 +318,7 @@ impl Sensor {
         {
             self.state
                 .sensors()
-                .order(&self.id, order)
+                .order(self.state.repository().authority(), &self.id, order)
                 .map_err(|error| Problem::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()))?;
         }
         Ok(())

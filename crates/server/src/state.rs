@@ -281,8 +281,8 @@ impl AppState {
     /// # Errors
     /// [`OrderError`] where there is none, or one of them takes no orders.
     pub fn order(&self, order: Order) -> Result<(), OrderError> {
-        let others = self.sensors().order_all(self.repository.authority(), &order);
-        match (self.order_own(order), others) {
+        let own = self.order_own(order.clone());
+        match (own, self.sensors().order_all(self.repository.authority(), &order)) {
             (Err(OrderError::NoSensor), Ok(0)) => Err(OrderError::NoSensor),
             (Ok(()) | Err(OrderError::NoSensor), others) => others.map(drop),
             (Err(error), _) => Err(error),
@@ -291,14 +291,18 @@ impl AppState {
 
     /// Takes an order to one sensor: that on another machine, or, where its name is empty, the one of this node.
     pub(crate) fn order_one(&self, sensor: &str, order: Order) -> Result<(), OrderError> {
-        if sensor.is_empty() { self.order_own(order) } else { self.sensors().order(sensor, order) }
+        if sensor.is_empty() {
+            self.order_own(order)
+        } else {
+            self.sensors().order(self.repository.authority(), sensor, order)
+        }
     }
 
     /// Whether that one takes orders.
     pub(crate) fn takes_orders(&self, sensor: &str) -> bool {
         match sensor {
             "" => self.shared.orders.is_some() && self.repository.authority() == self.authority(),
-            other => self.sensors().is_in_reach(other),
+            other => self.sensors().is_in_reach(self.repository.authority(), other),
         }
     }
 

@@ -13,31 +13,36 @@ use crate::{
 use axum::http::StatusCode;
 use ledger::Deed;
 use model::{
-    Action, Asset, AssetStatus, Command, CommandId, ContentHasher, Effect, Plan, PlanStatus, Receipt, Target,
-    Timestamp,
+    Action, Asset, AssetStatus, Command, CommandId, ContentHasher, Effect, Plan, PlanId, PlanStatus, Receipt,
+    Target, Timestamp,
 };
 use store::{CommandRecord, PlanRecord, StoreError, Which};
 
 /// It stands until somebody gives the identity back: a command has to say when it ends, and this one is far away.
 const DAYS: i64 = 3_650;
 
-/// What is offered beside a sensor's plan: for each device that it would cut off and that is enrolled.
-pub(crate) async fn offered(state: &AppState, plan: &Plan) -> Result<Option<Plan>, StoreError> {
+/// Offers beside a sensor's plan to take the identity of each device that it would cut off and that is enrolled; each once,
+/// whatever became of it.
+pub(crate) async fn offer(state: &AppState, plan: &Plan) -> Result<(), Problem> {
     if !matches!(plan.status, PlanStatus::Proposed | PlanStatus::Active) {
-        return Ok(None);
+        return Ok(());
     }
-    let mut commands = Vec::new();
+    // What is offered here is this server's, whichever sensor it was that saw the attack.
+    let repository = state.repository().of_sensor("");
     for command in &plan.commands {
         let Target::Device { addresses, mac } = &command.on else { continue };
         if !matches!(command.action, Action::Isolate { .. } | Action::Restrict { .. }) {
             continue;
         }
         let Some(asset) = enrolled(state, addresses, *mac).await? else { continue };
-        let action = Action::Suspend { asset: asset.id.clone() };
-        let content = ContentHasher::new().part("suspend").part(plan.incident.as_str()).part(&asset.id);
-        commands.push(Command {
-            id: CommandId::from_content(content),
-            action,
+        let content = || ContentHasher::new().part("suspend").part(plan.incident.as_str()).part(&asset.id);
+        let id = PlanId::from_content(content());
+        if repository.plan(&id).await?.is_some() {
+            continue;
+        }
+        let command = Command {
+            id: CommandId::from_content(content()),
+            action: Action::Suspend { asset: asset.id.clone() },
             on: command.on.clone(),
             why: command.why.clone(),
             hits: command.hits.clone(),
@@ -45,28 +50,19 @@ pub(crate) async fn offered(state: &AppState, plan: &Plan) -> Result<Option<Plan
             expires: plan.made.plus_secs(DAYS * 86_400),
             inverse: format!("give {} its identity back", asset.label()),
             kind: asset.kind.clone(),
-        });
+        };
+        let offered = Plan {
+            id,
+            incident: plan.incident.clone(),
+            made: plan.made,
+            status: PlanStatus::Proposed,
+            commands: vec![command],
+            withheld: Vec::new(),
+            because: "an identity is never taken away without a person".into(),
+        };
+        keep(state, offered).await?;
     }
-    if commands.is_empty() {
-        return Ok(None);
-    }
-    let mut offered = Plan {
-        id: plan.id.clone(),
-        incident: plan.incident.clone(),
-        made: plan.made,
-        status: PlanStatus::Proposed,
-        commands,
-        withheld: Vec::new(),
-        because: "an identity is never taken away without a person".into(),
-    };
-    let ids = offered
-        .commands
-        .iter()
-        .fold(ContentHasher::new().part("suspend"), |hasher, command| hasher.part(command.id.as_str()));
-    offered.id = model::PlanId::from_content(ids);
-    // What was offered once is not offered again, whatever became of it.
-    let known = state.repository().plan(&offered.id).await?;
-    Ok(known.is_none().then_some(offered))
+    Ok(())
 }
 
 /// The enrolled asset with this hardware, or at one of these addresses.
@@ -101,12 +97,15 @@ pub(crate) async fn approve(state: &AppState, user: &User, record: &PlanRecord) 
         let why = report::clipped(&why, 400);
         let which = Which::Asset(asset.clone());
         match ca::let_stand(state, user, which, Act::Suspend, None, Some(&why)).await {
-            Ok(_) => {}
-            // It is suspended already: that is what was wanted.
-            Err(problem) if problem.status() == StatusCode::CONFLICT => {}
+            Ok(_) => came_to(state, command, Effect::Applied).await?,
+            // Somebody else took it away, or it is gone: this plan neither did that nor undoes it.
+            Err(problem) if [StatusCode::CONFLICT, StatusCode::NOT_FOUND].contains(&problem.status()) => {
+                let because = format!("it was done otherwise: {}", problem.detail());
+                keep(state, Plan { status: PlanStatus::Shown, because, ..plan.clone() }).await?;
+                return Err(problem);
+            }
             Err(problem) => return Err(problem),
         }
-        came_to(state, command, Effect::Applied).await?;
     }
     let because = format!("{} approved it", user.lasting_name());
     keep(state, Plan { status: PlanStatus::Active, because, ..plan.clone() }).await
@@ -151,7 +150,7 @@ fn about(state: &AppState, user: &User, deed: Deed, plan: &Plan) -> Result<store
 }
 
 async fn keep(state: &AppState, plan: Plan) -> Result<(), Problem> {
-    state.repository().keep_plan(&plan, state.now(), salts()?).await?;
+    state.repository().of_sensor("").keep_plan(&plan, state.now(), salts()?).await?;
     state.announce(Change::Plan { id: plan.id, incident: plan.incident, status: plan.status });
     Ok(())
 }
@@ -166,6 +165,6 @@ async fn came_to(state: &AppState, command: &Command, effect: Effect) -> Result<
         packets_passed: 0,
         actuator: "certificate authority".into(),
     };
-    state.repository().keep_receipt(&receipt, salts()?).await?;
+    state.repository().of_sensor("").keep_receipt(&receipt, salts()?).await?;
     Ok(())
 }

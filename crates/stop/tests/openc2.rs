@@ -108,7 +108,7 @@ fn tampered_messages_are_refused() {
     check(&|value| value[0]["args"]["stop_time"] = json!(1), "does not say");
     check(&|value| value[0]["args"]["x-bastide"]["on"]["address"] = json!("203.0.113.10"), "does not say");
     check(&|value| value[0]["action"] = json!("allow"), "does not say");
-    check(&|value| value[0]["action"] = json!("contain"), "unknown variant");
+    check(&|value| value[0]["action"] = json!("scan"), "unknown variant");
     check(&|value| value[0]["command_id"] = json!("x"), "command_id");
     check(&|value| value[0]["args"]["more"] = json!(1), "unknown field");
     check(&|value| *value = json!([]), "expected 1 to 1024 messages, found 0");

@@ -25,6 +25,7 @@ on_both! {
     a_merge_is_undone_and_stays_undone,
     two_are_joined_and_parted_again,
     an_enrolled_asset_keeps_its_id_and_how_it_stands,
+    who_is_suspended_does_not_become_another,
     what_is_declared_comes_before_what_is_guessed,
     what_is_listed_is_not_swept_away,
 }
@@ -298,6 +299,24 @@ async fn an_enrolled_asset_keeps_its_id_and_how_it_stands(database: Database) {
     assert_eq!(all(&repository).await.len(), 2, "nor where one claims the other's hardware");
 }
 
+/// A device that is suspended says what it was known by before: that frees it of nothing.
+async fn who_is_suspended_does_not_become_another(database: Database) {
+    let repository = database.open().await;
+    let client = Identifier::DhcpClient("01aabb".into());
+    let made_up = |last| Mac([2, 0, 0x5e, 0, 0, last]);
+    let old = camera("before", vec![Identifier::Mac(made_up(1)), client.clone()], 1, 5);
+    repository.observe(SENSOR, old).await.unwrap();
+    let now = camera("now", vec![Identifier::Mac(made_up(2)), address("10.2.0.9")], 10, 20);
+    repository.observe(SENSOR, now).await.unwrap();
+    let held = decided(Deed::Suspended, "now");
+    repository.let_stand(store::Which::Asset("now".into()), store::Standing::Held, held).await.unwrap();
+    let again = camera("now", vec![Identifier::Mac(made_up(2)), client, address("10.2.0.9")], 10, 30);
+    let settled = repository.observe(SENSOR, again).await.unwrap();
+    assert_eq!((settled.asset.id.as_str(), settled.asset.status), ("now", AssetStatus::Quarantined));
+    assert_eq!(repository.suspended().await.unwrap().len(), 1);
+    assert_eq!(repository.asset_once("before").await.unwrap().as_deref(), Some("now"));
+}
+
 async fn what_is_declared_comes_before_what_is_guessed(database: Database) {
     let repository = database.open().await;
     let (one, two) = (mac(1).to_string(), mac(2).to_string());
@@ -325,7 +344,10 @@ async fn what_is_declared_comes_before_what_is_guessed(database: Database) {
     assert_eq!(said[0].declared.as_ref().unwrap().owner.as_deref(), Some("Roads"));
     // Taken back, piece by piece.
     let said = declare(&[&one], &[(Column::Kind, ""), (Column::Owner, "")]).await.unwrap();
-    assert_eq!((said[0].kind.as_str(), said[0].criticality), ("camera", Criticality::Ordinary));
+    // What was protected stays so until somebody says otherwise.
+    assert_eq!((said[0].kind.as_str(), said[0].criticality), ("camera", Criticality::Protected));
+    let said = declare(&[&one], &[(Column::Criticality, "")]).await.unwrap();
+    assert_eq!(said[0].criticality, Criticality::Ordinary);
     assert_eq!(said[0].declared.as_ref().unwrap().owner, None);
     // All or nothing.
     let unknown = declare(&[&two, &"nobody".to_owned()], &[(Column::Owner, "Parks")]).await;

@@ -114,7 +114,7 @@ impl Remote {
                 identity.fingerprint()
             }
         };
-        let spool = Mutex::new(Spool::open(&folder)?);
+        let spool = Mutex::new(Spool::open(&folder, now())?);
         Ok(Some(Arc::new(Self {
             folder,
             server,

@@ -4,6 +4,7 @@
 //! counted, and the count is told.
 
 use agent::disk::{DiskError, Folder};
+use model::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::VecDeque;
@@ -35,7 +36,7 @@ struct State {
 
 impl Spool {
     /// Those that wait in the sensor's folder.
-    pub(super) fn open(folder: &Folder) -> Result<Self, DiskError> {
+    pub(super) fn open(folder: &Folder, now: Timestamp) -> Result<Self, DiskError> {
         let folder = folder.inside("spool")?;
         let mut state: State = match folder.read(STATE, limit::ANSWER_BYTES)? {
             Some(bytes) => serde_json::from_slice(&bytes).unwrap_or_default(),
@@ -49,7 +50,9 @@ impl Spool {
             waiting.push((number, bytes));
         }
         waiting.sort_unstable();
-        state.next = state.next.max(waiting.last().map_or(1, |(number, _)| number.saturating_add(1)));
+        let waits = waiting.last().map_or(1, |(number, _)| number.saturating_add(1));
+        // Numbers rise also where what was written down is lost or was put back: they begin at the time of day.
+        state.next = state.next.max(waits).max(now.micros().unsigned_abs());
         Ok(Self { folder, waiting: waiting.into(), state })
     }
 
@@ -129,10 +132,10 @@ mod tests {
     fn what_was_pushed_is_there_after_a_restart_in_its_order_and_once() {
         let dir = tempfile::tempdir().unwrap();
         let folder = Folder::open(dir.path()).unwrap();
-        let mut spool = Spool::open(&folder).unwrap();
+        let mut spool = Spool::open(&folder, Timestamp::from_micros(0)).unwrap();
         (0..3).for_each(|number| spool.push(vec![json!({ "n": number })]).unwrap());
         drop(spool);
-        let mut spool = Spool::open(&folder).unwrap();
+        let mut spool = Spool::open(&folder, Timestamp::from_micros(0)).unwrap();
         let mut read = Vec::new();
         while let Some((number, bytes)) = spool.first().unwrap() {
             let batch = Notices::from_json(&bytes).unwrap();
@@ -146,7 +149,7 @@ mod tests {
         );
         // What was taken has used its number up, also where the folder is empty.
         drop(spool);
-        let mut spool = Spool::open(&folder).unwrap();
+        let mut spool = Spool::open(&folder, Timestamp::from_micros(0)).unwrap();
         spool.push(vec![json!({})]).unwrap();
         assert_eq!(spool.first().unwrap().unwrap().0, 4);
     }
@@ -155,7 +158,7 @@ mod tests {
     fn past_the_bounds_the_oldest_goes_and_damage_is_passed_over_counted() {
         let dir = tempfile::tempdir().unwrap();
         let folder = Folder::open(dir.path()).unwrap();
-        let mut spool = Spool::open(&folder).unwrap();
+        let mut spool = Spool::open(&folder, Timestamp::from_micros(0)).unwrap();
         let large = "x".repeat(3 << 20);
         (0..50).for_each(|_| spool.push(vec![json!({ "text": large })]).unwrap());
         assert!(spool.waiting.len() < 45, "{}", spool.waiting.len());

@@ -56,6 +56,8 @@ mod tests {
         settings.notify.webhook_secret_file = Some("x".into());
         settings.notify.syslog = Some("udp://x".into());
         settings.ledger.witness_ca = Some("x".into());
+        settings.certificates.listen = Some("[::]:80".parse().unwrap());
+        settings.certificates.keys = Some("pkcs11:token=x?module-path=/x.so".parse().unwrap());
         settings.authority.id = Some(model::AuthorityId::local());
         settings.authority.name = Some("x".into());
         settings.authority.level = Some(model::AuthorityLevel::Regional);

@@ -172,6 +172,9 @@ impl Row {
     /// [`Refused`] with what was expected; then the row is as it was.
     pub fn change(&mut self, column: Column, text: &str, kinds: &Kinds) -> Result<(), Refused> {
         let mut draft = Draft { row: self.clone(), protected: None, wrong: false };
+        if column == Column::Kind {
+            draft.forget_meaning(kinds);
+        }
         draft.clear(column);
         let mut refused = Refused::default();
         for text in column.values(text) {
@@ -232,12 +235,23 @@ impl Draft {
         Self { row, protected: None, wrong: false }
     }
 
+    /// Layer and criticality that came with the kind go with it; but what is protected stays so until somebody says otherwise.
+    fn forget_meaning(&mut self, kinds: &Kinds) {
+        let row = &mut self.row;
+        let Some((layer, criticality)) = row.kind.as_ref().and_then(|kind| kinds.meaning(kind.as_str()))
+        else {
+            return;
+        };
+        row.layer = row.layer.filter(|said| *said != layer);
+        let is_meant = |said: &Criticality| *said == criticality && *said != Criticality::Protected;
+        row.criticality = row.criticality.filter(|said| !is_meant(said));
+    }
+
     fn clear(&mut self, column: Column) {
         let row = &mut self.row;
         match column {
             Column::Name => row.name = None,
-            // Layer and criticality may have come with the kind, and come with the next.
-            Column::Kind => (row.kind, row.layer, row.criticality) = (None, None, None),
+            Column::Kind => row.kind = None,
             Column::Layer => row.layer = None,
             Column::Owner => row.owner = None,
             Column::Place => row.place = None,

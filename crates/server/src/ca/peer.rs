@@ -203,11 +203,6 @@ impl Sessions {
 }
 
 impl Session {
-    /// How many connections there are with its certificate.
-    pub(crate) fn count(&self) -> usize {
-        self.sessions.locked().by_certificate.get(&self.fingerprint).map_or(0, |(_, count)| *count)
-    }
-
     /// Resolves when it is to end.
     pub(crate) async fn is_cut(&mut self) {
         let _ = self.cut.wait_for(|cut| *cut).await;

@@ -92,11 +92,15 @@ impl Ca {
         by_a_person(user)?;
         let record = root(state, id).await?;
         let signer = self.keys.open(&record)?;
-        match &record.key {
-            // A token is taken away by hand; what is written here is only that nobody looks for it any more.
-            IssuerKey::At(_) => {}
-            _ => drop(opened(&record, file, passphrase)?),
+        if matches!(record.key, IssuerKey::At(_)) {
+            // Where it is on the token is known here alone.
+            return Err(Problem::new(
+                StatusCode::CONFLICT,
+                "the key of this root is on a token, and stays there",
+            )
+            .expected("that the token itself is taken away, and brought back when it is needed"));
         }
+        drop(opened(&record, file, passphrase)?);
         let now = state.now();
         let addresses = Addresses { delta: Vec::new(), ..self.addresses(id) };
         let issuer = Issuer::new(&record.certificate, signer, Bounds::default(), addresses);

@@ -187,7 +187,7 @@ async fn read(state: &AppState, frame: Frame) -> Result<Overview, Problem> {
 async fn sensors(state: &AppState, now: Timestamp) -> Result<Vec<SensorRow>, Problem> {
     let known = state.repository().sensors().await?;
     let row = |sensor: &SensorRecord| {
-        let status = state.sensors().status(&sensor.id).unwrap_or_default();
+        let status = state.sensors().status(&sensor.authority, &sensor.id).unwrap_or_default();
         let watched: Vec<&str> =
             status.inputs.iter().take(MOST_INPUTS).map(|input| input.name.as_str()).collect();
         let mut problems: Vec<String> = status
@@ -195,7 +195,7 @@ async fn sensors(state: &AppState, now: Timestamp) -> Result<Vec<SensorRow>, Pro
             .iter()
             .filter_map(|input| Some(format!("{}: {}", input.name, input.problem.as_ref()?)))
             .collect();
-        if !state.sensors().is_in_reach(&sensor.id) {
+        if !state.sensors().is_in_reach(&sensor.authority, &sensor.id) {
             problems.insert(0, "out of reach".to_owned());
         }
         if status.responding_stopped {

@@ -204,8 +204,10 @@ impl Repository {
                     .bind(authority.as_str())
                     .execute(&mut *transaction)
                     .await?;
-                query("DELETE FROM issuer_request WHERE authority_id = $1")
+                // Only the one that this is the answer to waits no more.
+                query("DELETE FROM issuer_request WHERE authority_id = $1 AND key = $2")
                     .bind(authority.as_str())
+                    .bind(own.key.kept())
                     .execute(&mut *transaction)
                     .await?;
                 insert(transaction, authority.as_str(), own).await?;

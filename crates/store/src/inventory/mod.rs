@@ -23,7 +23,8 @@ use serde::{Deserialize, Serialize};
 
 /// Hardware addresses that are believed of one device, and identifiers that are kept of it.
 const MOST_HARDWARE: usize = 8;
-const MOST_KNOWN: usize = 64;
+/// Keys by which an enrolled device is known.
+const MOST_KEYS: usize = 4;
 
 /// Who says something of a device.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -160,13 +161,14 @@ impl Repository {
                     observed.asset.last_seen = observed.asset.last_seen.max(at);
                     for mac in macs.iter().take(MOST_HARDWARE) {
                         let by = Identifier::Mac(*mac);
-                        let known = observed.known.iter().any(|known| known.by == by);
-                        if known || observed.known.len() >= MOST_KNOWN {
+                        let is_mac = |known: &&Known| matches!(known.by, Identifier::Mac(_));
+                        let full = observed.known.iter().filter(is_mac).count() >= MOST_HARDWARE;
+                        if full || observed.known.iter().any(|known| known.by == by) {
                             continue;
                         }
                         // Whose hardware it is was told before: nobody takes it away by saying so later.
-                        if is_of_another(transaction, &whose, &by, &id).await? {
-                            tracing::warn!(device = id, %by, "claims what another enrolled device has");
+                        if is_of_another(transaction, &whose, &by, &saying.asset).await? {
+                            tracing::warn!(device = id, %by, "claims hardware of another asset");
                         } else {
                             observed.known.push(Known { by, during: None });
                         }
@@ -206,30 +208,14 @@ impl Repository {
     /// [`StoreError`] where they cannot be read.
     pub async fn known_assets(&self) -> Result<Vec<import::Row>, StoreError> {
         let rows = query(
-            "SELECT source, subject, asset, observation.body, asset.body FROM observation JOIN asset \
-             ON asset.authority_id = observation.authority_id AND asset.id = observation.asset \
-             WHERE observation.authority_id = $1 AND source IN ('list', 'enrolment') ORDER BY source, subject",
+            "SELECT source, subject, asset, body FROM observation WHERE authority_id = $1 AND asset IN \
+             (SELECT asset FROM observation WHERE authority_id = $1 AND source IN ('list', 'enrolment')) ORDER BY asset",
         )
         .bind(self.whose())
         .fetch_all(self.readers())
         .await?;
-        let known = |row: &Row| {
-            let saying = saying(row)?;
-            let asset: Asset = from_json("asset", &saying.asset, &row.try_get::<String>(4)?)?;
-            let mut known = match saying.says {
-                Says::Listed(listed) => listed.row,
-                Says::Seen(_) => import::Row::default(),
-            };
-            match asset.mac.filter(|_| known.macs.is_empty()) {
-                Some(mac) => known.macs.push(mac),
-                None if known.macs.is_empty() && known.addresses.is_empty() => {
-                    known.addresses = asset.addresses
-                }
-                None => {}
-            }
-            Ok(known)
-        };
-        rows.iter().map(known).collect()
+        let sayings = rows.iter().map(saying).collect::<Result<Vec<_>, _>>()?;
+        Ok(sayings.chunk_by(|one, other| one.asset == other.asset).map(known_asset).collect())
     }
 
     /// The asset that now is what was known by this id: the asset itself, or what it was joined with.
@@ -246,6 +232,35 @@ impl Repository {
         .await?;
         row.map(|row| row.try_get(0)).transpose()
     }
+}
+
+/// An asset as a sensor is to know it: what was declared of it, the last word over those before, by all that it is known by.
+fn known_asset(of: &[Saying]) -> import::Row {
+    let mut rows: Vec<&Listed> = of
+        .iter()
+        .filter_map(|saying| match &saying.says {
+            Says::Listed(listed) => Some(&**listed),
+            Says::Seen(_) => None,
+        })
+        .collect();
+    rows.sort_by_key(|listed| listed.at);
+    let mut known = import::Row::default();
+    for Listed { row, .. } in rows {
+        known.name = row.name.clone().or(known.name);
+        known.kind = row.kind.clone().or(known.kind);
+        known.layer = row.layer.or(known.layer);
+        known.criticality = row.criticality.or(known.criticality);
+    }
+    for by in of.iter().flat_map(Saying::known).map(|known| known.by) {
+        match by {
+            Identifier::Mac(mac) if !known.macs.contains(&mac) => known.macs.push(mac),
+            Identifier::Address(address) if !known.addresses.contains(&address) => {
+                known.addresses.push(address)
+            }
+            _ => {}
+        }
+    }
+    known
 }
 
 /// Keeps what a source sees.
@@ -284,24 +299,36 @@ pub(crate) async fn enrol(
         if observed.known.iter().all(|known| known.by != by) {
             observed.known.push(Known { by, during: None });
         }
+        // The latest few: a device that renews for years is known by what it has now.
+        let is_key = |known: &Known| matches!(known.by, Identifier::Key(_));
+        while observed.known.iter().filter(|known| is_key(known)).count() > MOST_KEYS {
+            if let Some(oldest) = observed.known.iter().position(is_key) {
+                observed.known.remove(oldest);
+            }
+        }
     }
     settle::settle(transaction, whose, vec![saying]).await.map(drop)
 }
 
-/// Whether another enrolled device is known by this.
+/// Whether another asset is known by this that is listed, enrolled, or without its identity.
 async fn is_of_another(
     transaction: &mut Transaction,
     whose: &str,
     by: &Identifier,
-    id: &str,
+    asset: &str,
 ) -> Result<bool, StoreError> {
     let row = query(
-        "SELECT 1 FROM observation_identifier WHERE authority_id = $1 AND identifier = $2 AND source = 'enrolment' \
-         AND subject <> $3 LIMIT 1",
+        "SELECT 1 FROM observation_identifier AS mark JOIN observation ON observation.authority_id = mark.authority_id \
+         AND observation.source = mark.source AND observation.subject = mark.subject \
+         JOIN asset ON asset.authority_id = observation.authority_id AND asset.id = observation.asset \
+         WHERE mark.authority_id = $1 AND mark.identifier = $2 AND observation.asset <> $3 \
+         AND (asset.status <> 'discovered' OR observation.source <> 'sensor' AND observation.source NOT LIKE 'sensor %' \
+         OR EXISTS (SELECT 1 FROM observation AS listed WHERE listed.authority_id = $1 AND listed.asset = asset.id \
+         AND listed.source = 'list')) LIMIT 1",
     )
     .bind(whose)
     .bind(written(by))
-    .bind(id)
+    .bind(asset)
     .fetch_optional(transaction)
     .await?;
     Ok(row.is_some())

@@ -185,9 +185,7 @@ impl Repository {
                 if listed.is_empty() {
                     return Ok(false);
                 }
-                for saying in listed {
-                    settle::withdraw(transaction, whose, saying).await?;
-                }
+                settle::withdraw(transaction, whose, &id, &listed).await?;
                 transaction.decide(&authority, &decided).await?;
                 Ok(true)
             })
@@ -226,12 +224,16 @@ async fn join(
     if enrolled > 1 {
         return Ok(Joined::Not("each was enrolled with a key of its own; revoke one of them first"));
     }
+    if marks.iter().any(|mark| matches!(mark, Identifier::Address(_))) {
+        return Ok(Joined::Not("one is known by an address only, which another may have tomorrow"));
+    }
+    if !has_room(transaction, whose, 1).await? {
+        return Ok(Joined::Not("too much was said of two in this authority already"));
+    }
     // What was said before to keep just these apart does not hold any more.
     let known: Vec<String> = sayings.iter().flat_map(Saying::known).map(|known| written(&known.by)).collect();
     forget_judgements(transaction, whose, &known, false).await?;
-    if !remember(transaction, whose, one, other, true).await? {
-        return Ok(Joined::Not("too much was said of two in this authority already"));
-    }
+    remember(transaction, whose, one, other, true).await?;
     let settled = settle::settle(transaction, whose, sayings).await?;
     let Some(settled) = settled.into_iter().next() else {
         return Err(unreadable("asset", &ids[0], "it came to nothing".into()));
@@ -262,13 +264,14 @@ async fn part(
         Ok(pairs) => pairs,
         Err(error) => return Ok(Parted::Not(error.to_string())),
     };
+    if !has_room(transaction, whose, pairs.len()).await? {
+        return Ok(Parted::Not("too much was said of two in this authority already".into()));
+    }
     let own: Vec<String> =
         of.get(off).map(Saying::known).unwrap_or_default().iter().map(|known| written(&known.by)).collect();
     forget_judgements(transaction, whose, &own, true).await?;
     for (one, other) in pairs {
-        if !remember(transaction, whose, &one, &other, false).await? {
-            return Ok(Parted::Not("too much was said of two in this authority already".into()));
-        }
+        remember(transaction, whose, &one, &other, false).await?;
     }
     settle::settle(transaction, whose, of).await?;
     let now =
@@ -289,21 +292,23 @@ async fn part(
     }
 }
 
-/// Remembers what was said of two; false where there is no room.
+/// Whether so much more may be said of two.
+async fn has_room(transaction: &mut Transaction, whose: &str, more: usize) -> Result<bool, StoreError> {
+    let row = query("SELECT COUNT(*) FROM judgement WHERE authority_id = $1")
+        .bind(whose)
+        .fetch_one(transaction)
+        .await?;
+    Ok(count(&row)? + i64::try_from(more).unwrap_or(i64::MAX) <= MOST_JUDGEMENTS)
+}
+
+/// Remembers what was said of two.
 async fn remember(
     transaction: &mut Transaction,
     whose: &str,
     one: &Identifier,
     other: &Identifier,
     same: bool,
-) -> Result<bool, StoreError> {
-    let row = query("SELECT COUNT(*) FROM judgement WHERE authority_id = $1")
-        .bind(whose)
-        .fetch_one(&mut *transaction)
-        .await?;
-    if count(&row)? >= MOST_JUDGEMENTS {
-        return Ok(false);
-    }
+) -> Result<(), StoreError> {
     query(
         "INSERT INTO judgement (authority_id, one, other, same) VALUES ($1, $2, $3, $4) \
          ON CONFLICT (authority_id, one, other) DO UPDATE SET same = $4",
@@ -313,8 +318,8 @@ async fn remember(
     .bind(written(other))
     .bind(i64::from(same))
     .execute(transaction)
-    .await?;
-    Ok(true)
+    .await
+    .map(drop)
 }
 
 /// Forgets what was said between identifiers: of `apart` both ends have to be among them, of `same` one.

@@ -2,7 +2,7 @@
 
 use super::{Saying, Says, Source, read_identifier, saying, written};
 use crate::{StoreError, Transaction, asset, database::query, repository::unreadable};
-use identify::merge::{Device, Observation, Said, merge, unite};
+use identify::merge::{Device, MOST_SHARING, Observation, Said, merge, unite};
 use model::{Asset, AssetStatus, AuthorityId, Criticality, Identifier, Kind, Layer, Timestamp};
 use std::{
     cmp::Reverse,
@@ -10,13 +10,14 @@ use std::{
 };
 
 /// Sayings that are judged together. A network on which more hang together by sure identifiers is none that there is.
-const MOST_TOGETHER: usize = 4_096;
+const MOST_TOGETHER: usize = 2_048;
 /// Identifiers or assets in one question to the database.
 const AT_ONCE: usize = 500;
 
 type Name = (Source, String);
-/// How much of an id is a device's, and which device: whether it was first called so, and how many of its sayings are.
-type Claim = ((bool, usize), usize);
+/// How much of an id is a device's, and which device: whether it was enrolled by it, whether it was first called so, and how many of
+/// its sayings are.
+type Claim = ((bool, bool, usize), usize);
 
 /// Keeps what is said in place of what the same sources said before, and makes the assets of it. Those that the sayings are
 /// now part of come back, in their order.
@@ -44,8 +45,11 @@ pub(super) async fn settle(
     let sayings: Vec<Saying> = all.into_values().collect();
     let observations: Vec<Observation> =
         sayings.iter().map(|saying| Observation { site: String::new(), known: saying.known() }).collect();
+    let fixed = fixed(transaction, whose, &sayings).await?;
     let devices = merge(&observations, &judged).devices;
-    let ids = name(transaction, whose, &sayings, &devices).await?;
+    let devices: Vec<Device> =
+        devices.into_iter().flat_map(|device| apart(device, &sayings, &fixed)).collect();
+    let ids = name(transaction, whose, &sayings, &devices, &fixed).await?;
     let mut had: HashMap<&str, usize> = HashMap::new();
     sayings.iter().for_each(|saying| *had.entry(&saying.asset).or_default() += 1);
     let mut settled: BTreeMap<usize, super::Settled> = BTreeMap::new();
@@ -86,6 +90,53 @@ pub(super) async fn settle(
     Ok(settled.into_values().collect())
 }
 
+/// The assets among these that were enrolled, or whose identity was taken away: nothing that is seen makes one of two, or ends one.
+async fn fixed(
+    transaction: &mut Transaction,
+    whose: &str,
+    sayings: &[Saying],
+) -> Result<HashSet<String>, StoreError> {
+    let ids: BTreeSet<String> =
+        sayings.iter().map(|saying| saying.asset.clone()).filter(|id| !id.is_empty()).collect();
+    let ids: Vec<String> = ids.into_iter().collect();
+    let mut found = HashSet::new();
+    for some in ids.chunks(AT_ONCE) {
+        let rows = query(
+            "SELECT id FROM asset WHERE authority_id = $1 AND status <> 'discovered' \
+             AND id IN (SELECT value FROM json_each(CAST($2 AS TEXT)))",
+        )
+        .bind(whose)
+        .bind(texts(some))
+        .fetch_all(&mut *transaction)
+        .await?;
+        for row in &rows {
+            found.insert(row.try_get(0)?);
+        }
+    }
+    // One that is enrolled at this moment has no row yet.
+    let enrolled = sayings.iter().filter(|saying| saying.source == Source::Enrolment);
+    found.extend(enrolled.map(|saying| saying.subject.clone()));
+    Ok(found)
+}
+
+/// A device as it is, or as several where two of its assets are fixed: then each keeps what it had, and the first the rest.
+fn apart(device: Device, sayings: &[Saying], fixed: &HashSet<String>) -> Vec<Device> {
+    let asset = |at: &usize| sayings.get(*at).map(|saying| saying.asset.as_str()).unwrap_or_default();
+    let own: BTreeSet<&str> =
+        device.observations.iter().map(asset).filter(|id| fixed.contains(*id)).collect();
+    if own.len() < 2 {
+        return vec![device];
+    }
+    let parts = own.iter().enumerate().map(|(number, id)| {
+        let is_of = |at: &&usize| asset(at) == *id || number == 0 && !own.contains(asset(at));
+        Device {
+            observations: device.observations.iter().filter(is_of).copied().collect(),
+            joined: Vec::new(),
+        }
+    });
+    parts.collect()
+}
+
 /// Everything said of an asset.
 pub(super) async fn of_asset(
     transaction: &mut Transaction,
@@ -95,26 +146,29 @@ pub(super) async fn of_asset(
     of_assets(transaction, whose, &[id.to_owned()]).await
 }
 
-/// Takes a source's word on a device back, and settles what is left of its asset.
+/// Takes what sources said of an asset back, and settles what is left of it.
 pub(super) async fn withdraw(
     transaction: &mut Transaction,
     whose: &str,
-    saying: &Saying,
+    id: &str,
+    said: &[&Saying],
 ) -> Result<(), StoreError> {
-    for sql in [
-        "DELETE FROM observation WHERE authority_id = $1 AND source = $2 AND subject = $3",
-        "DELETE FROM observation_identifier WHERE authority_id = $1 AND source = $2 AND subject = $3",
-    ] {
-        query(sql)
-            .bind(whose)
-            .bind(saying.source.to_string())
-            .bind(&saying.subject)
-            .execute(&mut *transaction)
-            .await?;
+    for saying in said {
+        for sql in [
+            "DELETE FROM observation WHERE authority_id = $1 AND source = $2 AND subject = $3",
+            "DELETE FROM observation_identifier WHERE authority_id = $1 AND source = $2 AND subject = $3",
+        ] {
+            query(sql)
+                .bind(whose)
+                .bind(saying.source.to_string())
+                .bind(&saying.subject)
+                .execute(&mut *transaction)
+                .await?;
+        }
     }
-    let rest = of_asset(transaction, whose, &saying.asset).await?;
+    let rest = of_asset(transaction, whose, id).await?;
     if rest.is_empty() {
-        return asset::forget(transaction, whose, &saying.asset).await;
+        return asset::forget(transaction, whose, id).await;
     }
     settle(transaction, whose, rest).await.map(drop)
 }
@@ -213,6 +267,21 @@ async fn gather(
         is_first = false;
         fresh = of_assets(transaction, whose, &assets).await?;
         for some in marks.chunks(AT_ONCE) {
+            // What more share than one device could is nobody's.
+            let rows = query(
+                "SELECT identifier FROM observation_identifier WHERE authority_id = $1 \
+                 AND identifier IN (SELECT value FROM json_each(CAST($2 AS TEXT))) \
+                 GROUP BY identifier HAVING COUNT(*) BETWEEN 2 AND $3",
+            )
+            .bind(whose)
+            .bind(texts(some))
+            .bind(MOST_SHARING as i64)
+            .fetch_all(&mut *transaction)
+            .await?;
+            let shared = rows.iter().map(|row| row.try_get(0)).collect::<Result<Vec<String>, _>>()?;
+            if shared.is_empty() {
+                continue;
+            }
             let rows = query(
                 "SELECT observation.source, observation.subject, asset, body FROM observation_identifier AS mark \
                  JOIN observation ON observation.authority_id = mark.authority_id AND observation.source = mark.source \
@@ -220,7 +289,7 @@ async fn gather(
                  AND mark.identifier IN (SELECT value FROM json_each(CAST($2 AS TEXT)))",
             )
             .bind(whose)
-            .bind(texts(some))
+            .bind(texts(&shared))
             .fetch_all(&mut *transaction)
             .await?;
             for row in &rows {
@@ -249,10 +318,11 @@ async fn of_assets(
     for some in ids.chunks(AT_ONCE) {
         let rows = query(
             "SELECT source, subject, asset, body FROM observation WHERE authority_id = $1 \
-             AND asset IN (SELECT value FROM json_each(CAST($2 AS TEXT)))",
+             AND asset IN (SELECT value FROM json_each(CAST($2 AS TEXT))) ORDER BY source, subject LIMIT $3",
         )
         .bind(whose)
         .bind(texts(some))
+        .bind(MOST_TOGETHER as i64)
         .fetch_all(&mut *transaction)
         .await?;
         for row in &rows {
@@ -273,15 +343,18 @@ async fn name(
     whose: &str,
     sayings: &[Saying],
     devices: &[Device],
+    fixed: &HashSet<String>,
 ) -> Result<Vec<String>, StoreError> {
-    // Who keeps an id that several have now: whoever was first called so, then most of what it was.
+    // Who keeps an id that several have now: who was enrolled by it, who was first called so, then most of what it was.
     let mut claims: BTreeMap<&str, Vec<Claim>> = BTreeMap::new();
     for (number, device) in devices.iter().enumerate() {
-        let mut of: BTreeMap<&str, (bool, usize)> = BTreeMap::new();
+        let mut of: BTreeMap<&str, (bool, bool, usize)> = BTreeMap::new();
         for saying in device.observations.iter().filter_map(|at| sayings.get(*at)) {
             if !saying.asset.is_empty() {
                 let claim = of.entry(&saying.asset).or_default();
-                *claim = (claim.0 || saying.subject == saying.asset, claim.1 + 1);
+                let is_first = saying.subject == saying.asset;
+                let is_enrolled = is_first && saying.source == Source::Enrolment;
+                *claim = (claim.0 || is_enrolled, claim.1 || is_first, claim.2 + 1);
             }
         }
         of.into_iter().for_each(|(id, claim)| claims.entry(id).or_default().push((claim, number)));
@@ -298,9 +371,8 @@ async fn name(
     for (device, mine) in devices.iter().zip(&won) {
         let of: Vec<&Saying> = device.observations.iter().filter_map(|at| sayings.get(*at)).collect();
         let kept = mine.iter().min_by_key(|id| {
-            let is_enrolled = of.iter().any(|one| one.source == Source::Enrolment && one.subject == ***id);
             let since = of.iter().filter(|one| one.asset == ***id).filter_map(|one| since(one)).min();
-            (!is_enrolled, since.unwrap_or(Timestamp::from_micros(i64::MAX)), **id)
+            (!fixed.contains(**id), since.unwrap_or(Timestamp::from_micros(i64::MAX)), **id)
         });
         if let Some(kept) = kept {
             names.push((*kept).to_owned());
