@@ -10,9 +10,9 @@ use anyhow::{Context as _, bail};
 use model::Timestamp;
 use sensor::SensorHandle;
 use server::{
-    AppState, Doors, Node, act, auth, basis, ca, listen,
+    AppState, Doors, Node, OrderError, act, auth, basis, ca, listen,
     notify::{self, Receiver, Syslog, Webhook},
-    quarantine,
+    quarantine::{self, Untold},
     tls::{self, Tls},
     witness::Witnessing,
 };
@@ -79,8 +79,10 @@ pub(super) async fn serve(
     if let Err(problem) = act::send_exceptions(&state).await {
         tracing::warn!(problem = problem.detail(), "the sensor does not know the exceptions yet");
     }
-    if let Err(problem) = quarantine::tell(&state, "bastide").await {
-        tracing::warn!(%problem, "the sensor does not know yet what is suspended");
+    match quarantine::tell(&state, "bastide").await {
+        // Where none runs, nobody has to know.
+        Ok(()) | Err(Untold::Order(OrderError::NoSensor)) => {}
+        Err(problem) => tracing::warn!(%problem, "the sensor does not know yet what is suspended"),
     }
     greet(&state, settings, &tls, &url).await?;
 
