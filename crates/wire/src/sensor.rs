@@ -1,6 +1,6 @@
 //! What a sensor on another machine and its server say to each other.
 //!
-//! The exchange: `POST` [`NOTICES`] carries [`Notices`] and is answered by [`Heard`]; `POST` [`ORDERS`] carries [`Ask`] and is
+//! The exchange: `POST` [`NOTICES`](crate::NOTICES) carries [`Notices`] and is answered by [`Heard`]; `POST` [`ORDERS`](crate::ORDERS) carries [`Ask`] and is
 //! answered by [`Orders`], at once where there are any, else when there are, or after [`limit::WAIT_SECS`] without any. Both in
 //! TLS with the certificate of the sensor. What a notice and an order hold is the sensor's and the server's matter: here they
 //! are JSON objects, bounded in number and size.

@@ -318,7 +318,7 @@ async fn of_assets(
     for some in ids.chunks(AT_ONCE) {
         let rows = query(
             "SELECT source, subject, asset, body FROM observation WHERE authority_id = $1 \
-             AND asset IN (SELECT value FROM json_each(CAST($2 AS TEXT))) ORDER BY source, subject LIMIT $3",
+             AND asset IN (SELECT value FROM json_each(CAST($2 AS TEXT))) LIMIT $3",
         )
         .bind(whose)
         .bind(texts(some))
